@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+/* Floor 0: the details of this thread's last failure. */
+#ifndef MPGI_ERROR_H
+#define MPGI_ERROR_H
+
+#include <stdint.h>
+
+/*
+ * Records a failure and returns its code, so that `return mpgi_fail(...)` reads as one step. Set once
+ * where it happens, passed up unchanged. The message is printf-like, one sentence without a full stop.
+ */
+int mpgi_fail(int code, const char *operation, uint64_t page, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/* The same for a failed system call: picks the code from errno (ENOSPC → NO_SPACE, …). */
+int mpgi_fail_errno(int system_errno, const char *operation, uint64_t page, const char *path);
+
+/* The same for a checksum that does not match. */
+int mpgi_fail_crc(int code, const char *operation, uint64_t page, uint32_t expected,
+                  uint32_t found, const char *what);
+
+/* mpgi_fail(MPG_E_NO_MEMORY, …) */
+int mpgi_fail_memory(const char *operation);
+
+#endif

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Floor 3: the seam between what a page file means and how a format writes it down.
+ *
+ * Everything above asks only through `struct format_ops`; everything below it belongs to one format.
+ * A format keeps its metadata in blocks with versions (versions.h): operations change the pending
+ * version, a commit freezes it, writes it out, and publishes it when it is durable.
+ *
+ * All functions are called with the pager's lock held, except write_nodes, write_root and
+ * restore_root, which the committing thread calls without it between seal and publish or discard.
+ */
+#ifndef MPGI_FORMAT_H
+#define MPGI_FORMAT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "mappedpages.h"
+#include "versions.h"
+
+struct file;
+struct format_ops;
+
+/* Pages 0, 1 and 2 are the file's own in every format. */
+#define FIRST_USER_PAGE 3
+
+/* One entry of the directory of protected pages. */
+struct entry {
+    uint64_t page[2];    /* the two copies */
+    uint64_t generation; /* as the format counts it: see next_generation */
+    uint32_t crc;        /* CRC32 of the current copy */
+    uint8_t current;     /* which copy is committed: 0 or 1 */
+    bool in_use;
+};
+
+/* What a new file is to be. */
+struct create_parameters {
+    uint32_t page_size;
+    uint64_t initial_pages; /* at least 4 */
+    const char *label;      /* NULL for none */
+};
+
+/* An open file's metadata: the head of each format's own structure. */
+struct format {
+    const struct format_ops *ops;
+    struct file *file;
+    uint32_t page_size;
+    bool read_only;
+    size_t cache_size; /* bytes of clean metadata to keep */
+};
+
+/* Whether find_free may give out pages that the last durable commit freed (rule 2). */
+enum reuse { REUSE_SETTLED, REUSE_RECENT };
+
+struct format_ops {
+    int id; /* MPG_FORMAT_… */
+
+    /* Writes a new, empty file. The file is open, writable and empty. Does not sync. */
+    int (*create)(struct file *file, const struct create_parameters *parameters);
+
+    /*
+     * Reads and verifies what is needed, choosing the state to work on (recovery). When !read_only
+     * it writes whatever recovery asks for; the caller syncs afterwards (rule 1).
+     */
+    int (*load)(struct format **format, struct file *file, bool read_only, size_t cache_size);
+    void (*unload)(struct format *format);
+
+    /* --- facts --- */
+
+    /* Fills what the format knows of *st for a version. */
+    void (*facts)(struct format *format, enum version version, struct mpg_stat *st);
+    uint64_t (*total_pages)(struct format *format, enum version version);
+
+    /* --- the space: what each page is used for --- */
+
+    int (*get_use)(struct format *format, enum version version, uint64_t page,
+                   enum mpg_page_use *use);
+    /*
+     * Changes a page's use in the pending version; page < total. May take pages for metadata of its
+     * own, growing the file. Fails before anything changed. Once a page's use was changed in a
+     * pending version, changing it back there cannot fail (undo relies on it).
+     */
+    int (*set_use)(struct format *format, uint64_t page, enum mpg_page_use use);
+    /*
+     * The lowest page >= from that is free in the newest version and may be given out: free in the
+     * durable and frozen versions too, and, with REUSE_SETTLED, in the previous one. May be >= total:
+     * then the file must grow to hold it. FILE_FULL if the format has no such page.
+     */
+    int (*find_free)(struct format *format, uint64_t from, enum reuse reuse, uint64_t *page);
+    /* Changes the number of pages in the pending version. The file is that long already. */
+    int (*set_total)(struct format *format, uint64_t total);
+    /*
+     * Which of the pages [first, first + 64 * words) have this use: bit i of bits[w] is page
+     * first + 64 * w + i. *next is where to look next, beyond what was covered (a format may skip
+     * far ahead over pages that it knows not to have that use), or UINT64_MAX at the end.
+     * `first` is a multiple of 64.
+     */
+    int (*scan_use)(struct format *format, enum version version, enum mpg_page_use use,
+                    uint64_t first, uint64_t *bits, unsigned words, uint64_t *next);
+
+    /* --- the directory of protected pages --- */
+
+    /* NOT_ALLOCATED where there is none in use. */
+    int (*get_entry)(struct format *format, enum version version, uint64_t id, struct entry *entry);
+    /* Puts an entry, in use or not, into the pending version. As set_use for space and undo. */
+    int (*put_entry)(struct format *format, uint64_t id, const struct entry *entry);
+    /* The lowest id >= from not in use in the newest version. DIRECTORY_FULL if there is none. */
+    int (*find_free_entry)(struct format *format, uint64_t from, uint64_t *id);
+    /* As scan_use, for ids in use. */
+    int (*scan_entries)(struct format *format, enum version version, uint64_t first, uint64_t *bits,
+                        unsigned words, uint64_t *next);
+    /* The generation an entry gets when the batch now gathering commits a new content of it. */
+    uint64_t (*next_generation)(struct format *format, const struct entry *entry);
+
+    /* --- a commit --- */
+
+    /*
+     * pending → frozen, with every checksum and reference in place. Cannot fail: what it needs was
+     * made ready when the change was applied. Sets *ordered where this format needs a sync between
+     * nodes and root for this batch; if *ordered is set on entry it stays set (and the root says so).
+     */
+    void (*seal)(struct format *format, bool *ordered);
+    /* Writes the frozen version of everything that is not current yet; the root not. */
+    int (*write_nodes)(struct format *format);
+    /* Writes what makes it current. */
+    int (*write_root)(struct format *format);
+    /* Rule 6: puts the durable root's bytes back over the one just written. */
+    int (*restore_root)(struct format *format);
+    /* The frozen version is durable. */
+    void (*publish)(struct format *format);
+    /* The batch in flight failed before its root was written: forgets frozen and pending. */
+    void (*discard)(struct format *format);
+
+    /* Whether anything is pending. */
+    bool (*is_dirty)(struct format *format);
+
+    /* --- checking --- */
+
+    /*
+     * Calls `use` for every page that the metadata of the durable version occupies (pages 0-2 not),
+     * and `fault` for what is wrong with the metadata itself. Returns an error only where it could
+     * not go on.
+     */
+    int (*walk)(struct format *format, void *context, void (*use)(void *context, uint64_t page),
+                void (*fault)(void *context, int code, uint64_t page, const char *message));
+};
+
+extern const struct format_ops mpgi_format_0_2;
+extern const struct format_ops mpgi_format_1;
+
+/*
+ * Makes the file at least `pages` long, and then some, in steps that fit its size (rule 9), and counts
+ * them in the pending version. FILE_FULL beyond the format, NO_SPACE when the disk is full.
+ */
+int mpgi_format_grow(struct format *format, uint64_t pages);
+
+#endif

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Floor 1: every system call that touches the page file.
+ *
+ * The table `struct io` is what tests replace to record, fail and cut calls. Its members behave like
+ * the system calls of the same name (-1 and errno on failure, short counts, EINTR and all); `struct
+ * file` on top of it turns them into whole reads and writes with MPG_E_ codes.
+ */
+#ifndef MPGI_IO_H
+#define MPGI_IO_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct iovec;
+
+/* What keeps others out; held on the open file description. */
+enum io_lock { IO_LOCK_SHARED, IO_LOCK_EXCLUSIVE };
+
+struct io {
+    /* Opens a file; O_CLOEXEC is the implementation's business. */
+    int (*open)(void *context, const char *path, int flags, unsigned mode);
+    int (*close)(void *context, int fd);
+    /* Takes the whole-file lock without waiting; EAGAIN if another description holds it. */
+    int (*lock)(void *context, int fd, enum io_lock lock);
+    /* The length in bytes. */
+    int (*size)(void *context, int fd, uint64_t *bytes);
+    ssize_t (*pread)(void *context, int fd, void *data, size_t length, uint64_t offset);
+    ssize_t (*pwrite)(void *context, int fd, const void *data, size_t length, uint64_t offset);
+    /* Makes all that was written durable, with the length of the file if it changed. */
+    int (*fdatasync)(void *context, int fd);
+    /* Reserves disk space for a range and extends the file to hold it; new bytes read as zeros. */
+    int (*allocate)(void *context, int fd, uint64_t offset, uint64_t length);
+    int (*truncate)(void *context, int fd, uint64_t bytes);
+    int (*unlink)(void *context, const char *path);
+    /* Makes the name of a new file durable. */
+    int (*sync_directory)(void *context, const char *path);
+    /* Reserves address space; NULL on failure. Released by unmap. */
+    void *(*reserve)(void *context, size_t length);
+    /* Maps file bytes [offset, offset + length) at address; MAP_SHARED, writable or not. */
+    int (*map)(void *context, int fd, void *address, size_t length, uint64_t offset, bool writable);
+    int (*unmap)(void *context, void *address, size_t length);
+};
+
+/* The operating system's own. */
+extern const struct io mpgi_io_system;
+
+/* An open page file. */
+struct file {
+    const struct io *io; /* the calls to use */
+    void *context;       /* their first argument */
+    int fd;              /* the descriptor, or -1 */
+    char *path;          /* as the caller named it, for messages; owned */
+    uint64_t bytes;      /* length, as far as this pager knows */
+    bool read_only;      /* opened with O_RDONLY */
+    bool sparse;         /* grow without reserving disk space */
+};
+
+/* Opens (or with `create` makes, failing with EXISTS) the file and learns its length. */
+int mpgi_file_open(struct file *file, const struct io *io, void *context, const char *path,
+                   bool read_only, bool create);
+/* Releases everything; reports a failed close. */
+int mpgi_file_close(struct file *file);
+/* BUSY if another description has it. */
+int mpgi_file_lock(struct file *file, enum io_lock lock);
+/* Whole reads and writes. A read past the end is TRUNCATED. `page` is for messages only. */
+int mpgi_file_read(const struct file *file, void *data, size_t length, uint64_t offset,
+                   uint64_t page);
+int mpgi_file_write(struct file *file, const void *data, size_t length, uint64_t offset,
+                    uint64_t page);
+int mpgi_file_sync(struct file *file);
+/* Rule 9: makes the file at least `bytes` long, with disk space behind it unless sparse. */
+int mpgi_file_grow(struct file *file, uint64_t bytes);
+/* Asks for the length again, for a reader whose file another process grows. */
+int mpgi_file_reload_size(struct file *file);
+
+#endif

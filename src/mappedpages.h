@@ -1,0 +1,525 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * mappedpages: a crash-consistent, memory-mapped store of fixed-size pages in one file.
+ *
+ * A page file holds two kinds of page, each `page_size` bytes (a power of two, 1 KiB to 1 GiB):
+ *
+ *   regular pages    named by an mpg_page_id, which is their position in the file. Their allocation
+ *                    is durable when mpg_alloc returns; their content is yours, like memory, and is
+ *                    durable after mpg_page_sync or mpg_sync.
+ *   protected pages  named by an mpg_protected_id. They exist in two copies with a checksum; content
+ *                    changes only by a commit, which is atomic: after a crash a protected page shows
+ *                    its last committed content, whole.
+ *
+ * Manner
+ *
+ *   - A function that can fail returns int: 0, or one of the negative MPG_E_ values. Results go
+ *     through out-parameters, which come first and stay untouched on error. mpg_last_error() has the
+ *     details of this thread's last failure.
+ *   - "Durable" means: a crash of the process, the kernel or the power loses nothing of it.
+ *   - Unless a function says otherwise it may be called from any number of threads at once on one
+ *     pager, and a pointer passed in is only used during the call.
+ *   - A pager opened read-only is const: what changes the file does not compile with it.
+ *
+ * Caveats
+ *
+ *   - A pager does not survive fork(): the child must not use it, not even to close it.
+ *   - Content reached by pointer (mpg_page_get, mpg_page_get_mut, mpg_protected_view) is the file's
+ *     memory map. A disk error below such a pointer arrives as SIGBUS, as with any map; the functions
+ *     that copy return MPG_E_IO instead.
+ *   - After a failed sync nobody knows what the disk holds. The pager then refuses to change anything
+ *     (MPG_E_UNAVAILABLE): close it and open the file again.
+ */
+#ifndef MAPPEDPAGES_H
+#define MAPPEDPAGES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define MPG_API __attribute__((visibility("default")))
+#define MPG_MUST_CHECK __attribute__((warn_unused_result))
+#else
+#define MPG_API
+#define MPG_MUST_CHECK
+#endif
+
+/* ---- Types ---------------------------------------------------------------------------------- */
+
+/* An open page file. Opened by mpg_create, mpg_open or mpg_open_readonly, ended by mpg_close. */
+typedef struct mpg_pager mpg_pager;
+
+/* Names a regular page: its position in the file, counted in pages. 0, 1 and 2 are never regular. */
+typedef struct mpg_page_id {
+    uint64_t value;
+} mpg_page_id;
+
+/* Names a protected page: a number of its own, from 0, that stays while its copies alternate. */
+typedef struct mpg_protected_id {
+    uint64_t value;
+} mpg_protected_id;
+
+/* The smallest and the largest page size, in bytes. A page size is a power of two. */
+#define MPG_PAGE_SIZE_MIN 1024u
+#define MPG_PAGE_SIZE_MAX (1u << 30)
+#define MPG_PAGE_SIZE_DEFAULT 4096u
+
+/* File formats: the `mappedpages` crate's, and the one that scales. */
+#define MPG_FORMAT_DEFAULT 0
+#define MPG_FORMAT_0_2 2
+#define MPG_FORMAT_1 100
+
+/* Longest label of a file in bytes, without a terminator. */
+#define MPG_LABEL_MAX 64
+
+/* ---- Errors --------------------------------------------------------------------------------- */
+
+enum mpg_error {
+    MPG_OK = 0,
+    MPG_E_IO = -1,                           /* the operating system reported an error */
+    MPG_E_INVALID_PAGE_SIZE = -2,            /* not a power of two, too small, or not the file's */
+    MPG_E_CORRUPT_SUPERBLOCK = -3,           /* page 0 is not that of a page file */
+    MPG_E_CORRUPT_METADATA = -4,             /* neither state of the metadata can be trusted */
+    MPG_E_OUT_OF_BOUNDS = -5,                /* an id or a range beyond the end */
+    MPG_E_RESERVED_PAGE = -6,                /* pages 0, 1 and 2 belong to the file itself */
+    MPG_E_DOUBLE_FREE = -7,                  /* the page to free is free already */
+    MPG_E_UNAVAILABLE = -8,                  /* an earlier sync failed: close, and open again */
+    MPG_E_CORRUPT_PROTECTED_DIRECTORY = -9,  /* the directory of protected pages is damaged */
+    MPG_E_CORRUPT_DIRECTORY_INDEX = -10,     /* format 0.2: page 0's index of it is damaged */
+    MPG_E_DIRECTORY_FULL = -11,              /* the format has no room for one more protected page */
+    MPG_E_BUSY = -12,                        /* the file is locked, or the page is in use */
+    MPG_E_EXISTS = -13,                      /* the file, or a page of that id, is there already */
+    MPG_E_NOT_ALLOCATED = -14,               /* no such page */
+    MPG_E_NOT_REGULAR = -15,                 /* the id names a page the file uses internally */
+    MPG_E_FILE_FULL = -16,                   /* the format has no room for one more page */
+    MPG_E_NO_SPACE = -17,                    /* the host filesystem is full */
+    MPG_E_TRUNCATED = -18,                   /* the file is shorter than its metadata says */
+    MPG_E_UNSUPPORTED_VERSION = -19,         /* made by a newer version, or by none */
+    MPG_E_READ_ONLY = -20,                   /* the file, or this way of opening it, is read-only */
+    MPG_E_CORRUPT_PAGE = -21,                /* a protected page does not match its checksum */
+    MPG_E_NO_MEMORY = -22,                   /* memory or address space ran out */
+    MPG_E_INVALID = -23,                     /* an argument makes no sense */
+    MPG_E_STALE = -24,                       /* read-only: the state seen was overwritten: refresh */
+    MPG_E_CANCELLED = -25,                   /* async: cancelled before it was begun */
+};
+
+/* Details of a failure. Fields that do not apply hold 0, or MPG_NO_PAGE. */
+#define MPG_NO_PAGE UINT64_MAX
+typedef struct mpg_error_info {
+    int code;              /* MPG_E_… */
+    int system_errno;      /* errno of the failed system call, or 0 */
+    uint64_t page;         /* the page, or the protected page, it is about, or MPG_NO_PAGE */
+    bool has_crc;          /* whether the next two say something */
+    uint32_t expected_crc; /* the checksum that was recorded */
+    uint32_t found_crc;    /* the checksum of what is there */
+    char operation[32];    /* what was being done: "open", "alloc", "pwrite", … */
+    char message[384];     /* one sentence for a person: file, page, what was expected */
+} mpg_error_info;
+
+/*
+ * The English name of an error code, for instance "file full". Never NULL; static storage.
+ * Thread safety: any thread, any time.
+ */
+MPG_API const char *mpg_strerror(int code);
+
+/*
+ * Details of the last failure of any function of this library in the calling thread. Valid until
+ * that thread's next failure. Returns info->code.
+ */
+MPG_API int mpg_last_error(mpg_error_info *info);
+
+/* The version of the library that runs (the header's own is in MPG_VERSION_…). */
+#define MPG_VERSION_MAJOR 1
+#define MPG_VERSION_MINOR 0
+#define MPG_VERSION_PATCH 0
+MPG_API void mpg_version(int *major, int *minor, int *patch);
+
+/* ---- Files ---------------------------------------------------------------------------------- */
+
+enum mpg_option_flags {
+    /* mpg_open_readonly: keep writers out while it is open (and fail with BUSY if there is one). */
+    MPG_LOCK_SHARED = 1u << 0,
+    /*
+     * mpg_create, mpg_open: mpg_alloc…, mpg_free… of regular and protected pages return when they are
+     * applied and visible, and become durable at the next mpg_sync, protected write or close. A crash
+     * loses all of those since then, never part of one.
+     */
+    MPG_DEFER_ALLOCATION = 1u << 1,
+    /*
+     * mpg_create, mpg_open: grow the file without reserving disk space. A full disk may then show
+     * itself as SIGBUS on access through a pointer; functions that copy return MPG_E_NO_SPACE.
+     */
+    MPG_SPARSE = 1u << 2,
+};
+
+typedef struct mpg_options {
+    size_t size;            /* sizeof(mpg_options), set by MPG_OPTIONS_INIT */
+    uint32_t page_size;     /* bytes; create: 0 = 4096; open: 0 = whatever the file has */
+    int format;             /* create: MPG_FORMAT_…, 0 = MPG_FORMAT_1; not used by open */
+    uint64_t initial_pages; /* create: pages the file has at first, at least 4 (0 = 4) */
+    const char *label;      /* create, format 1: UTF-8, at most MPG_LABEL_MAX bytes; may be NULL */
+    uint64_t address_space; /* bytes reserved for the map; 0 = 1 TiB, less where that fails */
+    size_t cache_size;      /* bytes of metadata kept in memory; 0 = 4 MiB */
+    unsigned flags;         /* enum mpg_option_flags */
+} mpg_options;
+
+#define MPG_OPTIONS_INIT {sizeof(mpg_options), 0, 0, 0, NULL, 0, 0, 0}
+
+/*
+ * Makes a new page file and opens it for writing. Fails if `path` exists.
+ * `options` may be NULL for all defaults. The pager belongs to the caller, who ends it with mpg_close.
+ * Errors: EXISTS, INVALID_PAGE_SIZE, INVALID (format, label), FILE_FULL (initial_pages beyond the
+ * format), NO_SPACE, NO_MEMORY, IO. On error no file is left behind.
+ * Durability: the file and its name are durable when this returns.
+ */
+MPG_API MPG_MUST_CHECK int mpg_create(mpg_pager **pager, const char *path,
+                                      const mpg_options *options);
+
+/*
+ * Opens an existing page file for writing, recovers it if it was not closed, and locks it.
+ * Errors: BUSY at once if another process or pager has it open for writing or keeps writers out;
+ * INVALID_PAGE_SIZE if options->page_size is set and is not the file's; CORRUPT_SUPERBLOCK,
+ * CORRUPT_METADATA, CORRUPT_DIRECTORY_INDEX, CORRUPT_PROTECTED_DIRECTORY, TRUNCATED,
+ * UNSUPPORTED_VERSION, READ_ONLY (permissions, or a feature that can only be read), NO_MEMORY, IO.
+ * Durability: what was found is durable when this returns.
+ */
+MPG_API MPG_MUST_CHECK int mpg_open(mpg_pager **pager, const char *path,
+                                    const mpg_options *options);
+
+/*
+ * Opens a page file for reading: any number of times, also while one writer has it open. It shows the
+ * last committed state at the time of opening; mpg_refresh moves on to a newer one. Changes nothing.
+ * Errors: as mpg_open; BUSY only with MPG_LOCK_SHARED.
+ */
+MPG_API MPG_MUST_CHECK int mpg_open_readonly(const mpg_pager **pager, const char *path,
+                                             const mpg_options *options);
+
+/*
+ * For a pager opened read-only: moves on to the newest committed state. Pointers stay valid.
+ * Errors: as mpg_open_readonly; on error the old state stays. INVALID on a pager open for writing.
+ */
+MPG_API MPG_MUST_CHECK int mpg_refresh(const mpg_pager *pager);
+
+/*
+ * Commits what is deferred, releases the lock, the map and all memory. Frees the pager in any case.
+ * Open writers, views, transactions and iterators of it must have ended before. NULL is allowed.
+ * Errors: what the last commit met, IO.
+ * Thread safety: no other call on this pager may be running or follow.
+ * Durability: as mpg_sync for allocations; content of regular pages only if mpg_sync was called.
+ */
+MPG_API int mpg_close(const mpg_pager *pager);
+
+/* Everything there is to know about an open file. */
+struct mpg_stat {
+    size_t size;               /* set by the caller to sizeof(struct mpg_stat) */
+    int format;                /* MPG_FORMAT_… */
+    int version[4];            /* the four version bytes of the superblock */
+    uint32_t page_size;        /* bytes */
+    bool read_only;            /* this pager cannot write */
+    uint64_t total_pages;      /* pages the file has, the three of its own included */
+    uint64_t free_pages;       /* of these */
+    uint64_t regular_pages;    /* of these */
+    uint64_t metadata_pages;   /* of these: pages 0, 1, 2 and what holds trees or directory */
+    uint64_t protected_pages;  /* protected pages in use; each takes two pages of the file */
+    uint64_t max_pages;        /* most pages the format can hold at this page size */
+    uint64_t max_protected;    /* most protected pages it can hold */
+    uint64_t generation;       /* number of the last commit */
+    uint64_t file_bytes;       /* length of the file */
+    uint64_t features[3];      /* format 1: flags compatible, read-only compatible, incompatible */
+    uint64_t created;          /* format 1: seconds since the epoch; else 0 */
+    unsigned space_height;     /* format 1: height of the space tree */
+    unsigned directory_height; /* format 1: height of the directory tree */
+    uint8_t uuid[16];          /* format 1; else zero */
+    char label[MPG_LABEL_MAX + 1];
+};
+
+/* Fills *st. Errors: INVALID (size), IO. */
+MPG_API MPG_MUST_CHECK int mpg_stat(struct mpg_stat *st, const mpg_pager *pager);
+
+/* The page size in bytes. Cannot fail. */
+MPG_API size_t mpg_page_size(const mpg_pager *pager);
+
+/*
+ * Makes everything written so far durable: content of regular pages and deferred allocations.
+ * Errors: NO_SPACE, IO (the pager is then unavailable), UNAVAILABLE.
+ */
+MPG_API MPG_MUST_CHECK int mpg_sync(mpg_pager *pager);
+
+/* ---- Regular pages -------------------------------------------------------------------------- */
+
+enum mpg_alloc_flags {
+    MPG_ZERO = 1u << 0, /* the page reads as zeros; without it, as whatever was there before */
+};
+
+/*
+ * Allocates the free page with the lowest id (pages freed by the last commit come last), growing the
+ * file if there is none. `flags`: 0 or MPG_ZERO.
+ * Errors: FILE_FULL, NO_SPACE, NO_MEMORY, CORRUPT_METADATA, UNAVAILABLE, IO; then nothing changed.
+ * Durability: durable on return (see MPG_DEFER_ALLOCATION). With MPG_ZERO the zeros are, too.
+ */
+MPG_API MPG_MUST_CHECK int mpg_alloc(mpg_page_id *id, mpg_pager *pager, unsigned flags);
+
+/*
+ * Allocates the page of a given id, growing the file to hold it.
+ * Errors: those of mpg_alloc; RESERVED_PAGE, EXISTS (allocated already), NOT_REGULAR (in internal
+ * use), FILE_FULL (beyond what the format holds).
+ * Durability: as mpg_alloc.
+ */
+MPG_API MPG_MUST_CHECK int mpg_alloc_at(mpg_pager *pager, mpg_page_id id, unsigned flags);
+
+/*
+ * Frees a regular page. Its id may be given out again once this has returned.
+ * Errors: RESERVED_PAGE, OUT_OF_BOUNDS, DOUBLE_FREE, NOT_REGULAR, NO_MEMORY, UNAVAILABLE, IO; then
+ * nothing changed.
+ * Durability: as mpg_alloc.
+ */
+MPG_API MPG_MUST_CHECK int mpg_free(mpg_pager *pager, mpg_page_id id);
+
+/* `count` pages at once into ids[0…count-1]: all or none, one commit. Otherwise as mpg_alloc. */
+MPG_API MPG_MUST_CHECK int mpg_alloc_bulk(mpg_page_id *ids, mpg_pager *pager, size_t count,
+                                          unsigned flags);
+
+/* Frees `count` pages: all or none, one commit. An id that is there twice is a DOUBLE_FREE. */
+MPG_API MPG_MUST_CHECK int mpg_free_bulk(mpg_pager *pager, const mpg_page_id *ids, size_t count);
+
+/*
+ * A pointer to the page's content in the map, page_size bytes, valid until the page is freed or the
+ * pager closed; the file may grow meanwhile. Errors: RESERVED_PAGE, OUT_OF_BOUNDS, NOT_ALLOCATED,
+ * NOT_REGULAR, NO_MEMORY (the page lies beyond the reserved address space).
+ * Durability (mut): what is written there is durable after mpg_page_sync or mpg_sync.
+ */
+MPG_API MPG_MUST_CHECK int mpg_page_get(const void **data, const mpg_pager *pager, mpg_page_id id);
+MPG_API MPG_MUST_CHECK int mpg_page_get_mut(void **data, mpg_pager *pager, mpg_page_id id);
+
+/*
+ * Copies `length` bytes at `offset` of the page out of, or into, the file. offset + length may not
+ * exceed the page size. Errors: as mpg_page_get, but for NO_MEMORY; OUT_OF_BOUNDS (range), IO.
+ * Durability (write): after mpg_page_sync or mpg_sync.
+ */
+MPG_API MPG_MUST_CHECK int mpg_page_read(void *data, const mpg_pager *pager, mpg_page_id id,
+                                         size_t offset, size_t length);
+MPG_API MPG_MUST_CHECK int mpg_page_write(mpg_pager *pager, mpg_page_id id, const void *data,
+                                          size_t offset, size_t length);
+
+/* Makes the content of one page durable (and, as it happens, of all others). Errors: as mpg_sync. */
+MPG_API MPG_MUST_CHECK int mpg_page_sync(mpg_pager *pager, mpg_page_id id);
+
+/* What a page of the file is used for. */
+enum mpg_page_use {
+    MPG_USE_FREE = 0,
+    MPG_USE_REGULAR = 1,
+    MPG_USE_PROTECTED = 2, /* one of the two copies of a protected page */
+    MPG_USE_METADATA = 3,  /* the file's own */
+};
+
+/* What page number `page` of the file is used for. Errors: OUT_OF_BOUNDS, CORRUPT_METADATA, IO. */
+MPG_API MPG_MUST_CHECK int mpg_page_use(enum mpg_page_use *use, const mpg_pager *pager,
+                                        uint64_t page);
+
+/*
+ * Copies any page of the file as it stands, whatever it is used for: for looking at it, nothing else.
+ * No checksum is checked; a commit may be half-way through it. Errors: OUT_OF_BOUNDS, IO.
+ */
+MPG_API MPG_MUST_CHECK int mpg_raw_read(void *data, const mpg_pager *pager, uint64_t page);
+
+/* ---- Protected pages ------------------------------------------------------------------------ */
+
+/*
+ * Allocates the protected page with the lowest free id. Its content is zeros.
+ * Errors: DIRECTORY_FULL and those of mpg_alloc; then nothing changed.
+ * Durability: as mpg_alloc.
+ */
+MPG_API MPG_MUST_CHECK int mpg_alloc_protected(mpg_protected_id *id, mpg_pager *pager);
+
+/* The same for a given id. Errors: EXISTS; DIRECTORY_FULL if the format cannot hold that id. */
+MPG_API MPG_MUST_CHECK int mpg_alloc_protected_at(mpg_pager *pager, mpg_protected_id id);
+
+/*
+ * Frees a protected page. Errors: DOUBLE_FREE or OUT_OF_BOUNDS (there is none of that id), BUSY (a
+ * view or a writer is open on it), and those of mpg_free. Durability: as mpg_alloc.
+ */
+MPG_API MPG_MUST_CHECK int mpg_free_protected(mpg_pager *pager, mpg_protected_id id);
+
+/* `count` at once: all or none, one commit. */
+MPG_API MPG_MUST_CHECK int mpg_alloc_protected_bulk(mpg_protected_id *ids, mpg_pager *pager,
+                                                    size_t count);
+MPG_API MPG_MUST_CHECK int mpg_free_protected_bulk(mpg_pager *pager, const mpg_protected_id *ids,
+                                                   size_t count);
+
+/*
+ * Copies the last committed content, page_size bytes, and checks it. Never waits for a commit.
+ * Errors: NOT_ALLOCATED, CORRUPT_PAGE, STALE (read-only), IO.
+ */
+MPG_API MPG_MUST_CHECK int mpg_protected_read(void *data, const mpg_pager *pager,
+                                              mpg_protected_id id);
+
+/*
+ * A pinned view of the last committed content in the map, without a copy; it does not change while it
+ * is held. While it is held, a commit or free that would overwrite what it shows fails with BUSY (one
+ * more commit of that page works: it goes to the other copy). Ended by mpg_protected_release.
+ * The content is checked when it is first seen after opening or after a commit, then not again.
+ * Errors: as mpg_protected_read; NO_MEMORY (address space); BUSY (too many views of one page).
+ */
+MPG_API MPG_MUST_CHECK int mpg_protected_view(const void **data, mpg_pager *pager,
+                                              mpg_protected_id id);
+
+/* Ends a view. `data` is what mpg_protected_view gave; NULL is allowed. */
+MPG_API void mpg_protected_release(mpg_pager *pager, const void *data);
+
+/* What the directory says of a protected page. */
+typedef struct mpg_protected_info {
+    uint64_t page[2];    /* the two pages of the file that hold its copies */
+    unsigned current;    /* which of them is the committed one: 0 or 1 */
+    uint64_t generation; /* format 1: the commit that last changed it; 0.2: how often it was */
+    uint32_t crc;        /* CRC32 of the committed copy */
+} mpg_protected_info;
+
+/* Errors: NOT_ALLOCATED, CORRUPT_METADATA, STALE, IO. */
+MPG_API MPG_MUST_CHECK int mpg_protected_stat(mpg_protected_info *info, const mpg_pager *pager,
+                                              mpg_protected_id id);
+
+/*
+ * A writer stages a new content of one protected page in memory. One per page: a second gets BUSY.
+ * A writer is used by one thread at a time.
+ */
+typedef struct mpg_writer mpg_writer;
+
+/* Begins with the committed content. Errors: as mpg_protected_read; BUSY, NO_MEMORY, READ_ONLY. */
+MPG_API MPG_MUST_CHECK int mpg_writer_open(mpg_writer **writer, mpg_pager *pager,
+                                           mpg_protected_id id);
+
+/* The staged content, page_size bytes, the caller's to change until commit or discard. */
+MPG_API void *mpg_writer_data(mpg_writer *writer);
+
+/*
+ * Makes the staged content the committed one, atomically. On success the writer has ended; on error
+ * it has not: try again, or discard. Errors: BUSY (a view shows what this would overwrite), NO_SPACE,
+ * NO_MEMORY, UNAVAILABLE, IO. Durability: durable on return.
+ */
+MPG_API MPG_MUST_CHECK int mpg_writer_commit(mpg_writer *writer);
+
+/* Ends the writer and forgets what it staged. NULL is allowed. */
+MPG_API void mpg_writer_discard(mpg_writer *writer);
+
+/* ---- Transactions --------------------------------------------------------------------------- */
+
+/*
+ * Any mix of operations that becomes durable as one, or not at all. Nobody else sees any of it before
+ * the commit. Ids that a transaction allocates are its own from then on. A transaction is used by one
+ * thread at a time; several may be open at once. Two that write the same bytes: the later commit wins.
+ * The functions have the errors of their namesakes above; a failed one leaves the transaction as it
+ * was. What others do meanwhile can still make the commit fail (a page to free that is gone).
+ */
+typedef struct mpg_txn mpg_txn;
+
+MPG_API MPG_MUST_CHECK int mpg_txn_begin(mpg_txn **txn, mpg_pager *pager);
+
+MPG_API MPG_MUST_CHECK int mpg_txn_alloc(mpg_page_id *id, mpg_txn *txn, unsigned flags);
+MPG_API MPG_MUST_CHECK int mpg_txn_alloc_at(mpg_txn *txn, mpg_page_id id, unsigned flags);
+MPG_API MPG_MUST_CHECK int mpg_txn_free(mpg_txn *txn, mpg_page_id id);
+
+/*
+ * Stages content of a regular page that this transaction allocated (else INVALID: a page that exists
+ * cannot be changed atomically). Such a commit takes two syncs: content first, then what makes it
+ * reachable.
+ */
+MPG_API MPG_MUST_CHECK int mpg_txn_page_write(mpg_txn *txn, mpg_page_id id, const void *data,
+                                              size_t offset, size_t length);
+
+MPG_API MPG_MUST_CHECK int mpg_txn_alloc_protected(mpg_protected_id *id, mpg_txn *txn);
+MPG_API MPG_MUST_CHECK int mpg_txn_alloc_protected_at(mpg_txn *txn, mpg_protected_id id);
+MPG_API MPG_MUST_CHECK int mpg_txn_free_protected(mpg_txn *txn, mpg_protected_id id);
+
+/*
+ * Stages `length` bytes at `offset` of a protected page. At commit exactly these bytes are put onto
+ * the content committed by then, so two transactions that write different parts both survive.
+ */
+MPG_API MPG_MUST_CHECK int mpg_txn_protected_write(mpg_txn *txn, mpg_protected_id id,
+                                                   const void *data, size_t offset, size_t length);
+
+/* The page as this transaction sees it: the committed content with its own writes on top. */
+MPG_API MPG_MUST_CHECK int mpg_txn_protected_read(void *data, mpg_txn *txn, mpg_protected_id id);
+
+enum mpg_commit_flags {
+    MPG_ORDERED = 1u << 0, /* two syncs: everything else is durable before it becomes reachable */
+};
+
+/*
+ * Commits all of it as one batch. On success the transaction has ended; on error nothing of it was
+ * done and it is still open: try again, or abort.
+ * Errors: whatever its operations can meet at this moment; UNAVAILABLE, NO_SPACE, IO.
+ * Durability: durable on return.
+ */
+MPG_API MPG_MUST_CHECK int mpg_txn_commit(mpg_txn *txn, unsigned flags);
+
+/* Ends the transaction and forgets it. NULL is allowed. */
+MPG_API void mpg_txn_abort(mpg_txn *txn);
+
+/* ---- Iterators ------------------------------------------------------------------------------ */
+
+/*
+ * Iterators run over the ids of regular pages, or of protected pages, in ascending order from any id
+ * on. They live on the caller's stack, hold no resources and need no end. A page that is there from
+ * begin to end is met exactly once; one that comes or goes meanwhile is met once or not at all.
+ * An iterator is used by one thread at a time. Its fields are the library's own.
+ */
+#define MPG_ITER_WORDS 16
+typedef struct mpg_page_iter {
+    const mpg_pager *pager;
+    uint64_t next;                 /* lowest id not looked at yet */
+    uint64_t base;                 /* id of bit 0 of word 0 */
+    unsigned word;                 /* the word being used */
+    uint64_t bits[MPG_ITER_WORDS]; /* ids found and not yet handed out */
+} mpg_page_iter;
+
+typedef struct mpg_protected_iter {
+    mpg_page_iter ids;
+} mpg_protected_iter;
+
+MPG_API void mpg_page_iter_begin(mpg_page_iter *iter, const mpg_pager *pager, mpg_page_id from);
+MPG_API void mpg_protected_iter_begin(mpg_protected_iter *iter, const mpg_pager *pager,
+                                      mpg_protected_id from);
+
+/*
+ * The next id. Returns 1 with *id set, 0 at the end, or a negative error (CORRUPT_METADATA, STALE,
+ * IO), after which the iterator may be asked again.
+ */
+MPG_API MPG_MUST_CHECK int mpg_page_iter_next(mpg_page_id *id, mpg_page_iter *iter);
+MPG_API MPG_MUST_CHECK int mpg_protected_iter_next(mpg_protected_id *id, mpg_protected_iter *iter);
+
+/* ---- Checking ------------------------------------------------------------------------------- */
+
+/* One fault that mpg_check found. */
+typedef struct mpg_fault {
+    int code;            /* MPG_E_…: what reading it would return */
+    uint64_t page;       /* page of the file, or MPG_NO_PAGE */
+    const char *message; /* one sentence; valid during the call */
+} mpg_fault;
+
+/* What mpg_check looked at. */
+typedef struct mpg_check_result {
+    uint64_t faults;           /* faults reported */
+    uint64_t pages_checked;    /* pages of the file whose use was checked */
+    uint64_t protected_checked; /* protected pages whose content was checked */
+} mpg_check_result;
+
+/*
+ * Checks everything: structure, checksums, pages used twice, pages used by nobody, counts. Calls
+ * `report` (may be NULL) for each fault, in the caller's thread. Returns 0 when it could look at
+ * everything, with or without faults. Errors: NO_MEMORY (one bit a page is needed), IO.
+ * A file that cannot be opened at all has its reason in the error of mpg_open.
+ */
+MPG_API MPG_MUST_CHECK int mpg_check(mpg_check_result *result, const mpg_pager *pager,
+                                     void (*report)(void *context, const mpg_fault *fault),
+                                     void *context);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT */
+/* Floor 5: opening with system calls of the caller's choice; what the tests come in through. */
+#ifndef MPGI_OPEN_H
+#define MPGI_OPEN_H
+
+#include "io.h"
+#include "mappedpages.h"
+
+int mpgi_create_with(mpg_pager **pager, const char *path, const mpg_options *options,
+                     const struct io *io, void *context);
+int mpgi_open_with(mpg_pager **pager, const char *path, const mpg_options *options, bool read_only,
+                   const struct io *io, void *context);
+
+#endif
