@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: MIT */
+#include "config.h"
+
+#include "arguments.h"
+
+#include "output.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void usage_error(const struct command *command, const char *format, ...)
+{
+    va_list arguments;
+
+    fprintf(stderr, "mappedpages %s: ", command->name);
+    va_start(arguments, format);
+    vfprintf(stderr, format, arguments);
+    va_end(arguments);
+    fprintf(stderr, "\nUsage: mappedpages %s %s\nTry 'mappedpages %s --help'.\n", command->name,
+            command->usage, command->name);
+    exit(STATUS_USAGE);
+}
+
+void print_help(const struct command *command)
+{
+    printf("Usage: mappedpages %s %s\n%s.\n\n%s", command->name, command->usage, command->summary,
+           command->help);
+    exit(finish_output(STATUS_FINE));
+}
+
+/* getopt's list of short options: every `val`, with a colon where an argument follows. */
+static void short_options(char *list, size_t size, const struct option *options)
+{
+    size_t used = 0;
+
+    list[used++] = ':';
+    for (; options->name != NULL && used + 3 <= size; options++) {
+        list[used++] = (char)options->val;
+        if (options->has_arg == required_argument) {
+            list[used++] = ':';
+        }
+    }
+    list[used] = '\0';
+}
+
+/* getopt has met an option it could not use; for a long one, `argument` is how it was written. */
+_Noreturn static void refuse_option(const struct command *command, const char *argument)
+{
+    const struct option *option = command->options;
+
+    if (optopt == 0) {
+        usage_error(command, "there is no option '%s', or it is short for several", argument);
+    }
+    while (option->name != NULL && option->val != optopt) {
+        option++;
+    }
+    if (option->name != NULL) {
+        usage_error(command, "option '--%s' takes no value", option->name);
+    }
+    usage_error(command, "there is no option '-%c'", optopt);
+}
+
+int next_option(const struct command *command, int argc, char **argv)
+{
+    char list[32];
+    int option;
+
+    opterr = 0;
+    short_options(list, sizeof list, command->options);
+    option = getopt_long(argc, argv, list, command->options, NULL);
+    if (option == 'h') {
+        print_help(command);
+    }
+    if (option == ':') {
+        usage_error(command, "option '%s' needs a value", argv[optind - 1]);
+    }
+    if (option == '?') {
+        refuse_option(command, argv[optind - 1]);
+    }
+    return option;
+}
+
+void expect_arguments(const struct command *command, int argc, int least, int most)
+{
+    if (argc - optind < least) {
+        usage_error(command, optind == argc ? "no file was named" : "an argument is missing");
+    }
+    if (argc - optind > most) {
+        usage_error(command, "too many arguments");
+    }
+}
+
+/* The decimal number at the beginning of `text`; *end is what follows it. Returns whether it fits.
+ */
+static bool scan_number(uint64_t *number, const char **end, const char *text)
+{
+    uint64_t value = 0;
+    const char *c;
+
+    for (c = text; *c >= '0' && *c <= '9'; c++) {
+        unsigned digit = (unsigned)(*c - '0');
+
+        if (value > (UINT64_MAX - digit) / 10) {
+            return false;
+        }
+        value = value * 10 + digit;
+    }
+    *number = value;
+    *end = c;
+    return c != text && (*text != '0' || c == text + 1);
+}
+
+uint64_t parse_number(const struct command *command, const char *what, const char *text)
+{
+    uint64_t number;
+    const char *end;
+
+    if (!scan_number(&number, &end, text) || *end != '\0') {
+        usage_error(command, "%s '%s' is not a whole number from 0 to %llu", what, text,
+                    (unsigned long long)UINT64_MAX);
+    }
+    return number;
+}
+
+uint64_t parse_size(const struct command *command, const char *what, const char *text)
+{
+    static const char suffixes[] = "KMG";
+    uint64_t number;
+    const char *end;
+    unsigned shift = 0;
+
+    if (!scan_number(&number, &end, text)) {
+        usage_error(command, "%s '%s' is not a number of bytes", what, text);
+    }
+    if (*end != '\0') {
+        const char *suffix = strchr(suffixes, *end == 'k' ? 'K' : *end);
+
+        if (suffix == NULL || end[1] != '\0') {
+            usage_error(command, "%s '%s' does not end in a digit, K, M or G", what, text);
+        }
+        shift = 10 * (unsigned)(suffix - suffixes + 1);
+    }
+    if (number > UINT64_MAX >> shift) {
+        usage_error(command, "%s '%s' is too large", what, text);
+    }
+    return number << shift;
+}
+
+uint64_t *parse_ids(const struct command *command, char **argv, size_t count)
+{
+    uint64_t *ids = allocate(count, sizeof *ids);
+
+    for (size_t i = 0; i < count; i++) {
+        ids[i] = parse_number(command, "id", argv[(size_t)optind + i]);
+    }
+    return ids;
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/* Page files as the commands open them: failures are told, and become exit statuses. */
+#ifndef FILE_H
+#define FILE_H
+
+#include "mappedpages.h"
+
+#include <stdbool.h>
+
+/* Both return STATUS_FINE, or, having said why, STATUS_FAILED. `json`: say it as an object, too. */
+int open_reading(const mpg_pager **pager, const char *path, bool json);
+int open_writing(mpg_pager **pager, const char *path, bool json);
+
+/* Ends the pager. Returns `status`, or, having said why, STATUS_FAILED if closing failed. */
+int close_file(const mpg_pager *pager, const char *path, int status);
+
+/* Tells of the failure, ends the pager and returns STATUS_FAILED. */
+int fail_and_close(const mpg_pager *pager, const char *path, bool json);
+
+/*
+ * A writer may overwrite the state that a read-only pager shows. Then the pager has to move on to
+ * the newest state, and a read be tried again: `do status = read(); while (moved_on(…))`.
+ */
+struct patience {
+    unsigned refreshes; /* in a row without a read that worked */
+    bool moved;         /* the pager has moved on at least once */
+};
+
+/* Takes note of what a read returned. True: it was stale, and is worth another try. */
+bool moved_on(struct patience *patience, const mpg_pager *pager, int status);
+
+#endif

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT */
+/* mappedpages COMMAND FILE …: finds the command and runs it. */
+#include "config.h"
+
+#include "arguments.h"
+#include "command.h"
+#include "mappedpages.h"
+#include "output.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const struct command *const commands[] = {
+    &command_create, &command_info,  &command_list, &command_read,
+    &command_write,  &command_alloc, &command_free, &command_check,
+};
+#define COMMANDS (sizeof commands / sizeof commands[0])
+
+static void print_overview(FILE *out)
+{
+    fputs("Usage: mappedpages COMMAND [OPTION…] FILE [ARGUMENT…]\n"
+          "Makes, shows, changes and checks page files.\n\nCommands:\n",
+          out);
+    for (size_t i = 0; i < COMMANDS; i++) {
+        fprintf(out, "  %-8s %s\n", commands[i]->name, commands[i]->summary);
+    }
+    fputs("\n'mappedpages COMMAND --help' tells more of a command, '--version' the version.\n"
+          "Exit status: 0 fine, 1 the answer is no, 2 wrong usage, 3 it could not be done.\n",
+          out);
+}
+
+static void print_version(void)
+{
+    int major;
+    int minor;
+    int patch;
+
+    mpg_version(&major, &minor, &patch);
+    printf("mappedpages %s (library %d.%d.%d)\n", PACKAGE_VERSION, major, minor, patch);
+}
+
+static const struct command *find_command(const char *name)
+{
+    for (size_t i = 0; i < COMMANDS; i++) {
+        if (strcmp(commands[i]->name, name) == 0) {
+            return commands[i];
+        }
+    }
+    return NULL;
+}
+
+int main(int argc, char **argv)
+{
+    const struct command *command;
+
+    if (argc < 2) {
+        print_overview(stderr);
+        return STATUS_USAGE;
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
+        print_overview(stdout);
+        return finish_output(STATUS_FINE);
+    }
+    if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0) {
+        print_version();
+        return finish_output(STATUS_FINE);
+    }
+    command = find_command(argv[1]);
+    if (command == NULL) {
+        fprintf(stderr, "mappedpages: there is no command '%s'\nTry 'mappedpages --help'.\n",
+                argv[1]);
+        return STATUS_USAGE;
+    }
+    return command->run(argc - 1, argv + 1);
+}

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: MIT */
+#include "config.h"
+
+#include "output.h"
+
+#include "command.h"
+#include "mappedpages.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void complain(const char *subject, const char *format, ...)
+{
+    va_list arguments;
+
+    fputs("mappedpages: ", stderr);
+    print_text(stderr, subject);
+    fputs(": ", stderr);
+    va_start(arguments, format);
+    vfprintf(stderr, format, arguments);
+    va_end(arguments);
+    fputc('\n', stderr);
+}
+
+const char *error_name(int code)
+{
+    static const char *const names[] = {
+        "OK",
+        "IO",
+        "INVALID_PAGE_SIZE",
+        "CORRUPT_SUPERBLOCK",
+        "CORRUPT_METADATA",
+        "OUT_OF_BOUNDS",
+        "RESERVED_PAGE",
+        "DOUBLE_FREE",
+        "UNAVAILABLE",
+        "CORRUPT_PROTECTED_DIRECTORY",
+        "CORRUPT_DIRECTORY_INDEX",
+        "DIRECTORY_FULL",
+        "BUSY",
+        "EXISTS",
+        "NOT_ALLOCATED",
+        "NOT_REGULAR",
+        "FILE_FULL",
+        "NO_SPACE",
+        "TRUNCATED",
+        "UNSUPPORTED_VERSION",
+        "READ_ONLY",
+        "CORRUPT_PAGE",
+        "NO_MEMORY",
+        "INVALID",
+        "STALE",
+        "CANCELLED",
+    };
+    size_t index = (size_t)-code;
+
+    return code <= 0 && index < sizeof names / sizeof names[0] ? names[index] : "UNKNOWN";
+}
+
+int report_failure(const char *path, bool json)
+{
+    mpg_error_info info;
+
+    mpg_last_error(&info);
+    complain(path, "%s", info.message);
+    if (json) {
+        struct json object;
+
+        json_begin(&object, stdout);
+        json_failure(&object);
+        json_end(&object);
+    }
+    return finish_output(STATUS_FAILED);
+}
+
+void json_failure(struct json *json)
+{
+    mpg_error_info info;
+
+    mpg_last_error(&info);
+    json_open(json, "error", '{');
+    json_string(json, "name", error_name(info.code));
+    json_string(json, "message", info.message);
+    if (info.page != MPG_NO_PAGE) {
+        json_number(json, "page", info.page);
+    }
+    if (info.system_errno != 0) {
+        json_string(json, "system_error", strerror(info.system_errno));
+    }
+    if (info.has_crc) {
+        json_crc(json, "expected_crc", info.expected_crc);
+        json_crc(json, "found_crc", info.found_crc);
+    }
+    json_close(json, '}');
+}
+
+int finish_output(int status)
+{
+    errno = 0;
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        complain("standard output", "%s",
+                 errno != 0 ? strerror(errno) : "not everything was written");
+        return STATUS_FAILED;
+    }
+    return status;
+}
+
+void print_text(FILE *out, const char *text)
+{
+    for (; *text != '\0'; text++) {
+        unsigned char c = (unsigned char)*text;
+
+        if (c < 0x20 || c == 0x7f) {
+            fprintf(out, "\\x%02x", c);
+        } else {
+            fputc(c, out);
+        }
+    }
+}
+
+void *allocate(size_t count, size_t size)
+{
+    void *memory = calloc(count, size);
+
+    if (memory == NULL) {
+        fprintf(stderr, "mappedpages: out of memory: %zu times %zu bytes were asked for\n", count,
+                size);
+        exit(STATUS_FAILED);
+    }
+    return memory;
+}
+
+void hold_signals(void)
+{
+    sigset_t signals;
+
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGHUP);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGTERM);
+    sigprocmask(SIG_BLOCK, &signals, NULL);
+}

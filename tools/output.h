@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+/* What the commands say: sentences on standard error, results on standard output. */
+#ifndef OUTPUT_H
+#define OUTPUT_H
+
+#include "json.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Says "mappedpages: SUBJECT: …" on standard error; `subject` is a path or a stream's name. */
+void complain(const char *subject, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/*
+ * Says why the last library call of this thread failed, and with `json` prints it as an object as
+ * well. Returns STATUS_FAILED.
+ */
+int report_failure(const char *path, bool json);
+
+/* Writes the last failure as the member "error" of the object that is being written. */
+void json_failure(struct json *json);
+
+/* The name of an MPG_E_ code without its prefix, for instance "CORRUPT_PAGE". */
+const char *error_name(int code);
+
+/*
+ * Flushes standard output. Returns `status`, or STATUS_FAILED, with a complaint, if not everything
+ * could be written.
+ */
+int finish_output(int status);
+
+/* Writes text from a file to `out`, with control characters as \xNN: they could steer a terminal.
+ */
+void print_text(FILE *out, const char *text);
+
+/* Memory for `count` items of `size` bytes. Where there is none, says so and exits. */
+void *allocate(size_t count, size_t size);
+
+/*
+ * Holds back the signals that ask to end, from here until the process ends: called when a change
+ * begins that should not be left half done or unreported.
+ */
+void hold_signals(void);
+
+#endif

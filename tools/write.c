@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: MIT */
+/* mappedpages write: a new content for one page, from standard input. */
+#include "config.h"
+
+#include "arguments.h"
+#include "command.h"
+#include "file.h"
+#include "output.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct option options[] = {
+    {"protected", no_argument, NULL, 'p'},
+    {"help", no_argument, NULL, 'h'},
+    {NULL, 0, NULL, 0},
+};
+
+/* The file's page size, without keeping the file open. Returns an exit status. */
+static int find_page_size(size_t *size, const char *path)
+{
+    const mpg_pager *pager;
+
+    if (open_reading(&pager, path, false) != STATUS_FINE) {
+        return STATUS_FAILED;
+    }
+    *size = mpg_page_size(pager);
+    return close_file(pager, path, STATUS_FINE);
+}
+
+/* All of standard input, into the beginning of a page of zeros. Returns an exit status. */
+static int read_input(void *content, size_t size)
+{
+    size_t length = fread(content, 1, size, stdin);
+
+    if (length == size && getc(stdin) != EOF) {
+        complain("standard input", "longer than a page of %zu bytes; nothing was written", size);
+        return STATUS_FAILED;
+    }
+    if (ferror(stdin)) {
+        complain("standard input", "%s; nothing was written", strerror(errno));
+        return STATUS_FAILED;
+    }
+    return STATUS_FINE;
+}
+
+static int write_regular(mpg_pager *pager, mpg_page_id id, const void *content, size_t size)
+{
+    int status = mpg_page_write(pager, id, content, 0, size);
+
+    return status != 0 ? status : mpg_page_sync(pager, id);
+}
+
+static int write_protected(mpg_pager *pager, mpg_protected_id id, const void *content, size_t size)
+{
+    mpg_txn *txn;
+    int status = mpg_txn_begin(&txn, pager);
+
+    if (status != 0) {
+        return status;
+    }
+    /* Not a writer: it would begin by reading the old content, which may be the damaged one. */
+    status = mpg_txn_protected_write(txn, id, content, 0, size);
+    if (status == 0) {
+        status = mpg_txn_commit(txn, 0);
+    }
+    if (status != 0) {
+        mpg_txn_abort(txn);
+    }
+    return status;
+}
+
+/* Returns an exit status. */
+static int write_page(const char *path, uint64_t id, bool protected, const void *content,
+                      size_t size)
+{
+    mpg_pager *pager;
+    int status;
+
+    if (open_writing(&pager, path, false) != STATUS_FINE) {
+        return STATUS_FAILED;
+    }
+    if (mpg_page_size(pager) != size) {
+        complain(path, "the file was replaced by one with another page size; nothing was written");
+        return close_file(pager, path, STATUS_FAILED);
+    }
+    status = protected ? write_protected(pager, (mpg_protected_id){id}, content, size)
+                       : write_regular(pager, (mpg_page_id){id}, content, size);
+    if (status != 0) {
+        return fail_and_close(pager, path, false);
+    }
+    return close_file(pager, path, STATUS_FINE);
+}
+
+static int run(int argc, char **argv)
+{
+    bool protected = false;
+    const char *path;
+    void *content;
+    uint64_t id;
+    size_t size;
+    int status;
+
+    while (next_option(&command_write, argc, argv) != -1) {
+        protected = true;
+    }
+    expect_arguments(&command_write, argc, 2, 2);
+    path = argv[optind];
+    id = parse_number(&command_write, "id", argv[optind + 1]);
+    /*
+     * The file is not locked while standard input is awaited: what feeds it may be a command that
+     * writes to the same file.
+     */
+    if (find_page_size(&size, path) != STATUS_FINE) {
+        return STATUS_FAILED;
+    }
+    content = allocate(1, size);
+    status = read_input(content, size);
+    if (status == STATUS_FINE) {
+        hold_signals();
+        status = write_page(path, id, protected, content, size);
+    }
+    free(content);
+    return status;
+}
+
+const struct command command_write = {
+    .name = "write",
+    .summary = "Gives a page a new content, from standard input",
+    .usage = "[-p] FILE ID",
+    .help =
+        "The input is the whole new content: where it is shorter than the page, zeros follow; if\n"
+        "it is longer, nothing is written. The content is durable at the end. A protected page\n"
+        "changes by one commit: after a crash it shows the old content or the new one, whole.\n\n"
+        "  -p, --protected  ID names a protected page\n"
+        "  -h, --help       this help\n",
+    .options = options,
+    .run = run,
+};
