@@ -1,0 +1,111 @@
+# shellcheck shell=sh
+# SPDX-License-Identifier: MIT
+# What shell tests share. A test begins with
+#
+#     . "${top_srcdir:?set by make check}/tests/lib.sh"
+#
+# and then stands in an empty directory of its own, $work, which is gone when it ends, with everything
+# that it mounted. `mappedpages` and `mappedpagesfs` are the built ones. The first failure ends it.
+set -u
+
+: "${top_srcdir:?set by make check}" "${top_builddir:?set by make check}"
+test_name=$(basename "$0" .sh)
+PATH=$top_builddir/tools:$top_builddir/fuse:$PATH
+export PATH LC_ALL=C
+
+work=$(mktemp -d "${TMPDIR:-/tmp}/$test_name-XXXXXX") || exit 99
+cd "$work" || exit 99
+mounts= # the directories mounted now; the daemon of DIR has its process id in DIR.pid
+golden=$top_srcdir/tests/golden
+export golden
+
+fail() {
+    echo "FAIL: $*" >&2
+    exit 1
+}
+
+# Ends the test as one that cannot be run here.
+skip() {
+    echo "SKIP: $*" >&2
+    exit 77
+}
+
+clean_up() {
+    for dir in $mounts; do
+        fusermount3 -u -z "$dir" 2>/dev/null
+        kill "$(cat "$dir.pid")" 2>/dev/null
+    done
+    cd / && rm -rf "$work"
+}
+trap clean_up EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+
+# expect STATUS COMMAND… - runs it, with standard output and error in the files out and err, and fails
+# unless it exits with STATUS.
+expect() {
+    expected=$1
+    shift
+    "$@" >out 2>err
+    status=$?
+    [ $status -eq "$expected" ] && return
+    sed 's/^/    /' out err >&2
+    fail "exit status $status instead of $expected: $*"
+}
+
+# said TEXT… - fails unless the last command of `expect` wrote just these lines to standard output.
+said() {
+    if [ $# -gt 0 ]; then
+        printf '%s\n' "$@"
+    fi | diff -u - out >&2 || fail "not the expected output (-)"
+}
+
+# complained PATTERN - fails unless it wrote to standard error, and a line there matches.
+complained() {
+    grep -q -e "$1" err || fail "no line of standard error matches '$1': $(cat err)"
+}
+
+# same FILE FILE - fails unless both have the same content.
+same() {
+    cmp "$1" "$2" >&2 || fail "$1 and $2 differ"
+}
+
+# within SECONDS COMMAND… - tries until the command succeeds; fails after that time.
+within() {
+    tries=$(($1 * 20))
+    shift
+    while ! "$@" >/dev/null 2>&1; do
+        tries=$((tries - 1))
+        [ $tries -gt 0 ] || return 1
+        sleep 0.05
+    done
+}
+
+need_fuse() {
+    [ -w /dev/fuse ] || skip "no /dev/fuse to write to"
+    command -v fusermount3 >/dev/null || skip "no fusermount3"
+}
+
+# mount_file FILE DIR [OPTION…] - mounts it on a new directory; the daemon stays a child of the test,
+# and what it logs is in DIR.log.
+mount_file() {
+    file=$1
+    dir=$2
+    shift 2
+    mkdir -p "$dir" || fail "cannot make $dir"
+    mappedpagesfs -f "$file" "$dir" "$@" 2>"$dir.log" &
+    echo $! >"$dir.pid"
+    mounts="$mounts $dir"
+    within 20 mountpoint -q "$dir" || fail "$file was not mounted: $(cat "$dir.log")"
+}
+
+# unmount DIR - unmounts it, waits for its daemon and fails unless that ends well.
+unmount() {
+    fusermount3 -u "$1" || fail "cannot unmount $1"
+    left=
+    for dir in $mounts; do
+        [ "$dir" = "$1" ] || left="$left $dir"
+    done
+    mounts=$left
+    wait "$(cat "$1.pid")" || fail "the daemon of $1 ended with status $?: $(cat "$1.log")"
+}
