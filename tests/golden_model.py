@@ -1,47 +1,36 @@
-#!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Changes a mounted page file as ordinary programs would, and says what it must hold then.
-
-    golden_mount_model.py [--operations N] [--seed N] MOUNTPOINT
-
-Reads every page, does N random operations (writes, truncations, frees, allocations, of regular and of
-protected pages) on the mount and on a model in memory, reads everything back, and prints the model: a
-line `page ID CRC32` or `protected ID CRC32` for each page, as in golden/README.md. A page that cannot
-be read for its CRC shows as `error CORRUPT_PAGE` and is left alone.
-"""
-import argparse
+"""A mounted page file and a model of it in memory, changed alike as ordinary programs would."""
 import errno
 import os
-import random
-import sys
-import zlib
 
-KINDS = (("pages", "page"), ("protected", "protected"))
+from golden_support import Failure, crc, want, want_equal
+
+# Directories of the mount, and what a dump calls the pages in them.
+KINDS = {"pages": "page", "protected": "protected"}
 
 
 class Mount:
+    """All pages as they are when it is made, and as changed since through its methods."""
+
     def __init__(self, path, rng):
         self.path = path
         self.rng = rng
-        self.model = {"pages": {}, "protected": {}}
+        self.model = {kind: {} for kind in KINDS}
         for kind in self.model:
             for number in self.listing(kind):
                 self.model[kind][number] = self.read(kind, number)
-        sizes = {os.stat(self.name(kind, number)).st_size
-                 for kind, pages in self.model.items() for number in pages}
-        if len(sizes) > 1:
-            raise SystemExit(f"pages of different sizes: {sizes}")
         self.page_size = os.statvfs(path).f_bsize
-        if sizes and sizes != {self.page_size}:
-            raise SystemExit(f"pages of {sizes} bytes, blocks of {self.page_size}")
+        for kind, pages in self.model.items():
+            for number in pages:
+                want_equal(os.stat(self.name(kind, number)).st_size, self.page_size,
+                           f"size of {kind}/{number}")
 
     def name(self, kind, number):
         return os.path.join(self.path, kind, str(number))
 
     def listing(self, kind):
         names = os.listdir(os.path.join(self.path, kind))
-        if len(set(names)) != len(names):
-            raise SystemExit(f"{kind}: listed twice")
+        want_equal(len(set(names)), len(names), f"{kind}: names listed once")
         return sorted(int(name) for name in names)
 
     def read(self, kind, number):
@@ -69,8 +58,7 @@ class Mount:
         data = self.rng.randbytes(self.rng.randint(1, self.page_size - offset))
         with open(self.name(kind, number), "r+b", buffering=0) as file:
             file.seek(offset)
-            if file.write(data) != len(data):
-                raise SystemExit(f"{kind}/{number}: a short write")
+            want_equal(file.write(data), len(data), f"{kind}/{number}: bytes written")
             if self.rng.random() < 0.2:
                 os.fsync(file.fileno())
         old = self.model[kind][number]
@@ -105,8 +93,7 @@ class Mount:
             if data:
                 file.write(data)
         added = set(self.listing(kind)) - set(self.model[kind])
-        if len(added) != 1:
-            raise SystemExit(f"{kind}/new: appeared {added}")
+        want(len(added) == 1, f"{kind}/new: appeared {added}")
         self.model[kind][added.pop()] = data.ljust(self.page_size, b"\0")
 
     def allocate_number(self, kind):
@@ -116,8 +103,8 @@ class Mount:
             return
         try:
             with open(self.name(kind, number), "xb", buffering=0) as file:
-                if os.fstat(file.fileno()).st_size != self.page_size:
-                    raise SystemExit(f"{kind}/{number}: not of the page size when created")
+                want_equal(os.fstat(file.fileno()).st_size, self.page_size,
+                           f"size of the new {kind}/{number}")
         except PermissionError:
             if kind != "pages":
                 raise
@@ -133,32 +120,13 @@ class Mount:
 
     def verify(self):
         for kind, pages in self.model.items():
-            if self.listing(kind) != sorted(pages):
-                raise SystemExit(f"{kind}: listed {self.listing(kind)}, expected {sorted(pages)}")
+            want_equal(self.listing(kind), sorted(pages), f"{kind}: listing")
             for number, data in pages.items():
                 if self.read(kind, number) != data:
-                    raise SystemExit(f"{kind}/{number}: not what was written")
+                    raise Failure(f"{kind}/{number} does not hold what was written")
 
-    def show(self):
-        for kind, word in KINDS:
-            for number, data in sorted(self.model[kind].items()):
-                if data is None:
-                    print(word, number, "error CORRUPT_PAGE")
-                else:
-                    print(word, number, f"{zlib.crc32(data):08x}")
-
-
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--operations", type=int, default=0)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("mountpoint")
-    arguments = parser.parse_args()
-    mount = Mount(arguments.mountpoint, random.Random(arguments.seed))
-    mount.change(arguments.operations)
-    mount.verify()
-    mount.show()
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    def contents(self):
+        """The lines of a dump that tell what the pages hold."""
+        return [f"{word} {number} " + ("error CORRUPT_PAGE" if data is None else crc(data))
+                for kind, word in KINDS.items()
+                for number, data in sorted(self.model[kind].items())]
