@@ -53,11 +53,13 @@ expect() {
     fail "exit status $status instead of $expected: $*"
 }
 
-# said TEXT… - fails unless the last command of `expect` wrote just these lines to standard output.
+# said LINE… - fails unless the last command of `expect` wrote just these lines to standard output.
 said() {
-    if [ $# -gt 0 ]; then
-        printf '%s\n' "$@"
-    fi | diff -u - out >&2 || fail "not the expected output (-)"
+    printf '%s\n' "$@" | diff -u - out >&2 || fail "not the expected output (-)"
+}
+
+said_nothing() {
+    [ ! -s out ] || fail "unexpected output: $(head -c 1000 out)"
 }
 
 # complained PATTERN - fails unless it wrote to standard error, and a line there matches.

@@ -1,0 +1,58 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# check: status 0 for whole files, 1 with a named fault for broken ones, 3 where it cannot look.
+# shellcheck source=tests/lib.sh
+. "${top_srcdir:?set by make check}/tests/lib.sh"
+
+for file in "$golden"/v0[12]-*.mpp; do
+    expect 0 mappedpages check "$file"
+    grep -q ': no fault (' out || fail "check $file: $(cat out)"
+    expect 0 mappedpages check --json "$file"
+    python3 -c '
+import json, sys
+c = json.load(sys.stdin)
+assert c["clean"] is True and c["faults"] == [] and c["pages_checked"] > 0, c' <out ||
+        fail "check --json $file: $(cat out)"
+done
+
+# A file that does not even open has that for its fault, by the name its dump gives it; a damaged page
+# is one fault, and the rest is looked at.
+for dump in "$golden"/*.dump; do
+    file=${dump%.dump}.mpp
+    name=$(sed -n 's/^error //p; s/^protected [0-9]* error //p' "$dump" | tr -d _ | tr '[:lower:]' '[:upper:]')
+    [ -n "$name" ] || continue
+    expect 1 mappedpages check "$file"
+    sed 's/:.*//' out | tr -d _ | grep -qx "$name" || fail "check $file does not find $name: $(cat out)"
+    grep -Eq ": 1 fault \(" out || fail "check $file: not one fault: $(cat out)"
+    expect 1 mappedpages check --json "$file"
+    python3 -c '
+import json, sys
+c = json.load(sys.stdin)
+assert c["clean"] is False and len(c["faults"]) == 1, c
+f = c["faults"][0]
+assert f["name"].replace("_", "") == sys.argv[1] and f["message"], f' "$name" <out ||
+        fail "check --json $file: $(cat out)"
+done
+expect 1 mappedpages check "$golden/protected-bit-rot.mpp"
+grep -q '(128 pages and 40 protected pages checked)' out || fail "the rest was not checked: $(cat out)"
+
+expect 3 mappedpages check missing
+complained '^mappedpages: missing: .*No such file or directory'
+expect 3 mappedpages check .
+expect 3 mappedpages check --json missing
+grep -q '"name": "IO"' out || fail "the failure as JSON: $(cat out)"
+
+# Format 1: a changed byte in a protected page, in a root, in the superblock.
+expect 0 mappedpages create --page-size 1K file
+expect 0 mappedpages alloc -p --count 2 file
+echo content | mappedpages write -p file 1 || fail "write"
+expect 0 mappedpages check file
+# shellcheck disable=SC2046 # the words are to be split
+set -- $(mappedpages list -l file | grep '^protected 1 ')
+cp file broken
+printf X | dd of=broken bs=1 seek=$(($7 * 1024 + 100)) conv=notrunc status=none
+expect 1 mappedpages check broken
+grep -q '^CORRUPT_PAGE: ' out || fail "not found: $(cat out)"
+cp file broken
+printf X | dd of=broken bs=1 seek=40 conv=notrunc status=none
+expect 1 mappedpages check broken

@@ -1,0 +1,91 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# The command line: help, version, and a clear answer with status 2 to what makes no sense, before any
+# file is touched.
+# shellcheck source=tests/lib.sh
+. "${top_srcdir:?set by make check}/tests/lib.sh"
+
+manual=$top_srcdir/doc/mappedpages.1
+
+expect 0 mappedpages --help
+commands=$(sed -n 's/^  \([a-z]*\) .*/\1/p' out)
+[ "$(echo "$commands" | wc -w)" -ge 8 ] || fail "--help names only these commands: $commands"
+expect 0 mappedpages --version
+grep -Eq '^mappedpages [0-9]+\.[0-9]+\.[0-9]+ \(library [0-9]+\.[0-9]+\.[0-9]+\)$' out ||
+    fail "--version says: $(cat out)"
+
+# Every command has its help, and every option of it is in the manual page, in the command's section.
+for command in $commands; do
+    expect 0 mappedpages "$command" --help
+    grep -q "^Usage: mappedpages $command .*FILE" out || fail "$command --help shows no usage"
+    sed -n "/^\.SS $command\$/,/^\.S[SH] /p" "$manual" | tr -d '\134' >section
+    [ -s section ] || fail "the manual page has no section on $command"
+    grep -Eo -- '--[a-z-]+' out | grep -v -x -e --help | sort -u >options
+    while read -r option; do
+        grep -q -e "$option" section || fail "the manual page lacks $option of $command"
+    done <options
+done
+
+# wrong PATTERN ARGUMENT… - the command line is refused with a message that matches.
+wrong() {
+    pattern=$1
+    shift
+    expect 2 mappedpages "$@"
+    said_nothing
+    complained "$pattern"
+}
+
+wrong '^Usage: '
+wrong "no command 'frobnicate'" frobnicate file
+for command in $commands; do
+    wrong "no file was named" "$command"
+    wrong "no option '--bogus'" "$command" --bogus file
+    wrong "no option '-X'" "$command" -X file
+    wrong "Try 'mappedpages $command --help'" "$command"
+done
+wrong "option '--json' takes no value" info --json=yes file
+wrong "option '-c' needs a value" alloc file -c
+wrong "option '--label' needs a value" create file --label
+wrong "too many arguments" info file other
+wrong "an argument is missing" read file
+wrong "an argument is missing" free file
+
+expect 0 mappedpages create file
+cp file before
+for number in '' x 1x ' 1' '1 ' +1 0x10 1.0 01 18446744073709551616 99999999999999999999; do
+    wrong "id '$number' is not a whole number" read file "$number"
+    wrong "id '$number' is not a whole number" write file "$number"
+    wrong "id '$number' is not a whole number" free file 3 "$number"
+    wrong "id '$number' is not a whole number" alloc file "$number"
+    wrong "count '$number' is not a whole number" alloc file --count "$number"
+done
+wrong "no option '-1'" read file -1
+wrong "count of 0" alloc file --count 0
+wrong "too large" alloc file --count 18446744073709551615
+wrong "exclude each other" alloc file --count 2 3
+for size in 512 1000 0 2G 5K 4294971392 18446744073709555712; do
+    wrong "page size '$size' is not a" create other --page-size $size
+done
+wrong "too large" create other --page-size 17179869184G
+wrong "does not end in a digit, K, M or G" create other --page-size 4T
+wrong "does not end in a digit, K, M or G" create other --page-size 4KB
+wrong "not a number of bytes" create other --page-size K
+wrong "neither 1 nor 0.2" create other --format 2
+wrong "at least 4 pages" create other --pages 3
+wrong "not a whole number" create other --pages 1K
+wrong "longer than 64 bytes" create other --label "$(printf '%065d' 0)"
+wrong "no room for a label" create other --label x --format 0.2
+[ ! -e other ] || fail "a file was made on wrong usage"
+same file before
+
+# What cannot be written to standard output is a failure, not silence.
+if [ -c /dev/full ]; then
+    for arguments in --help --version 'info file' 'list --json file' 'check file' 'info --help'; do
+        # The words of $arguments are to be split.
+        # shellcheck disable=SC2086
+        mappedpages $arguments >/dev/full 2>err
+        status=$?
+        [ $status -eq 3 ] || fail "status $status from '$arguments' on a full device"
+        complained 'standard output: No space left on device'
+    done
+fi
