@@ -5,6 +5,8 @@
 
 #include <stdint.h>
 
+#include "mappedpages.h"
+
 /*
  * Records a failure and returns its code, so that `return mpgi_fail(...)` reads as one step. Set once
  * where it happens, passed up unchanged. The message is printf-like, one sentence without a full stop.
@@ -17,9 +19,12 @@ int mpgi_fail_errno(int system_errno, const char *operation, uint64_t page, cons
 
 /* The same for a checksum that does not match. */
 int mpgi_fail_crc(int code, const char *operation, uint64_t page, uint32_t expected,
-                  uint32_t found, const char *what);
+                  uint32_t found, const char *path, const char *what);
 
 /* mpgi_fail(MPG_E_NO_MEMORY, …) */
 int mpgi_fail_memory(const char *operation);
+
+/* Makes a failure that another thread met this thread's last one; returns its code. */
+int mpgi_fail_again(const mpg_error_info *info);
 
 #endif

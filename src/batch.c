@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: MIT */
+/* The edit log: how an operation is applied to the gathering batch as a whole or not at all. */
+#include "batch.h"
+
+#include <stdlib.h>
+
+#include "commit.h"
+#include "error.h"
+#include "pager.h"
+
+enum change_kind { CHANGE_USE, CHANGE_ENTRY, CHANGE_STAGE };
+
+struct change {
+    enum change_kind kind;
+    uint64_t id;    /* first page, protected id, or staged page */
+    uint64_t count; /* CHANGE_USE: how many pages in a row */
+    union {
+        enum mpg_page_use use; /* what the pages were used for */
+        struct entry entry;    /* what the entry was */
+        void *data;            /* what was staged, owned, or NULL */
+    } old;
+};
+
+struct batch *mpgi_batch_new(void)
+{
+    return calloc(1, sizeof(struct batch));
+}
+
+void mpgi_batch_free(struct batch *batch)
+{
+    if (batch == NULL)
+        return;
+    for (size_t i = 0; i < batch->stage.capacity; i++)
+        if (batch->stage.slots[i].used)
+            free(batch->stage.slots[i].value.pointer);
+    mpgi_id_map_clear(&batch->stage);
+    free(batch);
+}
+
+static int check_writable(mpg_pager *pager, const char *operation)
+{
+    if (pager->read_only)
+        return mpgi_fail(MPG_E_READ_ONLY, operation, MPG_NO_PAGE, "%s: opened read-only",
+                         pager->file.path);
+    if (pager->unavailable)
+        return mpgi_fail(MPG_E_UNAVAILABLE, operation, MPG_NO_PAGE,
+                         "%s: an earlier sync failed; close it and open it again",
+                         pager->file.path);
+    if (pager->spare == NULL)
+        pager->spare = mpgi_batch_new();
+    return pager->spare != NULL ? 0 : mpgi_fail_memory(operation);
+}
+
+int mpgi_edit_begin(struct edit *edit, mpg_pager *pager, const char *operation)
+{
+    int result;
+
+    edit->pager = pager;
+    edit->log = NULL;
+    edit->count = 0;
+    edit->capacity = 0;
+    pager_lock(pager);
+    result = check_writable(pager, operation);
+    if (result != 0)
+        pager_unlock(pager);
+    return result;
+}
+
+/* The next free record of the log, not yet counted, or NULL. */
+static struct change *next_change(struct edit *edit)
+{
+    if (edit->count == edit->capacity) {
+        size_t capacity = edit->capacity == 0 ? 8 : edit->capacity * 2;
+        struct change *log = realloc(edit->log, capacity * sizeof(*log));
+
+        if (log == NULL) {
+            (void)mpgi_fail_memory("edit");
+            return NULL;
+        }
+        edit->log = log;
+        edit->capacity = capacity;
+    }
+    return &edit->log[edit->count];
+}
+
+int mpgi_edit_use(struct edit *edit, uint64_t page, enum mpg_page_use use)
+{
+    struct format *format = edit->pager->format;
+    struct change *last = edit->count > 0 ? &edit->log[edit->count - 1] : NULL;
+    struct change *change = next_change(edit);
+    enum mpg_page_use old;
+    int result;
+
+    if (change == NULL)
+        return MPG_E_NO_MEMORY;
+    result = format->ops->get_use(format, VERSION_NEWEST, page, &old);
+    if (result == 0)
+        result = format->ops->set_use(format, page, use);
+    if (result != 0)
+        return result;
+    last = edit->count > 0 ? change - 1 : NULL;
+    if (last != NULL && last->kind == CHANGE_USE && last->old.use == old &&
+        last->id + last->count == page) {
+        last->count++;
+        return 0;
+    }
+    change->kind = CHANGE_USE;
+    change->id = page;
+    change->count = 1;
+    change->old.use = old;
+    edit->count++;
+    return 0;
+}
+
+int mpgi_edit_entry(struct edit *edit, uint64_t id, const struct entry *old,
+                    const struct entry *entry)
+{
+    struct format *format = edit->pager->format;
+    struct change *change = next_change(edit);
+    int result;
+
+    if (change == NULL)
+        return MPG_E_NO_MEMORY;
+    result = format->ops->put_entry(format, id, entry);
+    if (result != 0)
+        return result;
+    change->kind = CHANGE_ENTRY;
+    change->id = id;
+    change->old.entry = *old;
+    edit->count++;
+    return 0;
+}
+
+int mpgi_edit_stage(struct edit *edit, uint64_t page, void *data)
+{
+    struct change *change = next_change(edit);
+    union id_value *value =
+        change != NULL ? mpgi_id_map_put(&edit->pager->gathering->stage, page) : NULL;
+
+    if (value == NULL) {
+        free(data);
+        return mpgi_fail_memory("stage");
+    }
+    change->kind = CHANGE_STAGE;
+    change->id = page;
+    change->old.data = value->pointer;
+    edit->count++;
+    value->pointer = data;
+    return 0;
+}
+
+const void *mpgi_edit_staged(const struct edit *edit, uint64_t page)
+{
+    const union id_value *value = mpgi_id_map_find(&edit->pager->gathering->stage, page);
+
+    return value != NULL ? value->pointer : NULL;
+}
+
+bool mpgi_edit_in_flight(const struct edit *edit, uint64_t page)
+{
+    const struct batch *batch = edit->pager->in_flight;
+
+    return batch != NULL && mpgi_id_map_find(&batch->stage, page) != NULL;
+}
+
+int mpgi_edit_wait_in_flight(struct edit *edit, const char *operation)
+{
+    mpg_pager *pager = edit->pager;
+
+    while (pager->in_flight != NULL)
+        (void)pthread_cond_wait(&pager->settled, &pager->lock);
+    return check_writable(pager, operation);
+}
+
+static void undo_stage(struct batch *batch, const struct change *change)
+{
+    union id_value *value = mpgi_id_map_find(&batch->stage, change->id);
+
+    free(value->pointer);
+    if (change->old.data != NULL)
+        value->pointer = change->old.data;
+    else
+        mpgi_id_map_remove(&batch->stage, change->id);
+}
+
+static void undo(struct edit *edit)
+{
+    struct format *format = edit->pager->format;
+
+    /* Going back in a pending version cannot fail: it is the promise of set_use and put_entry. */
+    while (edit->count > 0) {
+        const struct change *change = &edit->log[--edit->count];
+
+        switch (change->kind) {
+        case CHANGE_USE:
+            for (uint64_t i = 0; i < change->count; i++)
+                (void)format->ops->set_use(format, change->id + i, change->old.use);
+            break;
+        case CHANGE_ENTRY:
+            (void)format->ops->put_entry(format, change->id, &change->old.entry);
+            break;
+        case CHANGE_STAGE:
+            undo_stage(edit->pager->gathering, change);
+            break;
+        }
+    }
+}
+
+/* Forgets the log of an edit that stays. */
+static void keep(struct edit *edit)
+{
+    for (size_t i = 0; i < edit->count; i++)
+        if (edit->log[i].kind == CHANGE_STAGE)
+            free(edit->log[i].old.data);
+    edit->pager->gathering->changes++;
+}
+
+int mpgi_edit_end(struct edit *edit, int result, enum durability durability)
+{
+    mpg_pager *pager = edit->pager;
+
+    if (result != 0)
+        undo(edit);
+    else
+        keep(edit);
+    free(edit->log);
+    if (result == 0 && durability == WAIT_DURABLE)
+        result = mpgi_commit_wait(pager, pager->gathering);
+    pager_unlock(pager);
+    return result;
+}
+
+void mpgi_edit_end_async(struct edit *edit, struct completion *completion)
+{
+    struct batch *batch = edit->pager->gathering;
+
+    keep(edit);
+    free(edit->log);
+    completion->next = batch->completions;
+    batch->completions = completion;
+    batch->wanted = true;
+    pager_unlock(edit->pager);
+}

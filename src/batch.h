@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Floor 4: batches and commits.
+ *
+ *     operations ──apply──▶ gathering ──seal──▶ in flight ──sync──▶ durable
+ *
+ * Operations of many threads apply their changes to the gathering batch, each under the pager's lock
+ * and each as a whole: an `edit` keeps a log and undoes it when the operation fails. One of the threads
+ * that wait then leads: it seals the batch, writes it out without the lock and syncs, while the next
+ * batch gathers (group commit). Everybody whose batch that was returns.
+ */
+#ifndef MPGI_BATCH_H
+#define MPGI_BATCH_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "format.h"
+#include "id_map.h"
+
+/* Somebody to be told when a batch is done, other than a waiting thread. */
+struct completion {
+    struct completion *next;
+    /* Called with the pager's lock held; must not block nor call the pager. */
+    void (*done)(struct completion *completion, int result, const mpg_error_info *error);
+};
+
+struct batch {
+    unsigned waiters;         /* threads in mpgi_batch_wait */
+    bool done;                /* result and error are final */
+    bool wanted;              /* somebody waits for it, or it holds what must not be put off */
+    bool ordered;             /* rule 5: a sync between nodes and root */
+    int result;               /* 0 or MPG_E_… */
+    mpg_error_info error;     /* details, where result is not 0 */
+    uint64_t changes;         /* operations applied */
+    uint64_t protected_pages; /* contents of protected pages that opening would have to verify */
+    struct id_map stage;      /* page of the file → its new content (page_size bytes, owned) */
+    struct completion *completions;
+};
+
+struct change;
+
+/* The changes of one operation or transaction, applied but not yet kept. */
+struct edit {
+    mpg_pager *pager;
+    struct change *log; /* what to undo, oldest first */
+    size_t count, capacity;
+};
+
+/*
+ * Begins: takes the pager's lock and checks that it can be written. On error the lock is not held.
+ */
+int mpgi_edit_begin(struct edit *edit, mpg_pager *pager, const char *operation);
+
+/* Changes the use of a page, logged. */
+int mpgi_edit_use(struct edit *edit, uint64_t page, enum mpg_page_use use);
+/* Changes an entry of the directory, logged. `old` is what get_entry says (in_use false if none). */
+int mpgi_edit_entry(struct edit *edit, uint64_t id, const struct entry *old,
+                    const struct entry *entry);
+/* Stages the new content of a page of the file, logged. Takes `data`, also on failure. */
+int mpgi_edit_stage(struct edit *edit, uint64_t page, void *data);
+/* What the gathering batch has staged for a page of the file, or NULL. */
+const void *mpgi_edit_staged(const struct edit *edit, uint64_t page);
+/* Whether the batch in flight writes this page of the file. */
+bool mpgi_edit_in_flight(const struct edit *edit, uint64_t page);
+/* Waits, undoing nothing, until no batch is in flight. The lock is given up meanwhile. */
+int mpgi_edit_wait_in_flight(struct edit *edit, const char *operation);
+
+enum durability { WAIT_DURABLE, WAIT_NOT };
+
+/*
+ * Ends the edit: where `result` is an error everything is undone, otherwise it is kept and, with
+ * WAIT_DURABLE, waited for. Gives up the lock. Returns `result`, or what the commit met.
+ */
+int mpgi_edit_end(struct edit *edit, int result, enum durability durability);
+
+/* Ends a successful edit without waiting; `completion` hears of it. Gives up the lock. */
+void mpgi_edit_end_async(struct edit *edit, struct completion *completion);
+
+/* Waits for everything applied so far, and syncs in any case. */
+int mpgi_batch_sync(mpg_pager *pager, const char *operation);
+
+/* Commits the gathering batch if anybody wants it; for a thread that does nothing else. */
+void mpgi_batch_lead_if_wanted(mpg_pager *pager);
+
+struct batch *mpgi_batch_new(void);
+void mpgi_batch_free(struct batch *batch);
+
+#endif

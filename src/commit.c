@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A commit, step by step (the rules are those of doc/durability.md):
+ *
+ *     seal          under the lock: the gathering batch becomes the one in flight, its metadata frozen
+ *     write         staged content into inactive copies, nodes into inactive slots
+ *     sync          only in an ordered commit (rule 5)
+ *     write root    into the root page that is not the durable one (rule 7)
+ *     sync          from here on it is durable
+ *     publish       under the lock: readers see it, freed pages become available (rule 2)
+ *
+ * One thread does this at a time, so nothing of batch N+1 is written before N is durable (rule 3). A
+ * failure before the root is written forgets the batch and the one gathering on top of it; a failure
+ * from then on, or of any sync, makes the pager unavailable (rule 6).
+ */
+#include "commit.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "error.h"
+#include "pager.h"
+#include "rules.h"
+
+/*
+ * An unordered commit is verified at the next open, node by node and page by page. Beyond this many
+ * protected pages a second sync is cheaper than what opening would have to read.
+ */
+#define MOST_UNORDERED_PAGES 1024
+
+/* How far a commit came, which decides what its failure means. */
+enum progress { BEFORE_SYNC, AFTER_SYNC, ROOT_TOUCHED };
+
+static int write_stage(mpg_pager *pager, const struct batch *batch)
+{
+    for (size_t i = 0; i < batch->stage.capacity; i++) {
+        const struct id_slot *slot = &batch->stage.slots[i];
+        int result;
+
+        if (!slot->used)
+            continue;
+        result = mpgi_file_write(&pager->file, slot->value.pointer, pager->page_size,
+                                 offset_of_page(pager, slot->id), slot->id);
+        if (result != 0)
+            return result;
+    }
+    return 0;
+}
+
+static int sync_file(mpg_pager *pager)
+{
+    int result = mpgi_file_sync(&pager->file);
+
+    if (result != 0 && !RULE_HOLDS(6))
+        result = mpgi_file_sync(&pager->file);
+    return result;
+}
+
+/* Writes the sealed batch out. Runs without the lock. */
+static int write_out(mpg_pager *pager, const struct batch *batch, enum progress *progress)
+{
+    struct format *format = pager->format;
+    int result = write_stage(pager, batch);
+
+    if (result == 0)
+        result = format->ops->write_nodes(format);
+    if (result == 0 && batch->ordered && RULE_HOLDS(5)) {
+        *progress = AFTER_SYNC;
+        result = sync_file(pager);
+    }
+    if (result != 0)
+        return result;
+    *progress = ROOT_TOUCHED;
+    result = format->ops->write_root(format);
+    if (result == 0 && (RULE_HOLDS(3) || batch->changes % 2 != 0))
+        result = sync_file(pager);
+    return result;
+}
+
+/* Tells everybody what became of the batch, and frees it if nobody waits. */
+static void finish(mpg_pager *pager, struct batch *batch, int result)
+{
+    struct completion *completion = batch->completions;
+
+    batch->result = result;
+    if (result != 0)
+        (void)mpg_last_error(&batch->error);
+    batch->done = true;
+    batch->completions = NULL;
+    while (completion != NULL) {
+        struct completion *next = completion->next;
+
+        completion->done(completion, result, &batch->error);
+        completion = next;
+    }
+    (void)pthread_cond_broadcast(&pager->settled);
+    if (batch->waiters == 0)
+        mpgi_batch_free(batch);
+}
+
+/*
+ * What gathered on top of a batch that failed cannot stand. Its members made sure that there is a
+ * spare batch; without members there is nothing to give up.
+ */
+static void give_up_gathering(mpg_pager *pager, int result)
+{
+    struct batch *batch = pager->gathering;
+
+    if (batch->changes == 0 && batch->waiters == 0)
+        return;
+    pager->gathering = pager->spare;
+    pager->spare = NULL;
+    finish(pager, batch, result);
+}
+
+static void fail_commit(mpg_pager *pager, enum progress progress, int result)
+{
+    mpg_error_info error;
+
+    (void)mpg_last_error(&error);
+    if (progress == ROOT_TOUCHED && RULE_HOLDS(6))
+        (void)pager->ops->restore_root(pager->format);
+    if (progress != BEFORE_SYNC)
+        pager->unavailable = true;
+    (void)mpgi_fail_again(&error);
+    pager->ops->discard(pager->format);
+    give_up_gathering(pager, result);
+}
+
+/* Commits the gathering batch. Called with the lock held and nobody committing. */
+static void lead(mpg_pager *pager)
+{
+    struct batch *batch = pager->gathering;
+    bool dirty = pager->ops->is_dirty(pager->format);
+    enum progress progress = BEFORE_SYNC;
+    int result;
+
+    pager->gathering = pager->spare;
+    pager->spare = NULL;
+    pager->in_flight = batch;
+    pager->committing = true;
+    if (batch->protected_pages > MOST_UNORDERED_PAGES)
+        batch->ordered = true;
+    if (dirty)
+        pager->ops->seal(pager->format, &batch->ordered);
+    pager_unlock(pager);
+    if (dirty) {
+        result = write_out(pager, batch, &progress);
+    } else {
+        progress = AFTER_SYNC;
+        result = sync_file(pager);
+    }
+    pager_lock(pager);
+    pager->in_flight = NULL;
+    pager->committing = false;
+    if (result != 0)
+        fail_commit(pager, progress, result);
+    else if (dirty)
+        pager->ops->publish(pager->format);
+    pager->previous_members = pager->last_members;
+    pager->last_members = batch->waiters;
+    finish(pager, batch, result);
+}
+
+/*
+ * Threads that came back from the last batch are about to ask for the next one. Gives them a moment,
+ * far shorter than a sync, so that they share it instead of waiting for one of their own.
+ */
+static void let_others_join(mpg_pager *pager, const struct batch *batch)
+{
+    static const struct timespec moment = {0, 20000};
+    unsigned expected = pager->last_members + pager->previous_members;
+
+    for (int i = 0; i < 4 && !batch->done && batch->waiters < expected; i++) {
+        pager->committing = true;
+        pager_unlock(pager);
+        (void)nanosleep(&moment, NULL);
+        pager_lock(pager);
+        pager->committing = false;
+    }
+}
+
+int mpgi_commit_wait(mpg_pager *pager, struct batch *batch)
+{
+    int result;
+
+    batch->waiters++;
+    batch->wanted = true;
+    while (!batch->done) {
+        if (pager->committing || pager->gathering != batch) {
+            (void)pthread_cond_wait(&pager->settled, &pager->lock);
+            continue;
+        }
+        if (pager->last_members + pager->previous_members > 2)
+            let_others_join(pager, batch);
+        if (!batch->done)
+            lead(pager);
+    }
+    result = batch->result;
+    if (result != 0)
+        (void)mpgi_fail_again(&batch->error);
+    if (--batch->waiters == 0)
+        mpgi_batch_free(batch);
+    return result;
+}
+
+int mpgi_batch_sync(mpg_pager *pager, const char *operation)
+{
+    struct edit edit;
+    int result = mpgi_edit_begin(&edit, pager, operation);
+
+    return result != 0 ? result : mpgi_edit_end(&edit, 0, WAIT_DURABLE);
+}

@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: MIT */
+#include "io.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "error.h"
+#include "mappedpages.h"
+
+/* ---- the operating system's calls ---- */
+
+static int system_open(void *context, const char *path, int flags, unsigned mode)
+{
+    (void)context;
+    return open(path, flags | O_CLOEXEC, (mode_t)mode);
+}
+
+static int system_close(void *context, int fd)
+{
+    (void)context;
+    return close(fd);
+}
+
+static int system_lock(void *context, int fd, enum io_lock lock)
+{
+    struct flock whole = {
+        .l_type = lock == IO_LOCK_EXCLUSIVE ? F_WRLCK : F_RDLCK,
+        .l_whence = SEEK_SET,
+    };
+
+    (void)context;
+    return fcntl(fd, F_OFD_SETLK, &whole);
+}
+
+static int system_size(void *context, int fd, uint64_t *bytes)
+{
+    struct stat st;
+
+    (void)context;
+    if (fstat(fd, &st) != 0)
+        return -1;
+    if (!S_ISREG(st.st_mode)) {
+        errno = S_ISDIR(st.st_mode) ? EISDIR : EINVAL;
+        return -1;
+    }
+    *bytes = (uint64_t)st.st_size;
+    return 0;
+}
+
+static ssize_t system_pread(void *context, int fd, void *data, size_t length, uint64_t offset)
+{
+    (void)context;
+    return pread(fd, data, length, (off_t)offset);
+}
+
+static ssize_t system_pwrite(void *context, int fd, const void *data, size_t length,
+                             uint64_t offset)
+{
+    (void)context;
+    return pwrite(fd, data, length, (off_t)offset);
+}
+
+static int system_fdatasync(void *context, int fd)
+{
+    (void)context;
+    return fdatasync(fd);
+}
+
+static int system_allocate(void *context, int fd, uint64_t offset, uint64_t length)
+{
+    (void)context;
+    return fallocate(fd, 0, (off_t)offset, (off_t)length);
+}
+
+static int system_truncate(void *context, int fd, uint64_t bytes)
+{
+    (void)context;
+    return ftruncate(fd, (off_t)bytes);
+}
+
+static int system_unlink(void *context, const char *path)
+{
+    (void)context;
+    return unlink(path);
+}
+
+static int system_sync_directory(void *context, const char *path)
+{
+    char *copy = strdup(path);
+    int fd, result, saved;
+
+    (void)context;
+    if (copy == NULL)
+        return -1;
+    fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    free(copy);
+    if (fd < 0)
+        return -1;
+    result = fsync(fd);
+    saved = errno;
+    (void)close(fd);
+    errno = saved;
+    return result;
+}
+
+static void *system_reserve(void *context, size_t length)
+{
+    void *address = mmap(NULL, length, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+    (void)context;
+    return address == MAP_FAILED ? NULL : address;
+}
+
+static int system_map(void *context, int fd, void *address, size_t length, uint64_t offset,
+                      bool writable)
+{
+    int protection = writable ? PROT_READ | PROT_WRITE : PROT_READ;
+    void *mapped = mmap(address, length, protection, MAP_SHARED | MAP_FIXED, fd, (off_t)offset);
+
+    (void)context;
+    return mapped == MAP_FAILED ? -1 : 0;
+}
+
+static int system_unmap(void *context, void *address, size_t length)
+{
+    (void)context;
+    return munmap(address, length);
+}
+
+const struct io mpgi_io_system = {
+    .open = system_open,
+    .close = system_close,
+    .lock = system_lock,
+    .size = system_size,
+    .pread = system_pread,
+    .pwrite = system_pwrite,
+    .fdatasync = system_fdatasync,
+    .allocate = system_allocate,
+    .truncate = system_truncate,
+    .unlink = system_unlink,
+    .sync_directory = system_sync_directory,
+    .reserve = system_reserve,
+    .map = system_map,
+    .unmap = system_unmap,
+};
+
+/* ---- whole operations on an open file ---- */
+
+static int fail(const struct file *file, const char *operation, uint64_t page)
+{
+    return mpgi_fail_errno(errno, operation, page, file->path);
+}
+
+int mpgi_file_open(struct file *file, const struct io *io, void *context, const char *path,
+                   bool read_only, bool create)
+{
+    int flags = read_only ? O_RDONLY : O_RDWR;
+    int result;
+
+    memset(file, 0, sizeof(*file));
+    file->io = io;
+    file->context = context;
+    file->fd = -1;
+    file->read_only = read_only;
+    file->path = strdup(path);
+    if (file->path == NULL)
+        return mpgi_fail_memory("open");
+    do {
+        file->fd = io->open(context, path, create ? flags | O_CREAT | O_EXCL : flags, 0666);
+    } while (file->fd < 0 && errno == EINTR);
+    if (file->fd < 0 && !read_only && errno == EACCES)
+        result = mpgi_fail(MPG_E_READ_ONLY, "open", MPG_NO_PAGE, "%s: no permission to write it",
+                           path);
+    else if (file->fd < 0)
+        result = fail(file, "open", MPG_NO_PAGE);
+    else
+        result = mpgi_file_reload_size(file);
+    if (result != 0)
+        (void)mpgi_file_close(file);
+    return result;
+}
+
+int mpgi_file_close(struct file *file)
+{
+    int result = 0;
+
+    if (file->fd >= 0 && file->io->close(file->context, file->fd) != 0 && errno != EINTR)
+        result = fail(file, "close", MPG_NO_PAGE);
+    file->fd = -1;
+    free(file->path);
+    file->path = NULL;
+    return result;
+}
+
+int mpgi_file_lock(struct file *file, enum io_lock lock)
+{
+    while (file->io->lock(file->context, file->fd, lock) != 0) {
+        if (errno == EINTR)
+            continue;
+        if (errno == EAGAIN || errno == EACCES)
+            return mpgi_fail(MPG_E_BUSY, "lock", MPG_NO_PAGE,
+                             "%s: busy: it is open or mounted elsewhere", file->path);
+        return fail(file, "lock", MPG_NO_PAGE);
+    }
+    return 0;
+}
+
+int mpgi_file_read(const struct file *file, void *data, size_t length, uint64_t offset,
+                   uint64_t page)
+{
+    unsigned char *at = data;
+
+    while (length > 0) {
+        ssize_t got = file->io->pread(file->context, file->fd, at, length, offset);
+
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return fail(file, "pread", page);
+        if (got == 0)
+            return mpgi_fail(MPG_E_TRUNCATED, "pread", page,
+                             "%s: the file ends at byte %llu, inside what its metadata counts",
+                             file->path, (unsigned long long)offset);
+        at += got;
+        offset += (uint64_t)got;
+        length -= (size_t)got;
+    }
+    return 0;
+}
+
+int mpgi_file_write(struct file *file, const void *data, size_t length, uint64_t offset,
+                    uint64_t page)
+{
+    const unsigned char *at = data;
+
+    while (length > 0) {
+        ssize_t put = file->io->pwrite(file->context, file->fd, at, length, offset);
+
+        if (put < 0 && errno == EINTR)
+            continue;
+        if (put == 0)
+            errno = EIO;
+        if (put <= 0)
+            return fail(file, "pwrite", page);
+        at += put;
+        offset += (uint64_t)put;
+        length -= (size_t)put;
+        if (offset > file->bytes)
+            file->bytes = offset;
+    }
+    return 0;
+}
+
+int mpgi_file_sync(struct file *file)
+{
+    /* Never repeated, not even after EINTR: rule 6. */
+    if (file->io->fdatasync(file->context, file->fd) != 0)
+        return fail(file, "fdatasync", MPG_NO_PAGE);
+    return 0;
+}
+
+static int allocate(struct file *file, uint64_t bytes)
+{
+    int result;
+
+    do {
+        result = file->io->allocate(file->context, file->fd, file->bytes, bytes - file->bytes);
+    } while (result != 0 && errno == EINTR);
+    return result;
+}
+
+int mpgi_file_grow(struct file *file, uint64_t bytes)
+{
+    if (bytes <= file->bytes)
+        return 0;
+    if (bytes > INT64_MAX)
+        return mpgi_fail(MPG_E_FILE_FULL, "grow", MPG_NO_PAGE,
+                         "%s: %llu bytes are more than any file can have", file->path,
+                         (unsigned long long)bytes);
+    if (file->sparse || allocate(file, bytes) != 0) {
+        /* Some filesystems cannot reserve: there a hole has to do. */
+        if (!file->sparse && errno != EOPNOTSUPP && errno != ENOSYS)
+            return fail(file, "fallocate", MPG_NO_PAGE);
+        while (file->io->truncate(file->context, file->fd, bytes) != 0)
+            if (errno != EINTR)
+                return fail(file, "ftruncate", MPG_NO_PAGE);
+    }
+    file->bytes = bytes;
+    return 0;
+}
+
+int mpgi_file_reload_size(struct file *file)
+{
+    if (file->io->size(file->context, file->fd, &file->bytes) != 0)
+        return fail(file, "fstat", MPG_NO_PAGE);
+    return 0;
+}

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT */
+/* Floors 4 and 5: the open page file. */
+#ifndef MPGI_PAGER_H
+#define MPGI_PAGER_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "address_map.h"
+#include "batch.h"
+#include "format.h"
+#include "id_map.h"
+#include "io.h"
+#include "mappedpages.h"
+
+/*
+ * Invariants
+ *   1. Whatever is reachable from `format`, `batch` pointers and the maps below changes only under
+ *      `lock`. The committing thread alone reads frozen versions without it.
+ *   2. At most one thread commits (`committing`); it alone writes nodes, roots and staged content, and
+ *      it alone syncs, for an error of a sync is reported once, to whoever syncs first.
+ *   3. A page given out was free in the durable and in the frozen version, so writing to it at any
+ *      time harms no state that a crash could leave.
+ *   4. The file is at least as long as the newest version's total pages.
+ */
+struct mpg_pager {
+    struct file file;
+    struct format *format;
+    const struct format_ops *ops; /* format->ops */
+    struct address_map map;
+    uint32_t page_size;
+    bool read_only;
+    bool deferred; /* MPG_DEFER_ALLOCATION */
+
+    pthread_mutex_t lock;
+    pthread_cond_t settled;  /* a batch is done, or no thread commits any more */
+    struct batch *gathering; /* what operations apply to; NULL if read_only */
+    struct batch *spare;     /* the next gathering batch, made ready while failing is harmless */
+    struct batch *in_flight; /* what `committing` writes out, or NULL */
+    bool committing;
+    bool unavailable;          /* rule 6: a sync failed */
+    unsigned last_members;     /* operations in the last two batches: how many to expect */
+    unsigned previous_members; /* … */
+
+    struct id_map pins;     /* page of the file → number of views that show it */
+    struct id_map writers;  /* protected ids with an open writer */
+    struct id_map reserved; /* pages that open transactions hold */
+    struct id_map reserved_protected;
+    struct id_map verified; /* page of the file → generation whose content a view has checked */
+};
+
+static inline uint64_t offset_of_page(const mpg_pager *pager, uint64_t page)
+{
+    return page * pager->page_size;
+}
+
+/* The version that readers see: with deferred allocation, what is applied counts. */
+static inline enum version visible_version(const mpg_pager *pager)
+{
+    return pager->deferred ? VERSION_NEWEST : VERSION_DURABLE;
+}
+
+/* A pager as its lock and caches need it: they change also where the file may not. */
+static inline mpg_pager *unconst(const mpg_pager *pager)
+{
+    union {
+        const mpg_pager *constant;
+        mpg_pager *variable;
+    } same = {pager};
+
+    return same.variable;
+}
+
+static inline void pager_lock(const mpg_pager *pager)
+{
+    (void)pthread_mutex_lock(&unconst(pager)->lock);
+}
+
+static inline void pager_unlock(const mpg_pager *pager)
+{
+    (void)pthread_mutex_unlock(&unconst(pager)->lock);
+}
+
+/*
+ * For an error of a read-only pager: STALE instead of a checksum error where a writer has moved on.
+ * Called with the lock held. Returns `result` otherwise.
+ */
+int mpgi_reader_error(const mpg_pager *pager, int result);
+
+#endif
