@@ -8,6 +8,12 @@
 #include "error.h"
 #include "pager.h"
 
+/* How often an operation may find its page busy with commits before it gives up. */
+#define MOST_RESTARTS 100
+
+/* How many operations may gather before one of them waits, with MPG_DEFER_ALLOCATION. */
+#define MOST_DEFERRED 65536
+
 enum change_kind { CHANGE_USE, CHANGE_ENTRY, CHANGE_STAGE };
 
 struct change {
@@ -59,6 +65,7 @@ int mpgi_edit_begin(struct edit *edit, mpg_pager *pager, const char *operation)
     edit->log = NULL;
     edit->count = 0;
     edit->capacity = 0;
+    edit->restarts = 0;
     pager_lock(pager);
     result = check_writable(pager, operation);
     if (result != 0)
@@ -163,15 +170,6 @@ bool mpgi_edit_in_flight(const struct edit *edit, uint64_t page)
     return batch != NULL && mpgi_id_map_find(&batch->stage, page) != NULL;
 }
 
-int mpgi_edit_wait_in_flight(struct edit *edit, const char *operation)
-{
-    mpg_pager *pager = edit->pager;
-
-    while (pager->in_flight != NULL)
-        (void)pthread_cond_wait(&pager->settled, &pager->lock);
-    return check_writable(pager, operation);
-}
-
 static void undo_stage(struct batch *batch, const struct change *change)
 {
     union id_value *value = mpgi_id_map_find(&batch->stage, change->id);
@@ -206,6 +204,38 @@ static void undo(struct edit *edit)
     }
 }
 
+/* Undoes the edit and waits for what others have under way. The lock is given up meanwhile. */
+static int restart(struct edit *edit, const char *operation)
+{
+    mpg_pager *pager = edit->pager;
+    int result = 0;
+
+    undo(edit);
+    if (++edit->restarts > MOST_RESTARTS)
+        return mpgi_fail(MPG_E_BUSY, operation, MPG_NO_PAGE,
+                         "%s: %s: the page is still being freed or committed", pager->file.path,
+                         operation);
+    if (pager->in_flight != NULL) {
+        while (pager->in_flight != NULL)
+            (void)pthread_cond_wait(&pager->settled, &pager->lock);
+    } else {
+        result = mpgi_commit_wait(pager, pager->gathering);
+    }
+    return result != 0 ? result : check_writable(pager, operation);
+}
+
+bool mpgi_edit_again(struct edit *edit, int *result, const char *operation)
+{
+    const mpg_pager *pager = edit->pager;
+    bool others = pager->in_flight != NULL || pager->gathering->changes > 0;
+    bool full = *result == MPG_E_FILE_FULL || *result == MPG_E_NO_SPACE;
+
+    if (*result != EDIT_RESTART && !(full && others && edit->restarts == 0))
+        return false;
+    *result = restart(edit, operation);
+    return *result == 0;
+}
+
 /* Forgets the log of an edit that stays. */
 static void keep(struct edit *edit)
 {
@@ -213,6 +243,12 @@ static void keep(struct edit *edit)
         if (edit->log[i].kind == CHANGE_STAGE)
             free(edit->log[i].old.data);
     edit->pager->gathering->changes++;
+}
+
+/* Pages freed in a batch cannot be used before it is durable, so it is not put off for ever. */
+static bool may_defer(const mpg_pager *pager)
+{
+    return pager->deferred && pager->gathering->changes < MOST_DEFERRED;
 }
 
 int mpgi_edit_end(struct edit *edit, int result, enum durability durability)
@@ -224,10 +260,17 @@ int mpgi_edit_end(struct edit *edit, int result, enum durability durability)
     else
         keep(edit);
     free(edit->log);
-    if (result == 0 && durability == WAIT_DURABLE)
+    if (result == 0 && (durability == WAIT_DURABLE || !may_defer(pager)))
         result = mpgi_commit_wait(pager, pager->gathering);
     pager_unlock(pager);
     return result;
+}
+
+void mpgi_edit_cancel(struct edit *edit)
+{
+    undo(edit);
+    free(edit->log);
+    pager_unlock(edit->pager);
 }
 
 void mpgi_edit_end_async(struct edit *edit, struct completion *completion)

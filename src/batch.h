@@ -46,6 +46,7 @@ struct edit {
     mpg_pager *pager;
     struct change *log; /* what to undo, oldest first */
     size_t count, capacity;
+    unsigned restarts;
 };
 
 /*
@@ -64,16 +65,28 @@ int mpgi_edit_stage(struct edit *edit, uint64_t page, void *data);
 const void *mpgi_edit_staged(const struct edit *edit, uint64_t page);
 /* Whether the batch in flight writes this page of the file. */
 bool mpgi_edit_in_flight(const struct edit *edit, uint64_t page);
-/* Waits, undoing nothing, until no batch is in flight. The lock is given up meanwhile. */
-int mpgi_edit_wait_in_flight(struct edit *edit, const char *operation);
+/*
+ * Whether the operation that ended with *result is to be applied once more: it asked for that
+ * (EDIT_RESTART) because it depends on changes of others that are not durable yet, or there was no room
+ * while pages are being freed. Then what was applied of it is undone, the batch in flight was waited
+ * for or what gathered was committed, and *result is 0. The lock is given up meanwhile.
+ */
+#define EDIT_RESTART 1
+bool mpgi_edit_again(struct edit *edit, int *result, const char *operation);
 
-enum durability { WAIT_DURABLE, WAIT_NOT };
+enum durability {
+    WAIT_DURABLE,
+    WAIT_UNLESS_DEFERRED, /* allocation: see MPG_DEFER_ALLOCATION */
+};
 
 /*
- * Ends the edit: where `result` is an error everything is undone, otherwise it is kept and, with
- * WAIT_DURABLE, waited for. Gives up the lock. Returns `result`, or what the commit met.
+ * Ends the edit: where `result` is an error everything is undone, otherwise it is kept and, as `durability`
+ * says, waited for. Gives up the lock. Returns `result`, or what the commit met.
  */
 int mpgi_edit_end(struct edit *edit, int result, enum durability durability);
+
+/* Ends an edit that applied nothing. Gives up the lock. */
+void mpgi_edit_cancel(struct edit *edit);
 
 /* Ends a successful edit without waiting; `completion` hears of it. Gives up the lock. */
 void mpgi_edit_end_async(struct edit *edit, struct completion *completion);

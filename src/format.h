@@ -20,6 +20,7 @@
 
 struct file;
 struct format_ops;
+struct id_map;
 
 /* Pages 0, 1 and 2 are the file's own in every format. */
 #define FIRST_USER_PAGE 3
@@ -47,6 +48,8 @@ struct format {
     uint32_t page_size;
     bool read_only;
     size_t cache_size; /* bytes of clean metadata to keep */
+    /* Pages held by open transactions: not to be taken for metadata. Set by the pager, or NULL. */
+    const struct id_map *reserved;
 };
 
 /* Whether find_free may give out pages that the last durable commit freed (rule 2). */

@@ -30,6 +30,7 @@ struct mpg_pager {
     const struct format_ops *ops; /* format->ops */
     struct address_map map;
     uint32_t page_size;
+    uint32_t zero_crc; /* the CRC32 of a page of zeros */
     bool read_only;
     bool deferred; /* MPG_DEFER_ALLOCATION */
 
@@ -81,6 +82,9 @@ static inline void pager_unlock(const mpg_pager *pager)
 {
     (void)pthread_mutex_unlock(&unconst(pager)->lock);
 }
+
+/* The address of a page in the map. NO_MEMORY where the reservation ends before it. Lock held. */
+int mpgi_map_page(unsigned char **data, mpg_pager *pager, uint64_t page);
 
 /*
  * For an error of a read-only pager: STALE instead of a checksum error where a writer has moved on.

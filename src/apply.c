@@ -1,0 +1,360 @@
+/* SPDX-License-Identifier: MIT */
+#include "apply.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "bytes.h"
+#include "crc.h"
+#include "error.h"
+#include "pager.h"
+
+/* ---- regular pages ---- */
+
+/* The lowest page >= from that find_free offers and no open transaction holds. */
+static int find_unreserved(mpg_pager *pager, uint64_t from, enum reuse reuse, uint64_t *page)
+{
+    for (;;) {
+        int result = pager->ops->find_free(pager->format, from, reuse, page);
+
+        if (result != 0 || mpgi_id_map_find(&pager->reserved, *page) == NULL)
+            return result;
+        from = *page + 1;
+    }
+}
+
+int mpgi_choose_page(mpg_pager *pager, uint64_t *from, uint64_t *page)
+{
+    uint64_t total = pager->ops->total_pages(pager->format, VERSION_NEWEST);
+    uint64_t chosen;
+    int result = find_unreserved(pager, *from, REUSE_SETTLED, &chosen);
+
+    /* Rule 2: pages freed by the last commit rest for one more, unless the file would have to grow. */
+    if (result == MPG_E_FILE_FULL || (result == 0 && chosen >= total)) {
+        uint64_t recent;
+        int again = find_unreserved(pager, 0, REUSE_RECENT, &recent);
+
+        if (again == 0 && recent < total) {
+            chosen = recent;
+            result = 0;
+        }
+    }
+    if (result == 0 && chosen >= total)
+        result = mpgi_format_grow(pager->format, chosen + 1);
+    if (result != 0)
+        return result;
+    *page = chosen;
+    *from = chosen + 1;
+    return 0;
+}
+
+#define ZERO_CHUNK ((size_t)1 << 16)
+
+/*
+ * Makes a free page read as zeros. That is safe at any time (invariant 3), and where it reads so
+ * already there is nothing to write: the commit that freed it made its content durable with it.
+ */
+static int make_zero(mpg_pager *pager, uint64_t page, bool *changed)
+{
+    static const unsigned char zeros[ZERO_CHUNK];
+    size_t chunk = (size_t)min_u64(pager->page_size, ZERO_CHUNK);
+    unsigned char *seen = malloc(chunk);
+    int result = 0;
+
+    if (seen == NULL)
+        return mpgi_fail_memory("alloc");
+    for (uint64_t at = 0; at < pager->page_size && result == 0; at += chunk) {
+        uint64_t offset = offset_of_page(pager, page) + at;
+
+        result = mpgi_file_read(&pager->file, seen, chunk, offset, page);
+        if (result == 0 && !is_zero(seen, chunk)) {
+            result = mpgi_file_write(&pager->file, zeros, chunk, offset, page);
+            *changed = true;
+        }
+    }
+    free(seen);
+    return result;
+}
+
+int mpgi_apply_alloc(struct edit *edit, uint64_t page, enum mpg_page_use use, bool zero)
+{
+    mpg_pager *pager = edit->pager;
+    bool changed = false;
+    int result = zero ? make_zero(pager, page, &changed) : 0;
+
+    if (result != 0)
+        return result;
+    /* Rule 5: no checksum covers the zeros of a regular page. */
+    if (changed && use == MPG_USE_REGULAR)
+        pager->gathering->ordered = true;
+    return mpgi_edit_use(edit, page, use);
+}
+
+int mpgi_check_alloc_at(mpg_pager *pager, uint64_t page)
+{
+    enum mpg_page_use use = MPG_USE_FREE;
+    struct mpg_stat st;
+    int result;
+
+    if (page < FIRST_USER_PAGE)
+        return mpgi_fail(MPG_E_RESERVED_PAGE, "alloc_at", page,
+                         "%s: page %llu belongs to the file itself", pager->file.path,
+                         (unsigned long long)page);
+    pager->ops->facts(pager->format, VERSION_NEWEST, &st);
+    if (page >= st.max_pages)
+        return mpgi_fail(MPG_E_FILE_FULL, "alloc_at", page,
+                         "%s: page %llu is beyond the %llu pages that the format can hold",
+                         pager->file.path, (unsigned long long)page,
+                         (unsigned long long)st.max_pages);
+    if (page >= st.total_pages)
+        return 0;
+    result = pager->ops->get_use(pager->format, VERSION_NEWEST, page, &use);
+    if (result != 0 || use == MPG_USE_FREE)
+        return result;
+    if (use == MPG_USE_REGULAR)
+        return mpgi_fail(MPG_E_EXISTS, "alloc_at", page, "%s: page %llu is allocated already",
+                         pager->file.path, (unsigned long long)page);
+    return mpgi_fail(MPG_E_NOT_REGULAR, "alloc_at", page,
+                     "%s: page %llu is in internal use (protected copy or metadata)",
+                     pager->file.path, (unsigned long long)page);
+}
+
+int mpgi_apply_alloc_at(struct edit *edit, uint64_t page, unsigned flags)
+{
+    mpg_pager *pager = edit->pager;
+    uint64_t available;
+    int result = mpgi_check_alloc_at(pager, page);
+
+    if (result != 0)
+        return result;
+    if (mpgi_id_map_find(&pager->reserved, page) != NULL)
+        return mpgi_fail(MPG_E_BUSY, "alloc_at", page,
+                         "%s: page %llu is held by an open transaction", pager->file.path,
+                         (unsigned long long)page);
+    if (page >= pager->ops->total_pages(pager->format, VERSION_NEWEST)) {
+        result = mpgi_format_grow(pager->format, page + 1);
+        if (result == 0)
+            result = mpgi_check_alloc_at(pager, page); /* growing takes pages, too */
+    }
+    if (result != 0)
+        return result;
+    /* Rule 2: it may have been freed by a batch that is not durable yet. */
+    result = pager->ops->find_free(pager->format, page, REUSE_RECENT, &available);
+    if (result != 0 && result != MPG_E_FILE_FULL)
+        return result;
+    if (result != 0 || available != page)
+        return EDIT_RESTART;
+    return mpgi_apply_alloc(edit, page, MPG_USE_REGULAR, (flags & MPG_ZERO) != 0);
+}
+
+int mpgi_check_free(mpg_pager *pager, uint64_t page)
+{
+    enum mpg_page_use use;
+    int result;
+
+    if (page < FIRST_USER_PAGE)
+        return mpgi_fail(MPG_E_RESERVED_PAGE, "free", page,
+                         "%s: page %llu belongs to the file itself", pager->file.path,
+                         (unsigned long long)page);
+    if (page >= pager->ops->total_pages(pager->format, VERSION_NEWEST))
+        return mpgi_fail(MPG_E_OUT_OF_BOUNDS, "free", page, "%s: there is no page %llu",
+                         pager->file.path, (unsigned long long)page);
+    result = pager->ops->get_use(pager->format, VERSION_NEWEST, page, &use);
+    if (result != 0)
+        return result;
+    if (use == MPG_USE_FREE)
+        return mpgi_fail(MPG_E_DOUBLE_FREE, "free", page, "%s: page %llu is free already",
+                         pager->file.path, (unsigned long long)page);
+    if (use != MPG_USE_REGULAR)
+        return mpgi_fail(MPG_E_NOT_REGULAR, "free", page,
+                         "%s: page %llu is in internal use (protected copy or metadata)",
+                         pager->file.path, (unsigned long long)page);
+    return 0;
+}
+
+int mpgi_apply_free(struct edit *edit, uint64_t page)
+{
+    int result = mpgi_check_free(edit->pager, page);
+
+    return result != 0 ? result : mpgi_edit_use(edit, page, MPG_USE_FREE);
+}
+
+/* ---- protected pages ---- */
+
+int mpgi_check_protected_id(const mpg_pager *pager, uint64_t id, const char *operation)
+{
+    struct mpg_stat st;
+
+    pager->ops->facts(pager->format, VERSION_NEWEST, &st);
+    if (id < st.max_protected)
+        return 0;
+    return mpgi_fail(MPG_E_OUT_OF_BOUNDS, operation, id,
+                     "%s: the format holds %llu protected pages, %llu is beyond",
+                     pager->file.path, (unsigned long long)st.max_protected,
+                     (unsigned long long)id);
+}
+
+int mpgi_check_alloc_protected_at(mpg_pager *pager, uint64_t id)
+{
+    struct mpg_stat st;
+
+    pager->ops->facts(pager->format, VERSION_NEWEST, &st);
+    if (id >= st.max_protected)
+        return mpgi_fail(MPG_E_DIRECTORY_FULL, "alloc_protected_at", id,
+                         "%s: protected page %llu is beyond the %llu that the format can hold",
+                         pager->file.path, (unsigned long long)id,
+                         (unsigned long long)st.max_protected);
+    if (mpgi_id_map_find(&pager->reserved_protected, id) != NULL)
+        return mpgi_fail(MPG_E_BUSY, "alloc_protected_at", id,
+                         "%s: protected page %llu is held by an open transaction",
+                         pager->file.path, (unsigned long long)id);
+    return 0;
+}
+
+int mpgi_choose_protected(mpg_pager *pager, uint64_t *from, uint64_t *id)
+{
+    for (;;) {
+        uint64_t found;
+        int result = pager->ops->find_free_entry(pager->format, *from, &found);
+
+        if (result != 0)
+            return result;
+        *from = found + 1;
+        if (mpgi_id_map_find(&pager->reserved_protected, found) == NULL) {
+            *id = found;
+            return 0;
+        }
+    }
+}
+
+int mpgi_apply_alloc_protected(struct edit *edit, uint64_t id)
+{
+    mpg_pager *pager = edit->pager;
+    struct entry old = {{0, 0}, 0, 0, 0, false};
+    struct entry entry = old;
+    uint64_t from = 0;
+    int result = pager->ops->get_entry(pager->format, VERSION_NEWEST, id, &old);
+
+    if (result == 0)
+        return mpgi_fail(MPG_E_EXISTS, "alloc_protected", id,
+                         "%s: protected page %llu is allocated already", pager->file.path,
+                         (unsigned long long)id);
+    if (result != MPG_E_NOT_ALLOCATED)
+        return result;
+    for (int copy = 0; copy < 2; copy++) {
+        result = mpgi_choose_page(pager, &from, &entry.page[copy]);
+        if (result == 0)
+            result = mpgi_apply_alloc(edit, entry.page[copy], MPG_USE_PROTECTED, copy == 0);
+        if (result != 0)
+            return result;
+    }
+    entry.in_use = true;
+    entry.crc = pager->zero_crc;
+    old.in_use = false;
+    entry.generation = pager->ops->next_generation(pager->format, &old);
+    pager->gathering->protected_pages++;
+    return mpgi_edit_entry(edit, id, &old, &entry);
+}
+
+static bool is_pinned(const mpg_pager *pager, uint64_t page)
+{
+    return mpgi_id_map_find(&pager->pins, page) != NULL;
+}
+
+int mpgi_apply_free_protected(struct edit *edit, uint64_t id)
+{
+    mpg_pager *pager = edit->pager;
+    struct entry old, freed;
+    int result = mpgi_check_protected_id(pager, id, "free_protected");
+
+    if (result == 0)
+        result = pager->ops->get_entry(pager->format, VERSION_NEWEST, id, &old);
+    if (result == MPG_E_NOT_ALLOCATED)
+        return mpgi_fail(MPG_E_DOUBLE_FREE, "free_protected", id,
+                         "%s: protected page %llu is free already", pager->file.path,
+                         (unsigned long long)id);
+    if (result != 0)
+        return result;
+    if (is_pinned(pager, old.page[0]) || is_pinned(pager, old.page[1]) ||
+        mpgi_id_map_find(&pager->writers, id) != NULL)
+        return mpgi_fail(MPG_E_BUSY, "free_protected", id,
+                         "%s: protected page %llu has a view or a writer open", pager->file.path,
+                         (unsigned long long)id);
+    for (int copy = 0; copy < 2 && result == 0; copy++)
+        result = mpgi_edit_use(edit, old.page[copy], MPG_USE_FREE);
+    if (result != 0)
+        return result;
+    freed = old;
+    freed.in_use = false;
+    return mpgi_edit_entry(edit, id, &old, &freed);
+}
+
+/* Whether the patches leave nothing of what was there before. */
+static bool covers_page(const struct patch *patches, size_t count, size_t page_size)
+{
+    return count == 1 && patches[0].offset == 0 && patches[0].length == page_size;
+}
+
+/* Reads the current copy of an entry and checks it. */
+static int read_current(mpg_pager *pager, uint64_t id, const struct entry *entry, void *data)
+{
+    uint64_t page = entry->page[entry->current];
+    uint32_t found;
+    int result = mpgi_file_read(&pager->file, data, pager->page_size, offset_of_page(pager, page),
+                                page);
+
+    if (result != 0)
+        return result;
+    found = crc_of(data, pager->page_size);
+    if (found == entry->crc)
+        return 0;
+    return mpgi_fail_crc(MPG_E_CORRUPT_PAGE, "write", id, entry->crc, found, pager->file.path,
+                         "a protected page");
+}
+
+int mpgi_apply_protected_write(struct edit *edit, uint64_t id, const struct patch *patches,
+                               size_t count)
+{
+    mpg_pager *pager = edit->pager;
+    struct entry old, entry;
+    const void *staged;
+    unsigned char *data;
+    int result = pager->ops->get_entry(pager->format, VERSION_NEWEST, id, &old);
+
+    if (result == MPG_E_NOT_ALLOCATED)
+        return mpgi_fail(MPG_E_NOT_ALLOCATED, "write", id, "%s: there is no protected page %llu",
+                         pager->file.path, (unsigned long long)id);
+    if (result != 0)
+        return result;
+    entry = old;
+    staged = mpgi_edit_staged(edit, old.page[old.current]);
+    if (staged == NULL) {
+        /* Its last commit is in flight: until that is durable, readers look at the other copy. */
+        if (mpgi_edit_in_flight(edit, old.page[old.current]))
+            return EDIT_RESTART;
+        entry.current = !old.current;
+        entry.generation = pager->ops->next_generation(pager->format, &old);
+    }
+    if (is_pinned(pager, entry.page[entry.current]))
+        return mpgi_fail(MPG_E_BUSY, "write", id,
+                         "%s: a view shows the copy of protected page %llu that this would "
+                         "overwrite",
+                         pager->file.path, (unsigned long long)id);
+    data = malloc(pager->page_size);
+    if (data == NULL)
+        return mpgi_fail_memory("write");
+    if (staged != NULL)
+        memcpy(data, staged, pager->page_size);
+    else if (!covers_page(patches, count, pager->page_size))
+        result = read_current(pager, id, &old, data);
+    if (result != 0) {
+        free(data);
+        return result;
+    }
+    for (size_t i = 0; i < count; i++)
+        memcpy(data + patches[i].offset, patches[i].data, patches[i].length);
+    entry.crc = crc_of(data, pager->page_size);
+    pager->gathering->protected_pages++;
+    result = mpgi_edit_stage(edit, entry.page[entry.current], data);
+    return result != 0 ? result : mpgi_edit_entry(edit, id, &old, &entry);
+}

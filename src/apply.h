@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Floor 5: what each operation changes, applied to an edit. The public functions and transactions are
+ * made of these. All run with the pager's lock held and leave undoing to the edit.
+ */
+#ifndef MPGI_APPLY_H
+#define MPGI_APPLY_H
+
+#include "batch.h"
+
+/* Bytes to put onto a protected page. */
+struct patch {
+    size_t offset, length;
+    const void *data;
+};
+
+/*
+ * The lowest page >= *from that may be given out, with the file grown to hold it; *from moves past it.
+ * Nothing is marked yet.
+ */
+int mpgi_choose_page(mpg_pager *pager, uint64_t *from, uint64_t *page);
+/* The lowest protected id >= *from that may be given out; *from moves past it. */
+int mpgi_choose_protected(mpg_pager *pager, uint64_t *from, uint64_t *id);
+
+/* Marks a chosen page allocated. `zero`: it reads as zeros. */
+int mpgi_apply_alloc(struct edit *edit, uint64_t page, enum mpg_page_use use, bool zero);
+/* Checks that a page of this id may be allocated, and allocates it. May return EDIT_RESTART. */
+int mpgi_apply_alloc_at(struct edit *edit, uint64_t page, unsigned flags);
+int mpgi_apply_free(struct edit *edit, uint64_t page);
+
+int mpgi_apply_alloc_protected(struct edit *edit, uint64_t id);
+int mpgi_apply_free_protected(struct edit *edit, uint64_t id);
+/* May return EDIT_RESTART. */
+int mpgi_apply_protected_write(struct edit *edit, uint64_t id, const struct patch *patches,
+                               size_t count);
+
+/* Checks what can be said of an id before anything is applied. */
+int mpgi_check_alloc_at(mpg_pager *pager, uint64_t page);
+int mpgi_check_free(mpg_pager *pager, uint64_t page);
+int mpgi_check_alloc_protected_at(mpg_pager *pager, uint64_t id);
+int mpgi_check_protected_id(const mpg_pager *pager, uint64_t id, const char *operation);
+
+#endif

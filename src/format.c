@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+#include "format.h"
+
+#include "bytes.h"
+#include "error.h"
+#include "io.h"
+#include "rules.h"
+
+/* A file grows by an eighth of itself, within these bounds in bytes. */
+#define GROW_LEAST (UINT64_C(64) << 10)
+#define GROW_MOST (UINT64_C(256) << 20)
+
+int mpgi_format_grow(struct format *format, uint64_t pages)
+{
+    uint64_t total = format->ops->total_pages(format, VERSION_NEWEST);
+    uint64_t page_size = format->page_size;
+    uint64_t step = min_u64(max_u64(total / 8 * page_size, GROW_LEAST), GROW_MOST) / page_size;
+    struct mpg_stat st;
+    uint64_t target;
+    int result;
+
+    if (pages <= total)
+        return 0;
+    format->ops->facts(format, VERSION_NEWEST, &st);
+    if (pages > st.max_pages)
+        return mpgi_fail(MPG_E_FILE_FULL, "grow", MPG_NO_PAGE,
+                         "%s: file full: the format holds %llu pages of %u bytes",
+                         format->file->path, (unsigned long long)st.max_pages,
+                         (unsigned)format->page_size);
+    target = min_u64(max_u64(pages, total + step), st.max_pages);
+    if (RULE_HOLDS(9)) {
+        result = mpgi_file_grow(format->file, target * page_size);
+        /* Perhaps there is room for what is needed, though not for the step. */
+        if (result != 0 && target > pages) {
+            target = pages;
+            result = mpgi_file_grow(format->file, target * page_size);
+        }
+        if (result != 0)
+            return result;
+    }
+    return format->ops->set_total(format, target);
+}

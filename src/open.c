@@ -1,0 +1,426 @@
+/* SPDX-License-Identifier: MIT */
+/* Floor 5: creating, opening and closing page files. */
+#include "open.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "bytes.h"
+#include "crc.h"
+#include "error.h"
+#include "pager.h"
+#include "rules.h"
+#include "superblock.h"
+
+#define DEFAULT_ADDRESS_SPACE (UINT64_C(1) << 40)
+#define DEFAULT_CACHE_SIZE ((size_t)4 << 20)
+#define MIN_PAGES 4
+
+/* How often a reader tries again when a writer's commits overtake its opening. */
+#define MOST_LOAD_ATTEMPTS 16
+
+static int take_options(mpg_options *taken, const mpg_options *options)
+{
+    static const mpg_options defaults = MPG_OPTIONS_INIT;
+
+    *taken = options != NULL ? *options : defaults;
+    if (taken->size != sizeof(*taken))
+        return mpgi_fail(MPG_E_INVALID, "options", MPG_NO_PAGE,
+                         "options of %zu bytes are not of this version (%zu)", taken->size,
+                         sizeof(*taken));
+    if (taken->address_space == 0)
+        taken->address_space = DEFAULT_ADDRESS_SPACE;
+    if (taken->cache_size == 0)
+        taken->cache_size = DEFAULT_CACHE_SIZE;
+    return 0;
+}
+
+static bool is_page_size(uint64_t size)
+{
+    return size >= MPG_PAGE_SIZE_MIN && size <= MPG_PAGE_SIZE_MAX && (size & (size - 1)) == 0;
+}
+
+/* ---- which format ---- */
+
+/* Reads the head of page 0: the format it is of, and the page size. */
+static int identify(const struct format_ops **ops, uint32_t *page_size, const struct file *file)
+{
+    unsigned char head[SUPERBLOCK_HEAD_SIZE];
+    unsigned major, minor;
+    uint32_t log2;
+    int result;
+
+    if (file->bytes < sizeof(head))
+        return mpgi_fail(MPG_E_CORRUPT_SUPERBLOCK, "open", 0,
+                         "%s: %llu bytes are too few for a page file", file->path,
+                         (unsigned long long)file->bytes);
+    result = mpgi_file_read(file, head, sizeof(head), 0, 0);
+    if (result != 0)
+        return result;
+    if (memcmp(head + SUPERBLOCK_TAG, SUPERBLOCK_TAG_TEXT, 4) != 0)
+        return mpgi_fail(MPG_E_CORRUPT_SUPERBLOCK, "open", 0,
+                         "%s: not a page file: it does not begin with " SUPERBLOCK_TAG_TEXT,
+                         file->path);
+    major = head[SUPERBLOCK_VERSION];
+    minor = head[SUPERBLOCK_VERSION + 1];
+    if (major == 0 && minor > 2)
+        return mpgi_fail(MPG_E_CORRUPT_SUPERBLOCK, "open", 0,
+                         "%s: format %u.%u is newer than 0.2, the last of its kind", file->path,
+                         major, minor);
+    if (major > 1)
+        return mpgi_fail(MPG_E_UNSUPPORTED_VERSION, "open", 0,
+                         "%s: format %u.%u is newer than this library knows", file->path, major,
+                         minor);
+    log2 = get_u32(head + SUPERBLOCK_PAGE_SIZE_LOG2);
+    if (log2 > 30 || !is_page_size(UINT64_C(1) << log2))
+        return mpgi_fail(MPG_E_INVALID_PAGE_SIZE, "open", 0,
+                         "%s: 2^%u is not a page size from 1 KiB to 1 GiB", file->path, log2);
+    *ops = major == 0 ? &mpgi_format_0_2 : &mpgi_format_1;
+    *page_size = UINT32_C(1) << log2;
+    if (file->bytes / *page_size < MIN_PAGES)
+        return mpgi_fail(MPG_E_CORRUPT_SUPERBLOCK, "open", 0,
+                         "%s: %llu bytes are less than the four pages of %u bytes it must have",
+                         file->path, (unsigned long long)file->bytes, (unsigned)*page_size);
+    return 0;
+}
+
+/* ---- a pager in memory ---- */
+
+static mpg_pager *new_pager(bool read_only)
+{
+    mpg_pager *pager = calloc(1, sizeof(*pager));
+
+    if (pager == NULL)
+        return NULL;
+    pager->file.fd = -1;
+    pager->read_only = read_only;
+    if (!read_only) {
+        pager->gathering = mpgi_batch_new();
+        if (pager->gathering == NULL) {
+            free(pager);
+            return NULL;
+        }
+    }
+    (void)pthread_mutex_init(&pager->lock, NULL);
+    (void)pthread_cond_init(&pager->settled, NULL);
+    return pager;
+}
+
+static int free_pager(mpg_pager *pager)
+{
+    int result = 0;
+
+    if (pager->format != NULL)
+        pager->ops->unload(pager->format);
+    if (pager->file.io != NULL) {
+        mpgi_map_release(&pager->map, &pager->file);
+        result = mpgi_file_close(&pager->file);
+    }
+    mpgi_batch_free(pager->gathering);
+    mpgi_batch_free(pager->spare);
+    mpgi_id_map_clear(&pager->pins);
+    mpgi_id_map_clear(&pager->writers);
+    mpgi_id_map_clear(&pager->reserved);
+    mpgi_id_map_clear(&pager->reserved_protected);
+    mpgi_id_map_clear(&pager->verified);
+    (void)pthread_cond_destroy(&pager->settled);
+    (void)pthread_mutex_destroy(&pager->lock);
+    free(pager);
+    return result;
+}
+
+static uint32_t crc_of_zeros(uint32_t length)
+{
+    static const unsigned char zeros[MPG_PAGE_SIZE_MIN];
+    uint32_t crc = 0;
+
+    for (uint32_t at = 0; at < length; at += (uint32_t)sizeof(zeros))
+        crc = crc_extend(crc, zeros, sizeof(zeros));
+    return crc;
+}
+
+/* What follows from the page size and the loaded format. */
+static void set_up(mpg_pager *pager, const mpg_options *options)
+{
+    pager->page_size = pager->format->page_size;
+    pager->ops = pager->format->ops;
+    pager->format->reserved = &pager->reserved;
+    pager->zero_crc = crc_of_zeros(pager->page_size);
+    pager->deferred = !pager->read_only && (options->flags & MPG_DEFER_ALLOCATION) != 0;
+    mpgi_map_reserve(&pager->map, &pager->file,
+                     max_u64(options->address_space, pager->file.bytes));
+}
+
+/* ---- create ---- */
+
+static int check_create(const mpg_options *options, const struct format_ops **ops)
+{
+    uint64_t page_size = options->page_size;
+
+    if (!is_page_size(page_size))
+        return mpgi_fail(MPG_E_INVALID_PAGE_SIZE, "create", MPG_NO_PAGE,
+                         "a page size of %llu bytes is not a power of two from 1 KiB to 1 GiB",
+                         (unsigned long long)page_size);
+    if (options->format != MPG_FORMAT_0_2 && options->format != MPG_FORMAT_1)
+        return mpgi_fail(MPG_E_INVALID, "create", MPG_NO_PAGE, "there is no format %d",
+                         options->format);
+    if (options->label != NULL && options->format == MPG_FORMAT_0_2)
+        return mpgi_fail(MPG_E_INVALID, "create", MPG_NO_PAGE, "format 0.2 has no label");
+    if (options->label != NULL && strlen(options->label) > MPG_LABEL_MAX)
+        return mpgi_fail(MPG_E_INVALID, "create", MPG_NO_PAGE,
+                         "a label of %zu bytes is longer than %d", strlen(options->label),
+                         MPG_LABEL_MAX);
+    *ops = options->format == MPG_FORMAT_0_2 ? &mpgi_format_0_2 : &mpgi_format_1;
+    return 0;
+}
+
+static int write_new_file(struct file *file, const struct format_ops *ops,
+                          const mpg_options *options)
+{
+    struct create_parameters parameters = {
+        .page_size = options->page_size,
+        .initial_pages = options->initial_pages,
+        .label = options->label,
+    };
+    int result = mpgi_file_lock(file, IO_LOCK_EXCLUSIVE);
+
+    if (result == 0)
+        result = ops->create(file, &parameters);
+    if (result == 0)
+        result = mpgi_file_sync(file);
+    if (result == 0 && file->io->sync_directory(file->context, file->path) != 0)
+        result = mpgi_fail(MPG_E_IO, "create", MPG_NO_PAGE, "%s: its directory cannot be synced",
+                           file->path);
+    return result;
+}
+
+int mpgi_create_with(mpg_pager **pager, const char *path, const mpg_options *options,
+                     const struct io *io, void *context)
+{
+    const struct format_ops *ops;
+    mpg_options taken;
+    mpg_pager *made;
+    int result = take_options(&taken, options);
+
+    if (result != 0)
+        return result;
+    if (taken.page_size == 0)
+        taken.page_size = MPG_PAGE_SIZE_DEFAULT;
+    if (taken.format == MPG_FORMAT_DEFAULT)
+        taken.format = MPG_FORMAT_1;
+    taken.initial_pages = max_u64(taken.initial_pages, MIN_PAGES);
+    result = check_create(&taken, &ops);
+    if (result != 0)
+        return result;
+    made = new_pager(false);
+    if (made == NULL)
+        return mpgi_fail_memory("create");
+    result = mpgi_file_open(&made->file, io, context, path, false, true);
+    if (result != 0) {
+        (void)free_pager(made);
+        return result;
+    }
+    made->file.sparse = (taken.flags & MPG_SPARSE) != 0;
+    result = write_new_file(&made->file, ops, &taken);
+    if (result == 0)
+        result = ops->load(&made->format, &made->file, false, taken.cache_size);
+    if (result != 0) {
+        mpg_error_info error;
+
+        (void)mpg_last_error(&error);
+        (void)io->unlink(context, path);
+        (void)free_pager(made);
+        return mpgi_fail_again(&error);
+    }
+    set_up(made, &taken);
+    *pager = made;
+    return 0;
+}
+
+int mpg_create(mpg_pager **pager, const char *path, const mpg_options *options)
+{
+    return mpgi_create_with(pager, path, options, &mpgi_io_system, NULL);
+}
+
+/* ---- open ---- */
+
+/*
+ * Loads the state of the file. A reader may be overtaken by commits while it reads, and then sees what
+ * looks like damage; that passes, real damage does not.
+ */
+static int load(struct format **format, const struct format_ops *ops, struct file *file,
+                size_t cache_size)
+{
+    int result = ops->load(format, file, file->read_only, cache_size);
+
+    for (int i = 0; file->read_only && result != 0 && i < MOST_LOAD_ATTEMPTS; i++) {
+        if (mpgi_file_reload_size(file) != 0)
+            break;
+        result = ops->load(format, file, true, cache_size);
+    }
+    return result;
+}
+
+static int open_file(mpg_pager *pager, const mpg_options *options)
+{
+    const struct format_ops *ops;
+    uint32_t page_size;
+    int result = 0;
+
+    if (!pager->read_only)
+        result = mpgi_file_lock(&pager->file, IO_LOCK_EXCLUSIVE);
+    else if ((options->flags & MPG_LOCK_SHARED) != 0)
+        result = mpgi_file_lock(&pager->file, IO_LOCK_SHARED);
+    if (result == 0)
+        result = mpgi_file_reload_size(&pager->file); /* it may have grown before the lock */
+    if (result == 0)
+        result = identify(&ops, &page_size, &pager->file);
+    if (result != 0)
+        return result;
+    if (options->page_size != 0 && options->page_size != page_size)
+        return mpgi_fail(MPG_E_INVALID_PAGE_SIZE, "open", 0,
+                         "%s: its pages have %u bytes, not %u", pager->file.path,
+                         (unsigned)page_size, (unsigned)options->page_size);
+    result = load(&pager->format, ops, &pager->file, options->cache_size);
+    /* Rule 1: what was found may exist in the page cache alone. */
+    if (result == 0 && !pager->read_only && RULE_HOLDS(1))
+        result = mpgi_file_sync(&pager->file);
+    return result;
+}
+
+int mpgi_open_with(mpg_pager **pager, const char *path, const mpg_options *options, bool read_only,
+                   const struct io *io, void *context)
+{
+    mpg_options taken;
+    mpg_pager *made;
+    int result = take_options(&taken, options);
+
+    if (result != 0)
+        return result;
+    made = new_pager(read_only);
+    if (made == NULL)
+        return mpgi_fail_memory("open");
+    result = mpgi_file_open(&made->file, io, context, path, read_only, false);
+    if (result == 0) {
+        made->file.sparse = (taken.flags & MPG_SPARSE) != 0;
+        result = open_file(made, &taken);
+    }
+    if (made->format != NULL)
+        made->ops = made->format->ops;
+    if (result != 0) {
+        mpg_error_info error;
+
+        (void)mpg_last_error(&error);
+        (void)free_pager(made);
+        return mpgi_fail_again(&error);
+    }
+    set_up(made, &taken);
+    *pager = made;
+    return 0;
+}
+
+int mpg_open(mpg_pager **pager, const char *path, const mpg_options *options)
+{
+    return mpgi_open_with(pager, path, options, false, &mpgi_io_system, NULL);
+}
+
+int mpg_open_readonly(const mpg_pager **pager, const char *path, const mpg_options *options)
+{
+    mpg_pager *made;
+    int result = mpgi_open_with(&made, path, options, true, &mpgi_io_system, NULL);
+
+    if (result == 0)
+        *pager = made;
+    return result;
+}
+
+/* ---- readers that follow a writer ---- */
+
+/* Loads the newest state beside the present one. Called with the lock held. */
+static int load_newest(struct format **format, mpg_pager *pager)
+{
+    int result = mpgi_file_reload_size(&pager->file);
+
+    if (result == 0)
+        result = load(format, pager->ops, &pager->file, pager->format->cache_size);
+    if (result == 0)
+        (*format)->reserved = &pager->reserved;
+    return result;
+}
+
+int mpg_refresh(const mpg_pager *pager)
+{
+    mpg_pager *own = unconst(pager);
+    struct format *newest;
+    int result;
+
+    if (!pager->read_only)
+        return mpgi_fail(MPG_E_INVALID, "refresh", MPG_NO_PAGE,
+                         "%s: open for writing, it is always up to date", pager->file.path);
+    pager_lock(pager);
+    result = load_newest(&newest, own);
+    if (result == 0) {
+        own->ops->unload(own->format);
+        own->format = newest;
+    }
+    pager_unlock(pager);
+    return result;
+}
+
+int mpgi_reader_error(const mpg_pager *pager, int result)
+{
+    struct format *newest;
+    struct mpg_stat seen, now;
+    mpg_error_info error;
+
+    if (result == 0 || !pager->read_only ||
+        (result != MPG_E_CORRUPT_METADATA && result != MPG_E_CORRUPT_PAGE &&
+         result != MPG_E_CORRUPT_PROTECTED_DIRECTORY))
+        return result;
+    (void)mpg_last_error(&error);
+    if (load_newest(&newest, unconst(pager)) != 0)
+        return mpgi_fail_again(&error);
+    pager->ops->facts(pager->format, VERSION_DURABLE, &seen);
+    pager->ops->facts(newest, VERSION_DURABLE, &now);
+    pager->ops->unload(newest);
+    if (now.generation == seen.generation)
+        return mpgi_fail_again(&error);
+    return mpgi_fail(MPG_E_STALE, error.operation, error.page,
+                     "%s: a writer has overwritten the state that was opened; refresh",
+                     pager->file.path);
+}
+
+/* ---- the map ---- */
+
+int mpgi_map_page(unsigned char **data, mpg_pager *pager, uint64_t page)
+{
+    uint64_t end = offset_of_page(pager, page) + pager->page_size;
+    int result = 0;
+
+    if (end > pager->map.reserved)
+        return mpgi_fail(MPG_E_NO_MEMORY, "map", page,
+                         "%s: page %llu lies beyond the %llu bytes of address space reserved",
+                         pager->file.path, (unsigned long long)page,
+                         (unsigned long long)pager->map.reserved);
+    if (end > pager->map.mapped)
+        result = mpgi_map_extend(&pager->map, &pager->file, pager->file.bytes);
+    if (result == 0)
+        *data = pager->map.base + offset_of_page(pager, page);
+    return result;
+}
+
+/* ---- close ---- */
+
+int mpg_close(const mpg_pager *pager)
+{
+    mpg_pager *own;
+    int result = 0, closed;
+
+    if (pager == NULL)
+        return 0;
+    own = unconst(pager);
+    if (!own->read_only && !own->unavailable && own->ops->is_dirty(own->format))
+        result = mpgi_batch_sync(own, "close");
+    closed = free_pager(own);
+    return result != 0 ? result : closed;
+}

@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: MIT */
+/* Floor 5: protected pages: allocation, reading, views. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "apply.h"
+#include "crc.h"
+#include "error.h"
+#include "pager.h"
+
+/* ---- allocation ---- */
+
+static int apply_alloc_many(struct edit *edit, mpg_protected_id *ids, size_t count)
+{
+    uint64_t from = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        uint64_t id;
+        int result = mpgi_choose_protected(edit->pager, &from, &id);
+
+        if (result == 0)
+            result = mpgi_apply_alloc_protected(edit, id);
+        if (result != 0)
+            return result;
+        ids[i].value = id;
+    }
+    return 0;
+}
+
+static int alloc_many(mpg_protected_id *ids, mpg_pager *pager, size_t count)
+{
+    struct edit edit;
+    int result = mpgi_edit_begin(&edit, pager, "alloc_protected");
+
+    if (result != 0)
+        return result;
+    do {
+        result = apply_alloc_many(&edit, ids, count);
+    } while (mpgi_edit_again(&edit, &result, "alloc_protected"));
+    return mpgi_edit_end(&edit, result, WAIT_UNLESS_DEFERRED);
+}
+
+int mpg_alloc_protected(mpg_protected_id *id, mpg_pager *pager)
+{
+    mpg_protected_id one;
+    int result = alloc_many(&one, pager, 1);
+
+    if (result == 0)
+        *id = one;
+    return result;
+}
+
+int mpg_alloc_protected_bulk(mpg_protected_id *ids, mpg_pager *pager, size_t count)
+{
+    mpg_protected_id *found;
+    int result;
+
+    if (count == 0)
+        return 0;
+    found = count <= SIZE_MAX / sizeof(*found) ? malloc(count * sizeof(*found)) : NULL;
+    if (found == NULL)
+        return mpgi_fail_memory("alloc_protected");
+    result = alloc_many(found, pager, count);
+    if (result == 0)
+        memcpy(ids, found, count * sizeof(*found));
+    free(found);
+    return result;
+}
+
+int mpg_alloc_protected_at(mpg_pager *pager, mpg_protected_id id)
+{
+    struct edit edit;
+    int result = mpgi_edit_begin(&edit, pager, "alloc_protected_at");
+
+    if (result != 0)
+        return result;
+    do {
+        result = mpgi_check_alloc_protected_at(pager, id.value);
+        if (result == 0)
+            result = mpgi_apply_alloc_protected(&edit, id.value);
+    } while (mpgi_edit_again(&edit, &result, "alloc_protected_at"));
+    return mpgi_edit_end(&edit, result, WAIT_UNLESS_DEFERRED);
+}
+
+int mpg_free_protected_bulk(mpg_pager *pager, const mpg_protected_id *ids, size_t count)
+{
+    struct edit edit;
+    int result;
+
+    if (count == 0)
+        return 0;
+    result = mpgi_edit_begin(&edit, pager, "free_protected");
+    if (result != 0)
+        return result;
+    for (size_t i = 0; i < count && result == 0; i++)
+        result = mpgi_apply_free_protected(&edit, ids[i].value);
+    return mpgi_edit_end(&edit, result, WAIT_UNLESS_DEFERRED);
+}
+
+int mpg_free_protected(mpg_pager *pager, mpg_protected_id id)
+{
+    return mpg_free_protected_bulk(pager, &id, 1);
+}
+
+/* ---- reading ---- */
+
+static int fail_not_allocated(const mpg_pager *pager, uint64_t id, const char *operation)
+{
+    return mpgi_fail(MPG_E_NOT_ALLOCATED, operation, id, "%s: there is no protected page %llu",
+                     pager->file.path, (unsigned long long)id);
+}
+
+/*
+ * The entry whose content readers see. *fresh: the page was allocated by a commit that is put off, so
+ * its content is zeros and nothing of it need be on the disk. Called with the lock held.
+ */
+static int visible_entry(const mpg_pager *pager, uint64_t id, struct entry *entry, bool *fresh,
+                         const char *operation)
+{
+    struct entry newest;
+    int result = pager->ops->get_entry(pager->format, VERSION_DURABLE, id, entry);
+
+    *fresh = false;
+    if (pager->deferred && (result == 0 || result == MPG_E_NOT_ALLOCATED)) {
+        int now = pager->ops->get_entry(pager->format, VERSION_NEWEST, id, &newest);
+
+        if (now == 0 && (result != 0 || newest.page[0] != entry->page[0])) {
+            *entry = newest;
+            *fresh = true;
+        }
+        result = now;
+    }
+    if (result == MPG_E_NOT_ALLOCATED)
+        return fail_not_allocated(pager, id, operation);
+    return mpgi_reader_error(pager, result);
+}
+
+static bool same_content(const struct entry *a, const struct entry *b)
+{
+    return a->page[a->current] == b->page[b->current] && a->generation == b->generation &&
+           a->crc == b->crc;
+}
+
+/* Whether the committed content of a page is another one than `entry` says. */
+static int has_moved_on(const mpg_pager *pager, uint64_t id, const struct entry *entry)
+{
+    struct entry now;
+    bool fresh;
+    int result;
+
+    pager_lock(pager);
+    result = visible_entry(pager, id, &now, &fresh, "read");
+    pager_unlock(pager);
+    if (result != 0)
+        return result;
+    return fresh || !same_content(&now, entry);
+}
+
+int mpg_protected_read(void *data, const mpg_pager *pager, mpg_protected_id id)
+{
+    for (;;) {
+        struct entry entry;
+        uint64_t page;
+        uint32_t found;
+        bool fresh;
+        int result;
+
+        pager_lock(pager);
+        result = visible_entry(pager, id.value, &entry, &fresh, "read");
+        pager_unlock(pager);
+        if (result != 0)
+            return result;
+        if (fresh) {
+            memset(data, 0, pager->page_size);
+            return 0;
+        }
+        page = entry.page[entry.current];
+        result = mpgi_file_read(&pager->file, data, pager->page_size, offset_of_page(pager, page),
+                                page);
+        if (result != 0)
+            return result;
+        found = crc_of(data, pager->page_size);
+        if (found == entry.crc)
+            return 0;
+        /* Two commits may have passed meanwhile, the second over the copy that was being read. */
+        result = has_moved_on(pager, id.value, &entry);
+        if (result > 0)
+            continue;
+        if (result < 0)
+            return result;
+        result = mpgi_fail_crc(MPG_E_CORRUPT_PAGE, "read", id.value, entry.crc, found,
+                               pager->file.path, "a protected page");
+        pager_lock(pager);
+        result = mpgi_reader_error(pager, result);
+        pager_unlock(pager);
+        return result;
+    }
+}
+
+int mpg_protected_stat(mpg_protected_info *info, const mpg_pager *pager, mpg_protected_id id)
+{
+    struct entry entry;
+    bool fresh;
+    int result;
+
+    pager_lock(pager);
+    result = visible_entry(pager, id.value, &entry, &fresh, "stat");
+    pager_unlock(pager);
+    if (result != 0)
+        return result;
+    info->page[0] = entry.page[0];
+    info->page[1] = entry.page[1];
+    info->current = entry.current;
+    info->generation = entry.generation;
+    info->crc = entry.crc;
+    return 0;
+}
+
+/* ---- views ---- */
+
+/* Content once checked is not checked again: so many pages are remembered before all are forgotten. */
+#define MOST_VERIFIED 65536
+
+static int verify(mpg_pager *pager, uint64_t id, const struct entry *entry,
+                  const unsigned char *data)
+{
+    uint64_t page = entry->page[entry->current];
+    union id_value *seen = mpgi_id_map_find(&pager->verified, page);
+    uint32_t found;
+
+    /* Generations of one page never repeat; +1 tells generation 0 from nothing. */
+    if (seen != NULL && seen->number == (uintptr_t)(entry->generation + 1))
+        return 0;
+    found = crc_of(data, pager->page_size);
+    if (found != entry->crc)
+        return mpgi_fail_crc(MPG_E_CORRUPT_PAGE, "view", id, entry->crc, found, pager->file.path,
+                             "a protected page");
+    if (pager->verified.count >= MOST_VERIFIED)
+        mpgi_id_map_clear(&pager->verified);
+    seen = mpgi_id_map_put(&pager->verified, page);
+    if (seen != NULL)
+        seen->number = (uintptr_t)(entry->generation + 1);
+    return 0;
+}
+
+/* Called with the lock held. */
+static int pin(unsigned char **data, mpg_pager *pager, uint64_t id)
+{
+    struct entry entry, newest;
+    union id_value *pins;
+    bool fresh;
+    int result = visible_entry(pager, id, &entry, &fresh, "view");
+
+    if (result == 0 && fresh)
+        return EDIT_RESTART;
+    /* A page that is being freed is gone for new views: its copies may soon be another's. */
+    if (result == 0 && pager->ops->get_entry(pager->format, VERSION_NEWEST, id, &newest) != 0)
+        return fail_not_allocated(pager, id, "view");
+    if (result == 0)
+        result = mpgi_map_page(data, pager, entry.page[entry.current]);
+    if (result == 0)
+        result = verify(pager, id, &entry, *data);
+    if (result != 0)
+        return result;
+    pins = mpgi_id_map_put(&pager->pins, entry.page[entry.current]);
+    if (pins == NULL)
+        return mpgi_fail_memory("view");
+    pins->number++;
+    return 0;
+}
+
+int mpg_protected_view(const void **data, mpg_pager *pager, mpg_protected_id id)
+{
+    unsigned char *at;
+    int result;
+
+    if (pager->read_only)
+        return mpgi_fail(MPG_E_READ_ONLY, "view", id.value,
+                         "%s: a view needs a pager open for writing", pager->file.path);
+    for (;;) {
+        pager_lock(pager);
+        result = pin(&at, pager, id.value);
+        pager_unlock(pager);
+        if (result != EDIT_RESTART)
+            break;
+        result = mpgi_batch_sync(pager, "view");
+        if (result != 0)
+            return result;
+    }
+    if (result == 0)
+        *data = at;
+    return result;
+}
+
+void mpg_protected_release(mpg_pager *pager, const void *data)
+{
+    union id_value *pins;
+    uint64_t page;
+
+    if (data == NULL)
+        return;
+    page = (uint64_t)((const unsigned char *)data - pager->map.base) / pager->page_size;
+    pager_lock(pager);
+    pins = mpgi_id_map_find(&pager->pins, page);
+    if (pins != NULL && --pins->number == 0)
+        mpgi_id_map_remove(&pager->pins, page);
+    pager_unlock(pager);
+}

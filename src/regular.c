@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: MIT */
+/* Floor 5: regular pages. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "apply.h"
+#include "error.h"
+#include "pager.h"
+
+/* ---- allocation ---- */
+
+static int apply_alloc_many(struct edit *edit, mpg_page_id *ids, size_t count, unsigned flags)
+{
+    uint64_t from = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        uint64_t page;
+        int result = mpgi_choose_page(edit->pager, &from, &page);
+
+        if (result == 0)
+            result = mpgi_apply_alloc(edit, page, MPG_USE_REGULAR, (flags & MPG_ZERO) != 0);
+        if (result != 0)
+            return result;
+        ids[i].value = page;
+    }
+    return 0;
+}
+
+static int alloc_many(mpg_page_id *ids, mpg_pager *pager, size_t count, unsigned flags)
+{
+    struct edit edit;
+    int result = mpgi_edit_begin(&edit, pager, "alloc");
+
+    if (result != 0)
+        return result;
+    do {
+        result = apply_alloc_many(&edit, ids, count, flags);
+    } while (mpgi_edit_again(&edit, &result, "alloc"));
+    return mpgi_edit_end(&edit, result, WAIT_UNLESS_DEFERRED);
+}
+
+int mpg_alloc(mpg_page_id *id, mpg_pager *pager, unsigned flags)
+{
+    mpg_page_id one;
+    int result = alloc_many(&one, pager, 1, flags);
+
+    if (result == 0)
+        *id = one;
+    return result;
+}
+
+int mpg_alloc_bulk(mpg_page_id *ids, mpg_pager *pager, size_t count, unsigned flags)
+{
+    mpg_page_id *found;
+    int result;
+
+    if (count == 0)
+        return 0;
+    found = count <= SIZE_MAX / sizeof(*found) ? malloc(count * sizeof(*found)) : NULL;
+    if (found == NULL)
+        return mpgi_fail_memory("alloc");
+    result = alloc_many(found, pager, count, flags);
+    if (result == 0)
+        memcpy(ids, found, count * sizeof(*found));
+    free(found);
+    return result;
+}
+
+int mpg_alloc_at(mpg_pager *pager, mpg_page_id id, unsigned flags)
+{
+    struct edit edit;
+    int result = mpgi_edit_begin(&edit, pager, "alloc_at");
+
+    if (result != 0)
+        return result;
+    do {
+        result = mpgi_apply_alloc_at(&edit, id.value, flags);
+    } while (mpgi_edit_again(&edit, &result, "alloc_at"));
+    return mpgi_edit_end(&edit, result, WAIT_UNLESS_DEFERRED);
+}
+
+int mpg_free_bulk(mpg_pager *pager, const mpg_page_id *ids, size_t count)
+{
+    struct edit edit;
+    int result;
+
+    if (count == 0)
+        return 0;
+    result = mpgi_edit_begin(&edit, pager, "free");
+    if (result != 0)
+        return result;
+    for (size_t i = 0; i < count && result == 0; i++)
+        result = mpgi_apply_free(&edit, ids[i].value);
+    return mpgi_edit_end(&edit, result, WAIT_UNLESS_DEFERRED);
+}
+
+int mpg_free(mpg_pager *pager, mpg_page_id id)
+{
+    return mpg_free_bulk(pager, &id, 1);
+}
+
+/* ---- content ---- */
+
+/* Called with the lock held. */
+static int check_regular(const mpg_pager *pager, uint64_t page, const char *operation)
+{
+    enum mpg_page_use use;
+    int result;
+
+    if (page < FIRST_USER_PAGE)
+        return mpgi_fail(MPG_E_RESERVED_PAGE, operation, page,
+                         "%s: page %llu belongs to the file itself", pager->file.path,
+                         (unsigned long long)page);
+    if (page >= pager->ops->total_pages(pager->format, visible_version(pager)))
+        return mpgi_fail(MPG_E_OUT_OF_BOUNDS, operation, page, "%s: there is no page %llu",
+                         pager->file.path, (unsigned long long)page);
+    result = pager->ops->get_use(pager->format, visible_version(pager), page, &use);
+    if (result != 0)
+        return mpgi_reader_error(pager, result);
+    if (use == MPG_USE_FREE)
+        return mpgi_fail(MPG_E_NOT_ALLOCATED, operation, page, "%s: page %llu is not allocated",
+                         pager->file.path, (unsigned long long)page);
+    if (use != MPG_USE_REGULAR)
+        return mpgi_fail(MPG_E_NOT_REGULAR, operation, page,
+                         "%s: page %llu is in internal use (protected copy or metadata)",
+                         pager->file.path, (unsigned long long)page);
+    return 0;
+}
+
+static int locate(unsigned char **data, const mpg_pager *pager, uint64_t page)
+{
+    int result;
+
+    pager_lock(pager);
+    result = check_regular(pager, page, "get");
+    if (result == 0)
+        result = mpgi_map_page(data, unconst(pager), page);
+    pager_unlock(pager);
+    return result;
+}
+
+int mpg_page_get(const void **data, const mpg_pager *pager, mpg_page_id id)
+{
+    unsigned char *at;
+    int result = locate(&at, pager, id.value);
+
+    if (result == 0)
+        *data = at;
+    return result;
+}
+
+int mpg_page_get_mut(void **data, mpg_pager *pager, mpg_page_id id)
+{
+    unsigned char *at;
+    int result = pager->read_only ? mpgi_fail(MPG_E_READ_ONLY, "get_mut", id.value,
+                                              "%s: opened read-only", pager->file.path)
+                                  : locate(&at, pager, id.value);
+
+    if (result == 0)
+        *data = at;
+    return result;
+}
+
+static int check_range(const mpg_pager *pager, uint64_t page, size_t offset, size_t length,
+                       const char *operation)
+{
+    int result;
+
+    if (offset > pager->page_size || length > pager->page_size - offset)
+        return mpgi_fail(MPG_E_OUT_OF_BOUNDS, operation, page,
+                         "%s: %zu bytes at %zu are not within a page of %u bytes",
+                         pager->file.path, length, offset, (unsigned)pager->page_size);
+    pager_lock(pager);
+    result = check_regular(pager, page, operation);
+    pager_unlock(pager);
+    return result;
+}
+
+int mpg_page_read(void *data, const mpg_pager *pager, mpg_page_id id, size_t offset, size_t length)
+{
+    int result = check_range(pager, id.value, offset, length, "read");
+
+    if (result != 0)
+        return result;
+    return mpgi_file_read(&pager->file, data, length, offset_of_page(pager, id.value) + offset,
+                          id.value);
+}
+
+int mpg_page_write(mpg_pager *pager, mpg_page_id id, const void *data, size_t offset, size_t length)
+{
+    int result = pager->read_only ? mpgi_fail(MPG_E_READ_ONLY, "write", id.value,
+                                              "%s: opened read-only", pager->file.path)
+                                  : check_range(pager, id.value, offset, length, "write");
+
+    if (result != 0)
+        return result;
+    return mpgi_file_write(&pager->file, data, length, offset_of_page(pager, id.value) + offset,
+                           id.value);
+}
+
+int mpg_page_sync(mpg_pager *pager, mpg_page_id id)
+{
+    int result = check_range(pager, id.value, 0, 0, "sync");
+
+    return result != 0 ? result : mpgi_batch_sync(pager, "sync");
+}
+
+int mpg_sync(mpg_pager *pager)
+{
+    return mpgi_batch_sync(pager, "sync");
+}
+
+int mpg_page_use(enum mpg_page_use *use, const mpg_pager *pager, uint64_t page)
+{
+    enum mpg_page_use found = MPG_USE_METADATA;
+    int result = 0;
+
+    pager_lock(pager);
+    if (page >= pager->ops->total_pages(pager->format, visible_version(pager)))
+        result = mpgi_fail(MPG_E_OUT_OF_BOUNDS, "page_use", page, "%s: there is no page %llu",
+                           pager->file.path, (unsigned long long)page);
+    else if (page >= FIRST_USER_PAGE)
+        result = mpgi_reader_error(
+            pager, pager->ops->get_use(pager->format, visible_version(pager), page, &found));
+    pager_unlock(pager);
+    if (result == 0)
+        *use = found;
+    return result;
+}
+
+int mpg_raw_read(void *data, const mpg_pager *pager, uint64_t page)
+{
+    uint64_t total;
+
+    pager_lock(pager);
+    total = pager->ops->total_pages(pager->format, visible_version(pager));
+    pager_unlock(pager);
+    if (page >= total)
+        return mpgi_fail(MPG_E_OUT_OF_BOUNDS, "raw_read", page, "%s: there is no page %llu",
+                         pager->file.path, (unsigned long long)page);
+    return mpgi_file_read(&pager->file, data, pager->page_size, offset_of_page(pager, page), page);
+}

@@ -1,0 +1,396 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Floor 5: transactions. Until its commit a transaction changes nothing that others see: it holds the
+ * ids it allocates (the pager's `reserved` maps) and keeps on the heap what it is to write. The commit
+ * applies all of it in one edit.
+ */
+#include "txn.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "error.h"
+#include "pager.h"
+
+int mpg_txn_begin(mpg_txn **txn, mpg_pager *pager)
+{
+    mpg_txn *made;
+
+    if (pager->read_only)
+        return mpgi_fail(MPG_E_READ_ONLY, "begin", MPG_NO_PAGE, "%s: opened read-only",
+                         pager->file.path);
+    made = calloc(1, sizeof(*made));
+    if (made == NULL)
+        return mpgi_fail_memory("begin");
+    made->pager = pager;
+    *txn = made;
+    return 0;
+}
+
+/* ---- regular pages ---- */
+
+/* Makes a page the transaction's own. Called with the lock held. */
+static int hold_page(mpg_txn *txn, uint64_t page, unsigned flags, bool given)
+{
+    struct txn_page *held = calloc(1, sizeof(*held));
+
+    if (held == NULL || !mpgi_id_map_reserve(&txn->pages, 1) ||
+        mpgi_id_map_put(&txn->pager->reserved, page) == NULL) {
+        free(held);
+        return mpgi_fail_memory("alloc");
+    }
+    held->page = page;
+    held->flags = flags;
+    held->given = given;
+    mpgi_id_map_put(&txn->pages, page)->pointer = held;
+    return 0;
+}
+
+int mpg_txn_alloc(mpg_page_id *id, mpg_txn *txn, unsigned flags)
+{
+    struct edit edit;
+    uint64_t from = 0, page;
+    int result = mpgi_edit_begin(&edit, txn->pager, "alloc");
+
+    if (result != 0)
+        return result;
+    do {
+        result = mpgi_choose_page(txn->pager, &from, &page);
+    } while (mpgi_edit_again(&edit, &result, "alloc"));
+    if (result == 0)
+        result = hold_page(txn, page, flags, false);
+    mpgi_edit_cancel(&edit);
+    if (result == 0)
+        id->value = page;
+    return result;
+}
+
+int mpg_txn_alloc_at(mpg_txn *txn, mpg_page_id id, unsigned flags)
+{
+    struct edit edit;
+    int result = mpgi_edit_begin(&edit, txn->pager, "alloc_at");
+
+    if (result != 0)
+        return result;
+    if (mpgi_id_map_find(&txn->pages, id.value) != NULL)
+        result = mpgi_fail(MPG_E_EXISTS, "alloc_at", id.value,
+                           "%s: page %llu is allocated by this transaction already",
+                           txn->pager->file.path, (unsigned long long)id.value);
+    else
+        result = mpgi_check_alloc_at(txn->pager, id.value);
+    if (result == 0)
+        result = hold_page(txn, id.value, flags, true);
+    mpgi_edit_cancel(&edit);
+    return result;
+}
+
+static void drop_page(mpg_txn *txn, struct txn_page *held)
+{
+    mpgi_id_map_remove(&txn->pager->reserved, held->page);
+    mpgi_id_map_remove(&txn->pages, held->page);
+    free(held->content);
+    free(held);
+}
+
+int mpg_txn_free(mpg_txn *txn, mpg_page_id id)
+{
+    mpg_pager *pager = txn->pager;
+    union id_value *own;
+    int result = 0;
+
+    pager_lock(pager);
+    own = mpgi_id_map_find(&txn->pages, id.value);
+    if (own != NULL)
+        drop_page(txn, own->pointer);
+    else if (mpgi_id_map_find(&txn->freed, id.value) != NULL)
+        result = mpgi_fail(MPG_E_DOUBLE_FREE, "free", id.value,
+                           "%s: page %llu is freed by this transaction already", pager->file.path,
+                           (unsigned long long)id.value);
+    else
+        result = mpgi_check_free(pager, id.value);
+    if (own == NULL && result == 0 && mpgi_id_map_put(&txn->freed, id.value) == NULL)
+        result = mpgi_fail_memory("free");
+    pager_unlock(pager);
+    return result;
+}
+
+static int check_range(const mpg_txn *txn, uint64_t id, size_t offset, size_t length)
+{
+    uint32_t page_size = txn->pager->page_size;
+
+    if (offset <= page_size && length <= page_size - offset)
+        return 0;
+    return mpgi_fail(MPG_E_OUT_OF_BOUNDS, "write", id,
+                     "%s: %zu bytes at %zu are not within a page of %u bytes",
+                     txn->pager->file.path, length, offset, (unsigned)page_size);
+}
+
+int mpg_txn_page_write(mpg_txn *txn, mpg_page_id id, const void *data, size_t offset, size_t length)
+{
+    union id_value *own = mpgi_id_map_find(&txn->pages, id.value);
+    struct txn_page *held;
+    int result = check_range(txn, id.value, offset, length);
+
+    if (result != 0)
+        return result;
+    if (own == NULL)
+        return mpgi_fail(MPG_E_INVALID, "write", id.value,
+                         "%s: page %llu was not allocated by this transaction, so it cannot be "
+                         "written atomically",
+                         txn->pager->file.path, (unsigned long long)id.value);
+    held = own->pointer;
+    if (held->content == NULL)
+        held->content = calloc(1, txn->pager->page_size);
+    if (held->content == NULL)
+        return mpgi_fail_memory("write");
+    memcpy(held->content + offset, data, length);
+    return 0;
+}
+
+/* ---- protected pages ---- */
+
+/* The transaction's record of a protected page, made if there is none. NULL: no memory. */
+static struct txn_protected *record_of(mpg_txn *txn, uint64_t id)
+{
+    union id_value *value = mpgi_id_map_put(&txn->protected_pages, id);
+
+    if (value == NULL)
+        return NULL;
+    if (value->pointer == NULL) {
+        struct txn_protected *made = calloc(1, sizeof(*made));
+
+        if (made == NULL) {
+            mpgi_id_map_remove(&txn->protected_pages, id);
+            return NULL;
+        }
+        made->id = id;
+        value->pointer = made;
+    }
+    return value->pointer;
+}
+
+static void free_record(struct txn_protected *record)
+{
+    for (size_t i = 0; i < record->count; i++) {
+        union {
+            const void *constant;
+            void *variable;
+        } data = {record->patches[i].data};
+
+        free(data.variable);
+    }
+    free(record->patches);
+    free(record);
+}
+
+static void drop_record(mpg_txn *txn, struct txn_protected *record)
+{
+    if (record->allocated)
+        mpgi_id_map_remove(&txn->pager->reserved_protected, record->id);
+    mpgi_id_map_remove(&txn->protected_pages, record->id);
+    free_record(record);
+}
+
+/* Makes a protected id the transaction's own. Called with the lock held. */
+static int hold_protected(mpg_txn *txn, uint64_t id)
+{
+    struct txn_protected *record;
+
+    if (mpgi_id_map_put(&txn->pager->reserved_protected, id) == NULL)
+        return mpgi_fail_memory("alloc_protected");
+    record = record_of(txn, id);
+    if (record == NULL) {
+        mpgi_id_map_remove(&txn->pager->reserved_protected, id);
+        return mpgi_fail_memory("alloc_protected");
+    }
+    record->allocated = true;
+    return 0;
+}
+
+int mpg_txn_alloc_protected(mpg_protected_id *id, mpg_txn *txn)
+{
+    struct edit edit;
+    uint64_t from = 0, chosen;
+    int result = mpgi_edit_begin(&edit, txn->pager, "alloc_protected");
+
+    if (result != 0)
+        return result;
+    result = mpgi_choose_protected(txn->pager, &from, &chosen);
+    if (result == 0)
+        result = hold_protected(txn, chosen);
+    mpgi_edit_cancel(&edit);
+    if (result == 0)
+        id->value = chosen;
+    return result;
+}
+
+int mpg_txn_alloc_protected_at(mpg_txn *txn, mpg_protected_id id)
+{
+    struct edit edit;
+    struct entry entry;
+    int result = mpgi_edit_begin(&edit, txn->pager, "alloc_protected_at");
+
+    if (result != 0)
+        return result;
+    result = mpgi_check_alloc_protected_at(txn->pager, id.value);
+    if (result == 0) {
+        result = txn->pager->ops->get_entry(txn->pager->format, VERSION_NEWEST, id.value, &entry);
+        if (result == 0)
+            result = mpgi_fail(MPG_E_EXISTS, "alloc_protected_at", id.value,
+                               "%s: protected page %llu is allocated already",
+                               txn->pager->file.path, (unsigned long long)id.value);
+        else if (result == MPG_E_NOT_ALLOCATED)
+            result = hold_protected(txn, id.value);
+    }
+    mpgi_edit_cancel(&edit);
+    return result;
+}
+
+/* Whether the page is there for this transaction to write or free. */
+static int check_there(mpg_txn *txn, uint64_t id, int error, const char *operation)
+{
+    mpg_pager *pager = txn->pager;
+    struct entry entry;
+    int result;
+
+    if (mpgi_id_map_find(&txn->freed_protected, id) != NULL) {
+        result = MPG_E_NOT_ALLOCATED;
+    } else {
+        pager_lock(pager);
+        result = pager->ops->get_entry(pager->format, visible_version(pager), id, &entry);
+        pager_unlock(pager);
+    }
+    if (result != MPG_E_NOT_ALLOCATED)
+        return result;
+    return mpgi_fail(error, operation, id, "%s: there is no protected page %llu",
+                     pager->file.path, (unsigned long long)id);
+}
+
+int mpg_txn_free_protected(mpg_txn *txn, mpg_protected_id id)
+{
+    union id_value *own = mpgi_id_map_find(&txn->protected_pages, id.value);
+    struct txn_protected *record = own != NULL ? own->pointer : NULL;
+    bool allocated = record != NULL && record->allocated;
+    int result = 0;
+
+    if (!allocated)
+        result = check_there(txn, id.value, MPG_E_DOUBLE_FREE, "free_protected");
+    if (result == 0 && !allocated && mpgi_id_map_put(&txn->freed_protected, id.value) == NULL)
+        result = mpgi_fail_memory("free_protected");
+    if (result == 0 && record != NULL) {
+        pager_lock(txn->pager);
+        drop_record(txn, record);
+        pager_unlock(txn->pager);
+    }
+    return result;
+}
+
+static int add_patch(struct txn_protected *record, const void *data, size_t offset, size_t length)
+{
+    void *copy = malloc(length == 0 ? 1 : length);
+
+    if (copy != NULL && record->count == record->capacity) {
+        size_t capacity = record->capacity == 0 ? 4 : record->capacity * 2;
+        struct patch *patches = realloc(record->patches, capacity * sizeof(*patches));
+
+        if (patches == NULL) {
+            free(copy);
+            copy = NULL;
+        } else {
+            record->patches = patches;
+            record->capacity = capacity;
+        }
+    }
+    if (copy == NULL)
+        return mpgi_fail_memory("write");
+    memcpy(copy, data, length);
+    record->patches[record->count].offset = offset;
+    record->patches[record->count].length = length;
+    record->patches[record->count].data = copy;
+    record->count++;
+    return 0;
+}
+
+int mpg_txn_protected_write(mpg_txn *txn, mpg_protected_id id, const void *data, size_t offset,
+                            size_t length)
+{
+    struct txn_protected *record;
+    int result = check_range(txn, id.value, offset, length);
+
+    if (result == 0 && mpgi_id_map_find(&txn->protected_pages, id.value) == NULL)
+        result = check_there(txn, id.value, MPG_E_NOT_ALLOCATED, "write");
+    if (result != 0)
+        return result;
+    record = record_of(txn, id.value);
+    return record != NULL ? add_patch(record, data, offset, length) : mpgi_fail_memory("write");
+}
+
+int mpg_txn_protected_read(void *data, mpg_txn *txn, mpg_protected_id id)
+{
+    union id_value *own = mpgi_id_map_find(&txn->protected_pages, id.value);
+    const struct txn_protected *record = own != NULL ? own->pointer : NULL;
+    int result = 0;
+
+    if (record != NULL && record->allocated) {
+        memset(data, 0, txn->pager->page_size);
+    } else {
+        result = check_there(txn, id.value, MPG_E_NOT_ALLOCATED, "read");
+        if (result == 0)
+            result = mpg_protected_read(data, txn->pager, id);
+    }
+    if (result != 0 || record == NULL)
+        return result;
+    for (size_t i = 0; i < record->count; i++)
+        memcpy((unsigned char *)data + record->patches[i].offset, record->patches[i].data,
+               record->patches[i].length);
+    return 0;
+}
+
+/* ---- the end ---- */
+
+int mpg_txn_commit(mpg_txn *txn, unsigned flags)
+{
+    struct edit edit;
+    int result = mpgi_edit_begin(&edit, txn->pager, "commit");
+
+    if (result != 0)
+        return result;
+    do {
+        result = mpgi_txn_apply(txn, &edit);
+    } while (mpgi_edit_again(&edit, &result, "commit"));
+    if (result == 0 && (flags & MPG_ORDERED) != 0)
+        txn->pager->gathering->ordered = true;
+    result = mpgi_edit_end(&edit, result, WAIT_DURABLE);
+    if (result == 0)
+        mpg_txn_abort(txn);
+    return result;
+}
+
+void mpgi_txn_free(mpg_txn *txn)
+{
+    while (txn->pages.count > 0)
+        for (size_t i = 0; i < txn->pages.capacity; i++)
+            if (txn->pages.slots[i].used)
+                drop_page(txn, txn->pages.slots[i].value.pointer);
+    while (txn->protected_pages.count > 0)
+        for (size_t i = 0; i < txn->protected_pages.capacity; i++)
+            if (txn->protected_pages.slots[i].used)
+                drop_record(txn, txn->protected_pages.slots[i].value.pointer);
+    mpgi_id_map_clear(&txn->pages);
+    mpgi_id_map_clear(&txn->freed);
+    mpgi_id_map_clear(&txn->protected_pages);
+    mpgi_id_map_clear(&txn->freed_protected);
+    free(txn);
+}
+
+void mpg_txn_abort(mpg_txn *txn)
+{
+    mpg_pager *pager;
+
+    if (txn == NULL)
+        return;
+    pager = txn->pager;
+    pager_lock(pager);
+    mpgi_txn_free(txn);
+    pager_unlock(pager);
+}

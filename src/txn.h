@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/* Floor 5: what a transaction gathers until its commit. */
+#ifndef MPGI_TXN_H
+#define MPGI_TXN_H
+
+#include "apply.h"
+#include "mappedpages.h"
+
+/* A regular page that the transaction allocates. */
+struct txn_page {
+    uint64_t page;
+    unsigned flags;         /* MPG_ZERO */
+    bool given;             /* the caller named the id */
+    unsigned char *content; /* page_size bytes to fill it with, or NULL */
+};
+
+/* A protected page that the transaction allocates, writes or both. */
+struct txn_protected {
+    uint64_t id;
+    bool allocated; /* by this transaction */
+    struct patch *patches;
+    size_t count, capacity;
+};
+
+struct mpg_txn {
+    mpg_pager *pager;
+    struct id_map pages;           /* page → struct txn_page */
+    struct id_map freed;           /* pages to free */
+    struct id_map protected_pages; /* protected id → struct txn_protected */
+    struct id_map freed_protected; /* protected ids to free */
+};
+
+/* Applies all of it to an edit. May return EDIT_RESTART. */
+int mpgi_txn_apply(mpg_txn *txn, struct edit *edit);
+
+/* Frees the transaction and what it holds of the pager. Called with the lock held, and keeps it. */
+void mpgi_txn_free(mpg_txn *txn);
+
+#endif

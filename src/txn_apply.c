@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT */
+/* Floor 5: a transaction's changes, applied in one edit: allocations, frees, then contents. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "error.h"
+#include "pager.h"
+#include "txn.h"
+
+/* A page whose id the caller named may have been freed by a batch that is not durable yet. */
+static int check_available(mpg_pager *pager, uint64_t page)
+{
+    uint64_t available;
+    int result = mpgi_check_alloc_at(pager, page);
+
+    if (result == 0)
+        result = pager->ops->find_free(pager->format, page, REUSE_RECENT, &available);
+    if (result == MPG_E_FILE_FULL || (result == 0 && available != page))
+        return EDIT_RESTART;
+    return result;
+}
+
+static int apply_page(struct edit *edit, const struct txn_page *held)
+{
+    mpg_pager *pager = edit->pager;
+    bool zero = (held->flags & MPG_ZERO) != 0 && held->content == NULL;
+    unsigned char *content;
+    int result = 0;
+
+    if (held->page >= pager->ops->total_pages(pager->format, VERSION_NEWEST))
+        result = mpgi_format_grow(pager->format, held->page + 1);
+    if (result == 0)
+        result = check_available(pager, held->page);
+    if (result == 0)
+        result = mpgi_apply_alloc(edit, held->page, MPG_USE_REGULAR, zero);
+    if (result != 0 || held->content == NULL)
+        return result;
+    content = malloc(pager->page_size);
+    if (content == NULL)
+        return mpgi_fail_memory("commit");
+    memcpy(content, held->content, pager->page_size);
+    /* Rule 5: no checksum covers it, so it must be on the disk before the page is reachable. */
+    pager->gathering->ordered = true;
+    return mpgi_edit_stage(edit, held->page, content);
+}
+
+static int apply_allocations(mpg_txn *txn, struct edit *edit)
+{
+    int result = 0;
+
+    for (size_t i = 0; i < txn->pages.capacity && result == 0; i++)
+        if (txn->pages.slots[i].used)
+            result = apply_page(edit, txn->pages.slots[i].value.pointer);
+    for (size_t i = 0; i < txn->protected_pages.capacity && result == 0; i++) {
+        const struct txn_protected *record = txn->protected_pages.slots[i].value.pointer;
+
+        if (txn->protected_pages.slots[i].used && record->allocated)
+            result = mpgi_apply_alloc_protected(edit, record->id);
+    }
+    return result;
+}
+
+static int apply_frees(mpg_txn *txn, struct edit *edit)
+{
+    int result = 0;
+
+    for (size_t i = 0; i < txn->freed.capacity && result == 0; i++)
+        if (txn->freed.slots[i].used)
+            result = mpgi_apply_free(edit, txn->freed.slots[i].id);
+    for (size_t i = 0; i < txn->freed_protected.capacity && result == 0; i++)
+        if (txn->freed_protected.slots[i].used)
+            result = mpgi_apply_free_protected(edit, txn->freed_protected.slots[i].id);
+    return result;
+}
+
+static int apply_writes(mpg_txn *txn, struct edit *edit)
+{
+    int result = 0;
+
+    for (size_t i = 0; i < txn->protected_pages.capacity && result == 0; i++) {
+        const struct txn_protected *record = txn->protected_pages.slots[i].value.pointer;
+
+        if (txn->protected_pages.slots[i].used && record->count > 0)
+            result = mpgi_apply_protected_write(edit, record->id, record->patches, record->count);
+    }
+    return result;
+}
+
+int mpgi_txn_apply(mpg_txn *txn, struct edit *edit)
+{
+    int result = apply_allocations(txn, edit);
+
+    if (result == 0)
+        result = apply_frees(txn, edit);
+    if (result == 0)
+        result = apply_writes(txn, edit);
+    return result;
+}

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: MIT */
+/* Floor 5: writers: a new content of one protected page, staged on the heap until its commit. */
+#include <stdlib.h>
+
+#include "apply.h"
+#include "error.h"
+#include "pager.h"
+
+struct mpg_writer {
+    mpg_pager *pager;
+    mpg_protected_id id;
+    unsigned char *data; /* the staged content, page_size bytes */
+};
+
+/* Makes this writer the page's only one. */
+static int claim(mpg_pager *pager, mpg_protected_id id)
+{
+    union id_value *value;
+    int result = 0;
+
+    pager_lock(pager);
+    if (pager->read_only)
+        result = mpgi_fail(MPG_E_READ_ONLY, "writer", id.value, "%s: opened read-only",
+                           pager->file.path);
+    else if (mpgi_id_map_find(&pager->writers, id.value) != NULL)
+        result = mpgi_fail(MPG_E_BUSY, "writer", id.value,
+                           "%s: protected page %llu has a writer already", pager->file.path,
+                           (unsigned long long)id.value);
+    else if ((value = mpgi_id_map_put(&pager->writers, id.value)) == NULL)
+        result = mpgi_fail_memory("writer");
+    else
+        value->number = 1;
+    pager_unlock(pager);
+    return result;
+}
+
+static void unclaim(mpg_pager *pager, mpg_protected_id id)
+{
+    pager_lock(pager);
+    mpgi_id_map_remove(&pager->writers, id.value);
+    pager_unlock(pager);
+}
+
+int mpg_writer_open(mpg_writer **writer, mpg_pager *pager, mpg_protected_id id)
+{
+    mpg_writer *made = calloc(1, sizeof(*made));
+    int result;
+
+    if (made != NULL)
+        made->data = malloc(pager->page_size);
+    if (made == NULL || made->data == NULL) {
+        free(made);
+        return mpgi_fail_memory("writer");
+    }
+    made->pager = pager;
+    made->id = id;
+    result = claim(pager, id);
+    if (result == 0) {
+        result = mpg_protected_read(made->data, pager, id);
+        if (result != 0)
+            unclaim(pager, id);
+    }
+    if (result != 0) {
+        free(made->data);
+        free(made);
+        return result;
+    }
+    *writer = made;
+    return 0;
+}
+
+void *mpg_writer_data(mpg_writer *writer)
+{
+    return writer->data;
+}
+
+int mpg_writer_commit(mpg_writer *writer)
+{
+    mpg_pager *pager = writer->pager;
+    struct patch whole = {0, pager->page_size, writer->data};
+    struct edit edit;
+    int result = mpgi_edit_begin(&edit, pager, "commit");
+
+    if (result != 0)
+        return result;
+    do {
+        result = mpgi_apply_protected_write(&edit, writer->id.value, &whole, 1);
+    } while (mpgi_edit_again(&edit, &result, "commit"));
+    result = mpgi_edit_end(&edit, result, WAIT_DURABLE);
+    if (result == 0)
+        mpg_writer_discard(writer);
+    return result;
+}
+
+void mpg_writer_discard(mpg_writer *writer)
+{
+    if (writer == NULL)
+        return;
+    unclaim(writer->pager, writer->id);
+    free(writer->data);
+    free(writer);
+}
