@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Floor 6: checks a whole file. Whatever metadata and directory say they occupy is noted in a bitmap;
+ * what the space says is internal must then be noted there, and nothing twice.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "error.h"
+#include "pager.h"
+
+struct check {
+    const mpg_pager *pager;
+    uint64_t total;
+    unsigned char *claimed; /* one bit a page */
+    mpg_check_result result;
+    void (*report)(void *context, const mpg_fault *fault);
+    void *context;
+};
+
+static void report(void *context, int code, uint64_t page, const char *message)
+{
+    struct check *check = context;
+    mpg_fault fault = {code, page, message};
+
+    check->result.faults++;
+    if (check->report != NULL)
+        check->report(check->context, &fault);
+}
+
+/* Notes that a page is occupied by something, which the space must agree with. */
+static void claim(struct check *check, uint64_t page, enum mpg_page_use expected, const char *what)
+{
+    static const char *const names[] = {"free", "regular", "a protected copy", "metadata"};
+    const struct format_ops *ops = check->pager->ops;
+    enum mpg_page_use use;
+    char message[160];
+
+    if (page < FIRST_USER_PAGE || page >= check->total) {
+        (void)snprintf(message, sizeof(message),
+                       "%s is at page %" PRIu64 ", which is not a page for it", what, page);
+        report(check, MPG_E_CORRUPT_METADATA, page, message);
+        return;
+    }
+    if (check->claimed[page / 8] >> page % 8 & 1) {
+        (void)snprintf(message, sizeof(message),
+                       "page %" PRIu64 " is used twice, the second time by %s", page, what);
+        report(check, MPG_E_CORRUPT_METADATA, page, message);
+    }
+    check->claimed[page / 8] |= (unsigned char)(1u << page % 8);
+    if (ops->get_use(check->pager->format, VERSION_DURABLE, page, &use) != 0) {
+        mpg_error_info info;
+
+        report(check, mpg_last_error(&info), page, info.message);
+    } else if (use != expected) {
+        (void)snprintf(message, sizeof(message),
+                       "page %" PRIu64 " is used by %s, but the space says it is %s", page, what,
+                       names[use]);
+        report(check, MPG_E_CORRUPT_METADATA, page, message);
+    }
+}
+
+static void claim_metadata(void *context, uint64_t page)
+{
+    claim(context, page, MPG_USE_METADATA, "metadata");
+}
+
+/* Notes the copies of all protected pages; their number must be the counted one. */
+static int check_directory(struct check *check, const struct mpg_stat *st)
+{
+    const mpg_pager *pager = check->pager;
+    uint64_t count = 0;
+
+    for (uint64_t first = 0; first != UINT64_MAX;) {
+        uint64_t bits[MPG_ITER_WORDS], next;
+        int result = pager->ops->scan_entries(pager->format, VERSION_DURABLE, first, bits,
+                                              MPG_ITER_WORDS, &next);
+
+        if (result != 0)
+            return result;
+        for (unsigned i = 0; i < 64 * MPG_ITER_WORDS; i++) {
+            struct entry entry;
+            char what[48];
+
+            if ((bits[i / 64] >> i % 64 & 1) == 0)
+                continue;
+            result =
+                pager->ops->get_entry(pager->format, VERSION_DURABLE, first + i, &entry);
+            if (result != 0)
+                return result;
+            (void)snprintf(what, sizeof(what), "protected page %" PRIu64, first + i);
+            claim(check, entry.page[0], MPG_USE_PROTECTED, what);
+            claim(check, entry.page[1], MPG_USE_PROTECTED, what);
+            count++;
+        }
+        first = next;
+    }
+    if (count != st->protected_pages) {
+        char message[120];
+
+        (void)snprintf(message, sizeof(message),
+                       "%" PRIu64 " protected pages are in use, but %" PRIu64 " are counted",
+                       count, st->protected_pages);
+        report(check, MPG_E_CORRUPT_PROTECTED_DIRECTORY, MPG_NO_PAGE, message);
+    }
+    return 0;
+}
+
+/* Reports pages of an internal use that nothing has claimed: they are lost to everybody. */
+static int check_leaks(struct check *check, enum mpg_page_use use, uint64_t *count)
+{
+    const mpg_pager *pager = check->pager;
+
+    for (uint64_t first = 0; first != UINT64_MAX;) {
+        uint64_t bits[MPG_ITER_WORDS], next;
+        int result = pager->ops->scan_use(pager->format, VERSION_DURABLE, use, first, bits,
+                                          MPG_ITER_WORDS, &next);
+
+        if (result != 0)
+            return result;
+        for (unsigned i = 0; i < 64 * MPG_ITER_WORDS; i++) {
+            uint64_t page = first + i;
+            char message[96];
+
+            if ((bits[i / 64] >> i % 64 & 1) == 0)
+                continue;
+            (*count)++;
+            if (use == MPG_USE_REGULAR || page < FIRST_USER_PAGE ||
+                (check->claimed[page / 8] >> page % 8 & 1) != 0)
+                continue;
+            (void)snprintf(message, sizeof(message),
+                           "page %" PRIu64 " is marked as in internal use, but nothing uses it",
+                           page);
+            report(check, MPG_E_CORRUPT_METADATA, page, message);
+        }
+        first = next;
+    }
+    return 0;
+}
+
+static void check_count(struct check *check, const char *what, uint64_t counted, uint64_t recorded)
+{
+    char message[120];
+
+    if (counted == recorded)
+        return;
+    (void)snprintf(message, sizeof(message), "%" PRIu64 " pages are %s, but %" PRIu64
+                   " are recorded", counted, what, recorded);
+    report(check, MPG_E_CORRUPT_METADATA, MPG_NO_PAGE, message);
+}
+
+/* Structure and counts. Called with the lock held, so that it looks at one state. */
+static int check_structure(struct check *check)
+{
+    const mpg_pager *pager = check->pager;
+    uint64_t regular = 0, protected_copies = 0, metadata = 0;
+    struct mpg_stat st;
+    int result = pager->ops->walk(pager->format, check, claim_metadata, report);
+
+    pager->ops->facts(pager->format, VERSION_DURABLE, &st);
+    if (result == 0)
+        result = check_directory(check, &st);
+    if (result == 0)
+        result = check_leaks(check, MPG_USE_PROTECTED, &protected_copies);
+    if (result == 0)
+        result = check_leaks(check, MPG_USE_METADATA, &metadata);
+    if (result == 0)
+        result = check_leaks(check, MPG_USE_REGULAR, &regular);
+    if (result != 0)
+        return result;
+    check_count(check, "free", st.total_pages - regular - protected_copies - metadata,
+                st.free_pages);
+    check->result.pages_checked = st.total_pages;
+    return 0;
+}
+
+/* The content of every protected page against its checksum. */
+static int check_contents(struct check *check)
+{
+    mpg_protected_id id = {0};
+    mpg_protected_iter iter;
+    unsigned char *content = malloc(check->pager->page_size);
+    int result;
+
+    if (content == NULL)
+        return mpgi_fail_memory("check");
+    mpg_protected_iter_begin(&iter, check->pager, id);
+    while ((result = mpg_protected_iter_next(&id, &iter)) > 0) {
+        int read = mpg_protected_read(content, check->pager, id);
+        mpg_error_info info;
+
+        check->result.protected_checked++;
+        if (read != 0 && read != MPG_E_NOT_ALLOCATED)
+            report(check, mpg_last_error(&info), id.value, info.message);
+    }
+    free(content);
+    return result;
+}
+
+/* Whether an error means that the file is damaged, rather than that checking could not go on. */
+static bool is_damage(int code)
+{
+    return code == MPG_E_CORRUPT_METADATA || code == MPG_E_CORRUPT_PROTECTED_DIRECTORY ||
+           code == MPG_E_CORRUPT_PAGE || code == MPG_E_TRUNCATED;
+}
+
+int mpg_check(mpg_check_result *result, const mpg_pager *pager,
+              void (*report_fault)(void *context, const mpg_fault *fault), void *context)
+{
+    struct check check = {pager, 0, NULL, {0, 0, 0}, report_fault, context};
+    int outcome;
+
+    pager_lock(pager);
+    check.total = pager->ops->total_pages(pager->format, VERSION_DURABLE);
+    check.claimed = calloc(1, (size_t)(check.total / 8 + 1));
+    outcome = check.claimed != NULL ? check_structure(&check) : mpgi_fail_memory("check");
+    pager_unlock(pager);
+    free(check.claimed);
+    if (outcome == 0)
+        outcome = check_contents(&check);
+    if (is_damage(outcome)) {
+        mpg_error_info info;
+
+        report(&check, mpg_last_error(&info), info.page, info.message);
+        outcome = 0;
+    }
+    if (outcome == 0)
+        *result = check.result;
+    return outcome;
+}

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT */
+/* Floor 3: format 0.2 in memory. All of it is loaded: its metadata is small by nature. */
+#ifndef MPGI_FORMAT_0_2_H
+#define MPGI_FORMAT_0_2_H
+
+#include "format.h"
+#include "versions.h"
+
+/* A directory block and its two pages. */
+struct block {
+    uint64_t page[2];
+    unsigned active;         /* which of them holds the durable version */
+    struct versions content; /* page_size bytes */
+};
+
+struct format_0_2 {
+    struct format base;
+    unsigned active;          /* which metadata page holds the durable version: 0 = page 1 */
+    struct versions metadata; /* the metadata page */
+    struct versions index;    /* page 0 */
+    /*
+     * What each page is used for, two bits a page behind UsesHeader: derived from bitmap and
+     * directory, never written.
+     */
+    struct versions uses;
+    struct block *blocks; /* as many as the newest index counts */
+    uint32_t block_count;
+    uint32_t block_capacity;
+    /* The durable bitmap or its count contradicts the directory: put right by the next commit. */
+    bool bitmap_differs;
+    /* The page that holds the spare copy of page 0 (see write_spare), or 0. */
+    uint64_t spare_page;
+    bool in_flight; /* between seal and publish or discard */
+};
+
+/* What stands before the uses. */
+enum uses_offset { USES_PROTECTED_COUNT = 0, USES_ARRAY = 8 };
+
+static inline struct format_0_2 *format_0_2_of(struct format *format)
+{
+    return (struct format_0_2 *)format;
+}
+
+/* ---- format_0_2_load.c ---- */
+
+int mpgi_0_2_load(struct format **format, struct file *file, bool read_only, size_t cache_size);
+void mpgi_0_2_unload(struct format *format);
+int mpgi_0_2_create(struct file *file, const struct create_parameters *parameters);
+/* Decodes the entry at a slot of a block's content. */
+void mpgi_0_2_get_entry(const unsigned char *block, uint32_t slot, struct entry *entry);
+/* How many slots of a block's content may hold entries. */
+uint32_t mpgi_0_2_slots(const struct format_0_2 *own, const unsigned char *block);
+/* Room for one more block. */
+bool mpgi_0_2_reserve_block(struct format_0_2 *own);
+
+/* ---- format_0_2_write.c ---- */
+
+void mpgi_0_2_seal(struct format *format, bool *ordered);
+int mpgi_0_2_write_nodes(struct format *format);
+int mpgi_0_2_write_root(struct format *format);
+int mpgi_0_2_restore_root(struct format *format);
+void mpgi_0_2_publish(struct format *format);
+void mpgi_0_2_discard(struct format *format);
+/* Fills page_size bytes of *page0 from the spare copy that fits `metadata`. False: there is none. */
+bool mpgi_0_2_read_spare(const struct file *file, uint32_t page_size, const unsigned char *metadata,
+                         unsigned char *page0);
+
+/* Puts the CRC32 of a page's bytes from `first` on into its last four. */
+void mpgi_0_2_put_trailer(unsigned char *page, uint32_t page_size, uint32_t first);
+/* Whether it is there. */
+bool mpgi_0_2_trailer_fits(const unsigned char *page, uint32_t page_size, uint32_t first);
+
+#endif

@@ -1,0 +1,398 @@
+/* SPDX-License-Identifier: MIT */
+/* Floor 3: making and loading files of format 0.2. Nothing that a file says is believed unchecked. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "bytes.h"
+#include "crc.h"
+#include "error.h"
+#include "format_0_2.h"
+#include "io.h"
+#include "layout_0_2.h"
+#include "page_uses.h"
+#include "superblock.h"
+
+void mpgi_0_2_put_trailer(unsigned char *page, uint32_t page_size, uint32_t first)
+{
+    uint32_t end = page_size - TRAILER_SIZE;
+
+    put_u32(page + end, crc_of(page + first, end - first));
+}
+
+bool mpgi_0_2_trailer_fits(const unsigned char *page, uint32_t page_size, uint32_t first)
+{
+    uint32_t end = page_size - TRAILER_SIZE;
+
+    return get_u32(page + end) == crc_of(page + first, end - first);
+}
+
+void mpgi_0_2_get_entry(const unsigned char *block, uint32_t slot, struct entry *entry)
+{
+    const unsigned char *at = block + BLOCK_ENTRIES + (size_t)slot * ENTRY_SIZE;
+
+    entry->in_use = at[ENTRY_IN_USE] != 0;
+    entry->page[0] = get_u64(at + ENTRY_PAGE_A);
+    entry->page[1] = get_u64(at + ENTRY_PAGE_B);
+    entry->current = at[ENTRY_ACTIVE] != 0;
+    entry->generation = get_u64(at + ENTRY_GENERATION);
+    entry->crc = get_u32(at + ENTRY_CRC);
+}
+
+uint32_t mpgi_0_2_slots(const struct format_0_2 *own, const unsigned char *block)
+{
+    return (uint32_t)min_u64(get_u32(block + BLOCK_CAPACITY),
+                             entries_per_block(own->base.page_size));
+}
+
+/* ---- create ---- */
+
+int mpgi_0_2_create(struct file *file, const struct create_parameters *parameters)
+{
+    uint32_t page_size = parameters->page_size;
+    uint64_t total = parameters->initial_pages;
+    unsigned char *page;
+    int result;
+
+    if (total > most_pages(page_size))
+        return mpgi_fail(MPG_E_FILE_FULL, "create", MPG_NO_PAGE,
+                         "%s: format 0.2 holds %llu pages of %u bytes, not %llu", file->path,
+                         (unsigned long long)most_pages(page_size), (unsigned)page_size,
+                         (unsigned long long)total);
+    result = mpgi_file_grow(file, total * page_size);
+    if (result != 0)
+        return result;
+    page = calloc(1, page_size);
+    if (page == NULL)
+        return mpgi_fail_memory("create");
+    put_u64(page + METADATA_TOTAL, total);
+    put_u64(page + METADATA_FREE, total - FIRST_USER_PAGE);
+    page[METADATA_BITMAP] = (1 << FIRST_USER_PAGE) - 1;
+    mpgi_0_2_put_trailer(page, page_size, 0);
+    for (uint64_t copy = 1; copy <= 2 && result == 0; copy++)
+        result = mpgi_file_write(file, page, page_size, copy * page_size, copy);
+    if (result == 0) {
+        uint32_t metadata_crc = crc_of(page, page_size);
+
+        memset(page, 0, page_size);
+        memcpy(page + SUPERBLOCK_TAG, SUPERBLOCK_TAG_TEXT, 4);
+        page[SUPERBLOCK_VERSION + 1] = 2;
+        put_u32(page + SUPERBLOCK_PAGE_SIZE_LOG2, (uint32_t)__builtin_ctz(page_size));
+        put_u32(page + SUPER_METADATA_CRC, metadata_crc);
+        result = mpgi_file_write(file, page, page_size, 0, 0);
+    }
+    free(page);
+    return result;
+}
+
+/* ---- load ---- */
+
+static int read_page(const struct file *file, unsigned char *data, uint32_t page_size,
+                     uint64_t page)
+{
+    return mpgi_file_read(file, data, page_size, page * page_size, page);
+}
+
+static int check_metadata(const struct format_0_2 *own, const unsigned char *metadata,
+                          uint64_t page)
+{
+    const struct file *file = own->base.file;
+    uint32_t page_size = own->base.page_size;
+    uint64_t total = get_u64(metadata + METADATA_TOTAL);
+
+    if (total > most_pages(page_size) || total < FIRST_USER_PAGE)
+        return mpgi_fail(MPG_E_CORRUPT_METADATA, "open", page,
+                         "%s: metadata page %llu counts %llu pages; 3 to %llu are possible",
+                         file->path, (unsigned long long)page, (unsigned long long)total,
+                         (unsigned long long)most_pages(page_size));
+    if (total * page_size > file->bytes)
+        return mpgi_fail(MPG_E_TRUNCATED, "open", page,
+                         "%s: it has %llu bytes, but its metadata counts %llu pages of %u bytes",
+                         file->path, (unsigned long long)file->bytes, (unsigned long long)total,
+                         (unsigned)page_size);
+    return 0;
+}
+
+/* Chooses the metadata page: the active one if it is whole and the superblock's, else the other. */
+static int load_metadata(struct format_0_2 *own)
+{
+    const unsigned char *super = own->index.durable->bytes;
+    unsigned char *metadata = own->metadata.durable->bytes;
+    const struct file *file = own->base.file;
+    uint32_t page_size = own->base.page_size;
+    unsigned active = super[SUPER_ACTIVE];
+    int result;
+
+    if (active > 1)
+        return mpgi_fail(MPG_E_CORRUPT_SUPERBLOCK, "open", 0,
+                         "%s: the superblock names metadata %u; there are 0 and 1", file->path,
+                         active);
+    result = read_page(file, metadata, page_size, 1 + active);
+    if (result != 0)
+        return result;
+    own->active = active;
+    if (mpgi_0_2_trailer_fits(metadata, page_size, 0) &&
+        get_u32(super + SUPER_METADATA_CRC) == crc_of(metadata, page_size))
+        return check_metadata(own, metadata, 1 + active);
+    own->active = !active;
+    result = read_page(file, metadata, page_size, 1 + own->active);
+    if (result != 0)
+        return result;
+    if (!mpgi_0_2_trailer_fits(metadata, page_size, 0))
+        return mpgi_fail(MPG_E_CORRUPT_METADATA, "open", 1 + active,
+                         "%s: neither metadata page (1, 2) matches its checksum", file->path);
+    return check_metadata(own, metadata, 1 + own->active);
+}
+
+/*
+ * Page 0 was torn while a commit wrote it. All else of that commit was durable by then, so its spare
+ * copy of page 0 is as good; it goes with the newer metadata page, whichever of the two page 0's first
+ * sector names. Failing that, the spare of the commit before is as good as the old page 0.
+ */
+static int recover_index(struct format_0_2 *own)
+{
+    unsigned char *index = own->index.durable->bytes;
+    const unsigned char *metadata = own->metadata.durable->bytes;
+    const struct file *file = own->base.file;
+    uint32_t page_size = own->base.page_size;
+    struct buffer *other = mpgi_buffer_new(page_size);
+    uint32_t recorded = get_u32(index + page_size - TRAILER_SIZE);
+    uint32_t found = crc_of(index + INDEX_COUNT, page_size - TRAILER_SIZE - INDEX_COUNT);
+    int result;
+
+    if (other == NULL)
+        return mpgi_fail_memory("open");
+    result = read_page(file, other->bytes, page_size, 1 + !own->active);
+    if (result == 0 && mpgi_0_2_trailer_fits(other->bytes, page_size, 0) &&
+        get_u64(other->bytes + METADATA_GENERATION) > get_u64(metadata + METADATA_GENERATION) &&
+        check_metadata(own, other->bytes, 1 + !own->active) == 0 &&
+        mpgi_0_2_read_spare(file, page_size, other->bytes, index)) {
+        free(own->metadata.durable);
+        own->metadata.durable = other;
+        own->active = !own->active;
+        return 0;
+    }
+    free(other);
+    if (result != 0 || mpgi_0_2_read_spare(file, page_size, metadata, index))
+        return result;
+    return mpgi_fail_crc(MPG_E_CORRUPT_DIRECTORY_INDEX, "open", 0, recorded, found, file->path,
+                         "the directory index in page 0");
+}
+
+static int load_index(struct format_0_2 *own)
+{
+    const unsigned char *index = own->index.durable->bytes;
+    uint32_t page_size = own->base.page_size;
+    int result = 0;
+
+    if (get_u32(index + INDEX_COUNT) == 0)
+        return 0;
+    if (!mpgi_0_2_trailer_fits(index, page_size, INDEX_COUNT))
+        result = recover_index(own);
+    if (result == 0 && get_u32(index + INDEX_COUNT) > most_blocks(page_size))
+        result = mpgi_fail(MPG_E_CORRUPT_DIRECTORY_INDEX, "open", 0,
+                           "%s: the directory index counts %u blocks; it has room for %u",
+                           own->base.file->path, (unsigned)get_u32(index + INDEX_COUNT),
+                           (unsigned)most_blocks(page_size));
+    return result;
+}
+
+/* Notes that a page belongs to the directory. Each page may belong to one thing only. */
+static int claim_page(struct format_0_2 *own, uint64_t page, enum mpg_page_use use,
+                      const char *what, uint64_t number)
+{
+    unsigned char *uses = own->uses.durable->bytes + USES_ARRAY;
+    const unsigned char *metadata = own->metadata.durable->bytes;
+    uint64_t total = get_u64(metadata + METADATA_TOTAL);
+    const char *path = own->base.file->path;
+
+    if (page < FIRST_USER_PAGE || page >= total)
+        return mpgi_fail(MPG_E_CORRUPT_PROTECTED_DIRECTORY, "open", page,
+                         "%s: %s %llu names page %llu; 3 to %llu are possible", path, what,
+                         (unsigned long long)number, (unsigned long long)page,
+                         (unsigned long long)total - 1);
+    if (mpgi_uses_get(uses, page) >= MPG_USE_PROTECTED)
+        return mpgi_fail(MPG_E_CORRUPT_PROTECTED_DIRECTORY, "open", page,
+                         "%s: %s %llu names page %llu, which something else has", path, what,
+                         (unsigned long long)number, (unsigned long long)page);
+    /* After a fall-back to older metadata it may be free there: it must not be given out. */
+    if (mpgi_uses_get(uses, page) == MPG_USE_FREE)
+        own->bitmap_differs = true;
+    mpgi_uses_set(uses, page, use);
+    return 0;
+}
+
+static int load_block(struct format_0_2 *own, uint32_t number)
+{
+    const unsigned char *reference =
+        own->index.durable->bytes + INDEX_REFERENCES + (size_t)number * REFERENCE_SIZE;
+    struct block *block = &own->blocks[number];
+    uint32_t page_size = own->base.page_size;
+    int result = 0;
+
+    block->page[0] = get_u64(reference + REFERENCE_PAGE_A);
+    block->page[1] = get_u64(reference + REFERENCE_PAGE_B);
+    block->active = reference[REFERENCE_ACTIVE] != 0;
+    for (int copy = 0; copy < 2 && result == 0; copy++)
+        result = claim_page(own, block->page[copy], MPG_USE_METADATA, "directory block", number);
+    if (result != 0)
+        return result;
+    block->content.durable = mpgi_buffer_new(page_size);
+    if (block->content.durable == NULL)
+        return mpgi_fail_memory("open");
+    for (int attempt = 0; attempt < 2; attempt++) {
+        unsigned char *content = block->content.durable->bytes;
+
+        result = read_page(own->base.file, content, page_size, block->page[block->active]);
+        if (result != 0 || mpgi_0_2_trailer_fits(content, page_size, 0))
+            return result;
+        block->active = !block->active;
+    }
+    return mpgi_fail(MPG_E_CORRUPT_PROTECTED_DIRECTORY, "open", block->page[block->active],
+                     "%s: neither copy of directory block %u (pages %llu, %llu) matches its "
+                     "checksum",
+                     own->base.file->path, (unsigned)number, (unsigned long long)block->page[0],
+                     (unsigned long long)block->page[1]);
+}
+
+static int load_entries(struct format_0_2 *own, uint32_t number)
+{
+    const unsigned char *content = own->blocks[number].content.durable->bytes;
+    unsigned char *header = own->uses.durable->bytes;
+    uint32_t per_block = entries_per_block(own->base.page_size);
+    uint32_t slots = mpgi_0_2_slots(own, content);
+
+    for (uint32_t slot = 0; slot < slots; slot++) {
+        uint64_t id = (uint64_t)number * per_block + slot;
+        struct entry entry;
+
+        mpgi_0_2_get_entry(content, slot, &entry);
+        if (!entry.in_use)
+            continue;
+        for (int copy = 0; copy < 2; copy++) {
+            int result =
+                claim_page(own, entry.page[copy], MPG_USE_PROTECTED, "protected page", id);
+
+            if (result != 0)
+                return result;
+        }
+        put_u64(header + USES_PROTECTED_COUNT, get_u64(header + USES_PROTECTED_COUNT) + 1);
+    }
+    return 0;
+}
+
+/* What the bitmap alone says; the directory's pages are set apart afterwards. */
+static int load_bitmap(struct format_0_2 *own)
+{
+    const unsigned char *metadata = own->metadata.durable->bytes;
+    uint64_t total = get_u64(metadata + METADATA_TOTAL);
+    uint64_t free_pages = 0;
+    unsigned char *uses;
+
+    own->uses.durable = mpgi_buffer_new(USES_ARRAY + total / USES_PER_BYTE + 1);
+    if (own->uses.durable == NULL)
+        return mpgi_fail_memory("open");
+    uses = own->uses.durable->bytes + USES_ARRAY;
+    for (uint64_t page = 0; page < total; page++) {
+        bool allocated = metadata[METADATA_BITMAP + page / 8] >> page % 8 & 1;
+
+        if (page < FIRST_USER_PAGE)
+            mpgi_uses_set(uses, page, MPG_USE_METADATA);
+        else if (allocated)
+            mpgi_uses_set(uses, page, MPG_USE_REGULAR);
+        free_pages += !allocated;
+    }
+    own->bitmap_differs = free_pages != get_u64(metadata + METADATA_FREE) ||
+                          (metadata[METADATA_BITMAP] & 7) != 7;
+    return 0;
+}
+
+bool mpgi_0_2_reserve_block(struct format_0_2 *own)
+{
+    uint32_t capacity = own->block_capacity == 0 ? 4 : own->block_capacity * 2;
+    struct block *blocks;
+
+    if (own->block_count < own->block_capacity)
+        return true;
+    blocks = realloc(own->blocks, capacity * sizeof(*blocks));
+    if (blocks == NULL)
+        return false;
+    own->blocks = blocks;
+    own->block_capacity = capacity;
+    return true;
+}
+
+static int load_directory(struct format_0_2 *own)
+{
+    uint32_t count = get_u32(own->index.durable->bytes + INDEX_COUNT);
+    int result = 0;
+
+    /* All blocks first: an entry must not name a page of any of them. */
+    while (own->block_count < count && result == 0) {
+        if (!mpgi_0_2_reserve_block(own))
+            return mpgi_fail_memory("open");
+        memset(&own->blocks[own->block_count], 0, sizeof(own->blocks[0]));
+        result = load_block(own, own->block_count++);
+    }
+    for (uint32_t number = 0; number < count && result == 0; number++)
+        result = load_entries(own, number);
+    return result;
+}
+
+static int load_all(struct format_0_2 *own)
+{
+    uint32_t page_size = own->base.page_size;
+    int result;
+
+    own->index.durable = mpgi_buffer_new(page_size);
+    own->metadata.durable = mpgi_buffer_new(page_size);
+    if (own->index.durable == NULL || own->metadata.durable == NULL)
+        return mpgi_fail_memory("open");
+    result = read_page(own->base.file, own->index.durable->bytes, page_size, 0);
+    if (result == 0)
+        result = load_metadata(own);
+    if (result == 0)
+        result = load_index(own);
+    if (result == 0)
+        result = load_bitmap(own);
+    if (result == 0)
+        result = load_directory(own);
+    return result;
+}
+
+int mpgi_0_2_load(struct format **format, struct file *file, bool read_only, size_t cache_size)
+{
+    unsigned char head[SUPERBLOCK_HEAD_SIZE];
+    struct format_0_2 *own;
+    int result = mpgi_file_read(file, head, sizeof(head), 0, 0);
+
+    if (result != 0)
+        return result;
+    own = calloc(1, sizeof(*own));
+    if (own == NULL)
+        return mpgi_fail_memory("open");
+    own->base.ops = &mpgi_format_0_2;
+    own->base.file = file;
+    own->base.read_only = read_only;
+    own->base.cache_size = cache_size;
+    own->base.page_size = UINT32_C(1) << (get_u32(head + SUPERBLOCK_PAGE_SIZE_LOG2) & 31);
+    result = load_all(own);
+    if (result != 0) {
+        mpgi_0_2_unload(&own->base);
+        return result;
+    }
+    *format = &own->base;
+    return 0;
+}
+
+void mpgi_0_2_unload(struct format *format)
+{
+    struct format_0_2 *own = format_0_2_of(format);
+
+    for (uint32_t i = 0; i < own->block_count; i++)
+        mpgi_versions_free(&own->blocks[i].content);
+    free(own->blocks);
+    mpgi_versions_free(&own->metadata);
+    mpgi_versions_free(&own->index);
+    mpgi_versions_free(&own->uses);
+    free(own);
+}

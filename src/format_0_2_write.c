@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Floor 3: commits in format 0.2. Page 0 names the active metadata page and the active copy of every
+ * directory block, so one write of page 0 commits any batch:
+ *
+ *   a batch of allocations only   metadata, and the first 20 bytes of page 0; one sync. Those bytes
+ *                                 lie in one sector and carry the CRC of the metadata page, so
+ *                                 opening sees an unfinished commit.
+ *   a batch with the directory    blocks and metadata; sync; page 0; sync. A block has no CRC above
+ *                                 it that would tell a new copy from an old one.
+ *
+ * Page 0 is larger than a sector, and a torn write of it breaks the CRC of its index. The format has no
+ * second page 0, so the second kind leaves a spare copy of the new one in a free page, where it is
+ * nobody's and harms nobody, before it touches page 0. Where there is no free page there is no spare.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "bytes.h"
+#include "crc.h"
+#include "error.h"
+#include "format_0_2.h"
+#include "id_map.h"
+#include "io.h"
+#include "layout_0_2.h"
+#include "page_uses.h"
+#include "rules.h"
+#include "superblock.h"
+
+static bool changes_directory(const struct format_0_2 *own)
+{
+    for (uint32_t i = 0; i < own->block_count; i++)
+        if (own->blocks[i].content.frozen != NULL)
+            return true;
+    return false;
+}
+
+/* ---- seal ---- */
+
+/* The highest page that is free now and after this commit, so that it rests out of the way; or 0. */
+static uint64_t choose_spare(const struct format_0_2 *own)
+{
+    const unsigned char *now = own->uses.durable->bytes + USES_ARRAY;
+    const unsigned char *then = own->uses.frozen->bytes + USES_ARRAY;
+    uint64_t page = get_u64(own->metadata.durable->bytes + METADATA_TOTAL);
+
+    if (get_u64(own->metadata.frozen->bytes + METADATA_FREE) == 0)
+        return 0;
+    while (--page >= FIRST_USER_PAGE) {
+        bool held =
+            own->base.reserved != NULL && mpgi_id_map_find(own->base.reserved, page) != NULL;
+
+        if (mpgi_uses_get(now, page) == MPG_USE_FREE && mpgi_uses_get(then, page) == MPG_USE_FREE &&
+            !held)
+            return page;
+    }
+    return 0;
+}
+
+static void seal_block(struct format_0_2 *own, uint32_t number)
+{
+    struct block *block = &own->blocks[number];
+    unsigned char *reference =
+        own->index.pending->bytes + INDEX_REFERENCES + (size_t)number * REFERENCE_SIZE;
+
+    if (block->content.pending == NULL)
+        return;
+    mpgi_0_2_put_trailer(block->content.pending->bytes, own->base.page_size, 0);
+    reference[REFERENCE_ACTIVE] = !block->active;
+    mpgi_versions_freeze(&block->content);
+}
+
+void mpgi_0_2_seal(struct format *format, bool *ordered)
+{
+    struct format_0_2 *own = format_0_2_of(format);
+    uint32_t page_size = own->base.page_size;
+    unsigned char *metadata = own->metadata.pending->bytes;
+    unsigned char *index = own->index.pending->bytes;
+
+    for (uint32_t i = 0; i < own->block_count; i++)
+        seal_block(own, i);
+    put_u64(metadata + METADATA_GENERATION, get_u64(metadata + METADATA_GENERATION) + 1);
+    mpgi_0_2_put_trailer(metadata, page_size, 0);
+    index[SUPER_ACTIVE] = !own->active;
+    index[SUPERBLOCK_VERSION + 1] = 2;
+    put_u32(index + SUPER_METADATA_CRC, crc_of(metadata, page_size));
+    if (get_u32(index + INDEX_COUNT) > 0)
+        mpgi_0_2_put_trailer(index, page_size, INDEX_COUNT);
+    mpgi_versions_freeze(&own->metadata);
+    mpgi_versions_freeze(&own->index);
+    mpgi_versions_freeze(&own->uses);
+    own->in_flight = true;
+    own->spare_page = 0;
+    if (changes_directory(own)) {
+        *ordered = true;
+        own->spare_page = choose_spare(own);
+    }
+}
+
+/* ---- write ---- */
+
+static int write_page(const struct format_0_2 *own, const struct buffer *content, uint64_t page)
+{
+    return mpgi_file_write(own->base.file, content->bytes, own->base.page_size,
+                           page * own->base.page_size, page);
+}
+
+int mpgi_0_2_write_nodes(struct format *format)
+{
+    struct format_0_2 *own = format_0_2_of(format);
+    int result = 0;
+
+    for (uint32_t i = 0; i < own->block_count && result == 0; i++) {
+        const struct block *block = &own->blocks[i];
+
+        if (block->content.frozen != NULL)
+            result = write_page(own, block->content.frozen, block->page[!block->active]);
+    }
+    if (result == 0)
+        result = write_page(own, own->metadata.frozen, 1 + !own->active);
+    if (result == 0 && own->spare_page != 0)
+        result = write_page(own, own->index.frozen, own->spare_page);
+    return result;
+}
+
+static int write_index(const struct format_0_2 *own, const struct buffer *index)
+{
+    if (changes_directory(own))
+        return write_page(own, index, 0);
+    return mpgi_file_write(own->base.file, index->bytes, SUPER_HEAD_SIZE, 0, 0);
+}
+
+int mpgi_0_2_write_root(struct format *format)
+{
+    const struct format_0_2 *own = format_0_2_of(format);
+
+    return write_index(own, own->index.frozen);
+}
+
+int mpgi_0_2_restore_root(struct format *format)
+{
+    const struct format_0_2 *own = format_0_2_of(format);
+
+    return write_index(own, own->index.durable);
+}
+
+/* ---- afterwards ---- */
+
+static void publish(struct versions *versions)
+{
+    if (versions->frozen != NULL)
+        mpgi_versions_publish(versions);
+    else
+        mpgi_versions_forget_previous(versions);
+}
+
+void mpgi_0_2_publish(struct format *format)
+{
+    struct format_0_2 *own = format_0_2_of(format);
+
+    for (uint32_t i = 0; i < own->block_count; i++) {
+        if (own->blocks[i].content.frozen != NULL)
+            own->blocks[i].active = !own->blocks[i].active;
+        publish(&own->blocks[i].content);
+    }
+    own->active = !own->active;
+    own->bitmap_differs = false;
+    own->in_flight = false;
+    publish(&own->metadata);
+    publish(&own->index);
+    publish(&own->uses);
+}
+
+void mpgi_0_2_discard(struct format *format)
+{
+    struct format_0_2 *own = format_0_2_of(format);
+    uint32_t durable_count = get_u32(own->index.durable->bytes + INDEX_COUNT);
+
+    mpgi_versions_discard(&own->metadata);
+    mpgi_versions_discard(&own->index);
+    mpgi_versions_discard(&own->uses);
+    for (uint32_t i = 0; i < own->block_count; i++)
+        mpgi_versions_discard(&own->blocks[i].content);
+    own->block_count = durable_count;
+    own->in_flight = false;
+    own->spare_page = 0;
+}
+
+/* ---- the spare copy of page 0 ---- */
+
+static bool is_spare(const unsigned char *page, uint32_t page_size, uint32_t metadata_crc)
+{
+    return memcmp(page + SUPERBLOCK_TAG, SUPERBLOCK_TAG_TEXT, 4) == 0 &&
+           get_u32(page + SUPERBLOCK_PAGE_SIZE_LOG2) == (uint32_t)__builtin_ctz(page_size) &&
+           get_u32(page + SUPER_METADATA_CRC) == metadata_crc &&
+           mpgi_0_2_trailer_fits(page, page_size, INDEX_COUNT);
+}
+
+bool mpgi_0_2_read_spare(const struct file *file, uint32_t page_size, const unsigned char *metadata,
+                         unsigned char *page0)
+{
+    uint32_t metadata_crc = crc_of(metadata, page_size);
+    uint64_t total = get_u64(metadata + METADATA_TOTAL);
+    unsigned char *page = malloc(page_size);
+    bool found = false;
+
+    for (uint64_t i = total; page != NULL && !found && i-- > FIRST_USER_PAGE;) {
+        if ((metadata[METADATA_BITMAP + i / 8] >> i % 8 & 1) != 0)
+            continue;
+        if (mpgi_file_read(file, page, page_size, i * page_size, i) != 0)
+            break;
+        found = is_spare(page, page_size, metadata_crc);
+    }
+    if (found)
+        memcpy(page0, page, page_size);
+    free(page);
+    return found;
+}
