@@ -153,7 +153,7 @@ static void set_up(mpg_pager *pager, const mpg_options *options)
 
 /* ---- create ---- */
 
-static int check_create(const mpg_options *options, const struct format_ops **ops)
+static int check_create(const struct format_ops **ops, const mpg_options *options)
 {
     uint64_t page_size = options->page_size;
 
@@ -197,7 +197,7 @@ static int write_new_file(struct file *file, const struct format_ops *ops,
 int mpgi_create_with(mpg_pager **pager, const char *path, const mpg_options *options,
                      const struct io *io, void *context)
 {
-    const struct format_ops *ops;
+    const struct format_ops *ops = NULL;
     mpg_options taken;
     mpg_pager *made;
     int result = take_options(&taken, options);
@@ -209,7 +209,7 @@ int mpgi_create_with(mpg_pager **pager, const char *path, const mpg_options *opt
     if (taken.format == MPG_FORMAT_DEFAULT)
         taken.format = MPG_FORMAT_1;
     taken.initial_pages = max_u64(taken.initial_pages, MIN_PAGES);
-    result = check_create(&taken, &ops);
+    result = check_create(&ops, &taken);
     if (result != 0)
         return result;
     made = new_pager(false);
@@ -263,8 +263,8 @@ static int load(struct format **format, const struct format_ops *ops, struct fil
 
 static int open_file(mpg_pager *pager, const mpg_options *options)
 {
-    const struct format_ops *ops;
-    uint32_t page_size;
+    const struct format_ops *ops = NULL;
+    uint32_t page_size = 0;
     int result = 0;
 
     if (!pager->read_only)

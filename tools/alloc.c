@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* mappedpages alloc: allocates pages, all or none, and tells their ids. */
-#include "config.h"
 
 #include "arguments.h"
 #include "command.h"

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* mappedpages check: whether everything in a page file is as it should be. */
-#include "config.h"
 
 #include "arguments.h"
 #include "command.h"

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* mappedpages create: makes a new page file. */
-#include "config.h"
 
 #include "arguments.h"
 #include "command.h"

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* mappedpages free: frees pages, all or none. */
-#include "config.h"
 
 #include "arguments.h"
 #include "command.h"

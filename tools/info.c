@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* mappedpages info: the facts of a page file. */
-#include "config.h"
 
 #include "arguments.h"
 #include "command.h"

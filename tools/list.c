@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* mappedpages list: the ids of regular and protected pages, and what is known of each. */
-#include "config.h"
 
 #include "arguments.h"
 #include "command.h"

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* mappedpages COMMAND FILE …: finds the command and runs it. */
-#include "config.h"
 
 #include "arguments.h"
 #include "command.h"

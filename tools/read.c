@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* mappedpages read: the content of one page, to standard output. */
-#include "config.h"
 
 #include "arguments.h"
 #include "command.h"

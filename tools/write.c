@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* mappedpages write: a new content for one page, from standard input. */
-#include "config.h"
 
 #include "arguments.h"
 #include "command.h"
