@@ -11,6 +11,7 @@
 #include <inttypes.h>
 #include <limits.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 static const struct option options[] = {
@@ -72,26 +73,66 @@ static void print_ids(const struct request *request)
     json_end(&json);
 }
 
-/* Opens the file, allocates, closes it. Returns an exit status. */
-static int alloc_pages(const struct request *request)
+/*
+ * Whether the format can hold so many at all: asked before there is memory for their ids. Returns
+ * 0, or an error, with its details in *info.
+ */
+static int check_room(mpg_error_info *info, const mpg_pager *pager, const struct request *request)
 {
+    struct mpg_stat st = {.size = sizeof st};
+    uint64_t most;
+
+    if (mpg_stat(&st, pager) != 0) {
+        return mpg_last_error(info);
+    }
+    most = request->protected ? st.max_protected : st.max_pages;
+    if (request->count <= most) {
+        return 0;
+    }
+    *info = (mpg_error_info){
+        .code = request->protected ? MPG_E_DIRECTORY_FULL : MPG_E_FILE_FULL,
+        .page = MPG_NO_PAGE,
+    };
+    snprintf(info->message, sizeof info->message,
+             "%zu pages are more than the %" PRIu64 " that the format has room for: %s",
+             request->count, most, mpg_strerror(info->code));
+    return info->code;
+}
+
+/* Allocates into request->ids. Returns 0 or an error, with its details in *info. */
+static int alloc_from(mpg_pager *pager, mpg_error_info *info, struct request *request)
+{
+    int status = check_room(info, pager, request);
+
+    if (status != 0) {
+        return status;
+    }
+    if (request->named) {
+        status = alloc_named(pager, request);
+    } else {
+        request->ids = allocate(request->count, sizeof *request->ids);
+        status = request->protected
+                     ? alloc_protected_pages(pager, request->ids, request->count)
+                     : alloc_regular_pages(pager, request->ids, request->count, request->flags);
+    }
+    return status == 0 ? 0 : mpg_last_error(info);
+}
+
+/* Opens the file, allocates, closes it. Returns an exit status. */
+static int alloc_pages(struct request *request)
+{
+    mpg_error_info info;
     mpg_pager *pager;
     int status;
 
     if (open_writing(&pager, request->path, request->json) != STATUS_FINE) {
         return STATUS_FAILED;
     }
-    if (request->named) {
-        status = alloc_named(pager, request);
-    } else if (request->protected) {
-        status = alloc_protected_pages(pager, request->ids, request->count);
-    } else {
-        status = alloc_regular_pages(pager, request->ids, request->count, request->flags);
+    status = STATUS_FINE;
+    if (alloc_from(pager, &info, request) != 0) {
+        status = report_error(request->path, &info, request->json);
     }
-    if (status != 0) {
-        return fail_and_close(pager, request->path, request->json);
-    }
-    return close_file(pager, request->path, STATUS_FINE);
+    return close_file(pager, request->path, status);
 }
 
 /* Nobody learned which pages these are, so nobody could use or free them. */
@@ -112,7 +153,7 @@ static void take_back(const struct request *request)
 }
 
 /* Returns an exit status. */
-static int serve(const struct request *request)
+static int serve(struct request *request)
 {
     int status;
 
@@ -175,9 +216,8 @@ static int run(int argc, char **argv)
     if (request.named) {
         request.count = (size_t)(argc - optind);
         request.ids = parse_ids(&command_alloc, argv, request.count);
-    } else {
-        request.count = request.count != 0 ? request.count : 1;
-        request.ids = allocate(request.count, sizeof *request.ids);
+    } else if (request.count == 0) {
+        request.count = 1;
     }
     status = serve(&request);
     free(request.ids);
@@ -187,7 +227,7 @@ static int run(int argc, char **argv)
 const struct command command_alloc = {
     .name = "alloc",
     .summary = "Allocates pages and prints their ids",
-    .usage = "[-p] [-z] [-j] [-c COUNT] FILE [ID…]",
+    .usage = "[-p] [-z] [-j] [-c COUNT] FILE [ID...]",
     .help =
         "Allocates one page, COUNT pages, or the pages of the given ids, growing the file as\n"
         "needed: all of them, in one commit, or none. Prints an id a line. A regular page holds\n"

@@ -46,7 +46,7 @@ static int run(int argc, char **argv)
 const struct command command_free = {
     .name = "free",
     .summary = "Frees pages",
-    .usage = "[-p] FILE ID…",
+    .usage = "[-p] FILE ID...",
     .help = "Frees all of the given pages, in one commit, or none of them.\n\n"
             "  -p, --protected  the ids name protected pages\n"
             "  -h, --help       this help\n",

@@ -17,7 +17,7 @@ static const struct command *const commands[] = {
 
 static void print_overview(FILE *out)
 {
-    fputs("Usage: mappedpages COMMAND [OPTION…] FILE [ARGUMENT…]\n"
+    fputs("Usage: mappedpages COMMAND [OPTION...] FILE [ARGUMENT...]\n"
           "Makes, shows, changes and checks page files.\n\nCommands:\n",
           out);
     for (size_t i = 0; i < COMMANDS; i++) {

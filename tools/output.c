@@ -61,20 +61,22 @@ const char *error_name(int code)
     return code <= 0 && index < sizeof names / sizeof names[0] ? names[index] : "UNKNOWN";
 }
 
-int report_failure(const char *path, bool json)
+static void json_error(struct json *json, const mpg_error_info *info)
 {
-    mpg_error_info info;
-
-    mpg_last_error(&info);
-    complain(path, "%s", info.message);
-    if (json) {
-        struct json object;
-
-        json_begin(&object, stdout);
-        json_failure(&object);
-        json_end(&object);
+    json_open(json, "error", '{');
+    json_string(json, "name", error_name(info->code));
+    json_string(json, "message", info->message);
+    if (info->page != MPG_NO_PAGE) {
+        json_number(json, "page", info->page);
     }
-    return finish_output(STATUS_FAILED);
+    if (info->system_errno != 0) {
+        json_string(json, "system_error", strerror(info->system_errno));
+    }
+    if (info->has_crc) {
+        json_crc(json, "expected_crc", info->expected_crc);
+        json_crc(json, "found_crc", info->found_crc);
+    }
+    json_close(json, '}');
 }
 
 void json_failure(struct json *json)
@@ -82,20 +84,28 @@ void json_failure(struct json *json)
     mpg_error_info info;
 
     mpg_last_error(&info);
-    json_open(json, "error", '{');
-    json_string(json, "name", error_name(info.code));
-    json_string(json, "message", info.message);
-    if (info.page != MPG_NO_PAGE) {
-        json_number(json, "page", info.page);
+    json_error(json, &info);
+}
+
+int report_error(const char *path, const mpg_error_info *info, bool json)
+{
+    struct json object;
+
+    complain(path, "%s", info->message);
+    if (json) {
+        json_begin(&object, stdout);
+        json_error(&object, info);
+        json_end(&object);
     }
-    if (info.system_errno != 0) {
-        json_string(json, "system_error", strerror(info.system_errno));
-    }
-    if (info.has_crc) {
-        json_crc(json, "expected_crc", info.expected_crc);
-        json_crc(json, "found_crc", info.found_crc);
-    }
-    json_close(json, '}');
+    return finish_output(STATUS_FAILED);
+}
+
+int report_failure(const char *path, bool json)
+{
+    mpg_error_info info;
+
+    mpg_last_error(&info);
+    return report_error(path, &info, json);
 }
 
 int finish_output(int status)

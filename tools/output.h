@@ -4,6 +4,7 @@
 #define OUTPUT_H
 
 #include "json.h"
+#include "mappedpages.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -17,6 +18,9 @@ void complain(const char *subject, const char *format, ...) __attribute__((forma
  * well. Returns STATUS_FAILED.
  */
 int report_failure(const char *path, bool json);
+
+/* The same for a failure that the library was not asked about. */
+int report_error(const char *path, const mpg_error_info *info, bool json);
 
 /* Writes the last failure as the member "error" of the object that is being written. */
 void json_failure(struct json *json);
