@@ -44,8 +44,12 @@ static void facts(struct format *format, enum version version, struct mpg_stat *
     st->free_pages = get_u64(metadata + METADATA_FREE);
     st->protected_pages = get_u64(uses + USES_PROTECTED_COUNT);
     st->metadata_pages = FIRST_USER_PAGE + 2 * (uint64_t)block_count_of(own, version);
-    st->regular_pages =
-        st->total_pages - st->free_pages - st->metadata_pages - 2 * st->protected_pages;
+    if (own->bitmap_differs)
+        st->regular_pages =
+            mpgi_uses_count(uses + USES_ARRAY, FIRST_USER_PAGE, st->total_pages, MPG_USE_REGULAR);
+    else
+        st->regular_pages =
+            st->total_pages - st->free_pages - st->metadata_pages - 2 * st->protected_pages;
     st->max_pages = most_pages(page_size);
     st->max_protected = (uint64_t)most_blocks(page_size) * entries_per_block(page_size);
 }
