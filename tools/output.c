@@ -89,9 +89,15 @@ void json_failure(struct json *json)
 
 int report_error(const char *path, const mpg_error_info *info, bool json)
 {
+    const char *message = info->message;
+    size_t length = strlen(path);
     struct json object;
 
-    complain(path, "%s", info->message);
+    /* Most of the library's messages begin with the path themselves. */
+    if (strncmp(message, path, length) == 0 && strncmp(message + length, ": ", 2) == 0) {
+        message += length + 2;
+    }
+    complain(path, "%s", message);
     if (json) {
         json_begin(&object, stdout);
         json_error(&object, info);
