@@ -2,33 +2,32 @@
 # SPDX-License-Identifier: MIT
 # Each public header compiles alone, as the first thing a program includes, in C and in C++, without a
 # warning; and C++ refers to the functions by their C names.
-set -eu
+. "${top_srcdir:?set by make check}/tests/lib.sh"
+set -e
 
 cc=${CC:-cc}
 cxx=${CXX:-c++}
-src=${top_srcdir:?set by make check}/src
+src=$top_srcdir/src
 warnings="-Wall -Wextra -Wpedantic -Wundef -Werror"
-work=$(mktemp -d ./header-XXXXXX)
-trap 'rm -rf "$work"' EXIT
 
 for header in "$src"/mappedpages*.h; do
     name=$(basename "$header")
-    printf '#include "%s"\n#include "%s"\nint unused_by_anything;\n' "$name" "$name" >"$work/alone.c"
-    cp "$work/alone.c" "$work/alone.cc"
+    printf '#include "%s"\n#include "%s"\nint unused_by_anything;\n' "$name" "$name" >alone.c
+    cp alone.c alone.cc
     # The words of $cc and $warnings are to be split.
     # shellcheck disable=SC2086
     for standard in c11 gnu11 gnu17; do
-        $cc -std=$standard $warnings -Wstrict-prototypes -I"$src" -fsyntax-only "$work/alone.c"
+        $cc -std=$standard $warnings -Wstrict-prototypes -I"$src" -fsyntax-only alone.c
         echo "$name: $standard"
     done
     # shellcheck disable=SC2086
     for standard in c++11 c++17 c++20; do
-        $cxx -std=$standard $warnings -I"$src" -fsyntax-only "$work/alone.cc"
+        $cxx -std=$standard $warnings -I"$src" -fsyntax-only alone.cc
         echo "$name: $standard"
     done
 done
 
-cat >"$work/names.cc" <<'END'
+cat >names.cc <<'END'
 #include "mappedpages.h"
 int main()
 {
@@ -38,6 +37,6 @@ int main()
 }
 END
 # shellcheck disable=SC2086
-$cxx -std=c++17 $warnings -I"$src" -c -o "$work/names.o" "$work/names.cc"
-nm -u "$work/names.o" | grep -qw mpg_version
+$cxx -std=c++17 $warnings -I"$src" -c -o names.o names.cc
+nm -u names.o | grep -qw mpg_version
 echo "C++ calls the functions by their C names"
