@@ -358,6 +358,10 @@ static int walk(struct format *format, void *context, void (*use)(void *context,
     for (uint32_t i = 0; i < block_count_of(own, VERSION_DURABLE); i++) {
         use(context, own->blocks[i].page[0]);
         use(context, own->blocks[i].page[1]);
+        if (own->blocks[i].damaged)
+            fault(context, MPG_E_CORRUPT_PROTECTED_DIRECTORY,
+                  own->blocks[i].page[!own->blocks[i].active],
+                  "the current copy of a directory block is damaged; what is seen is an older one");
     }
     if (own->bitmap_differs)
         fault(context, MPG_E_CORRUPT_METADATA, 1 + own->active,

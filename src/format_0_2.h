@@ -11,6 +11,7 @@ struct block {
     uint64_t page[2];
     unsigned active;         /* which of them holds the durable version */
     struct versions content; /* page_size bytes */
+    bool damaged;            /* the copy that page 0 names is unusable: the older one stands in */
 };
 
 struct format_0_2 {

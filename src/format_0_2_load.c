@@ -221,6 +221,13 @@ static int claim_page(struct format_0_2 *own, uint64_t page, enum mpg_page_use u
     return 0;
 }
 
+/* Whether a copy of a directory block can be used: whole, and with no more entries than fit. */
+static bool is_block(const unsigned char *content, uint32_t page_size)
+{
+    return mpgi_0_2_trailer_fits(content, page_size, 0) &&
+           get_u32(content + BLOCK_CAPACITY) <= entries_per_block(page_size);
+}
+
 static int load_block(struct format_0_2 *own, uint32_t number)
 {
     const unsigned char *reference =
@@ -243,13 +250,13 @@ static int load_block(struct format_0_2 *own, uint32_t number)
         unsigned char *content = block->content.durable->bytes;
 
         result = read_page(own->base.file, content, page_size, block->page[block->active]);
-        if (result != 0 || mpgi_0_2_trailer_fits(content, page_size, 0))
+        if (result != 0 || is_block(content, page_size))
             return result;
         block->active = !block->active;
+        block->damaged = true;
     }
     return mpgi_fail(MPG_E_CORRUPT_PROTECTED_DIRECTORY, "open", block->page[block->active],
-                     "%s: neither copy of directory block %u (pages %llu, %llu) matches its "
-                     "checksum",
+                     "%s: neither copy of directory block %u (pages %llu, %llu) is whole",
                      own->base.file->path, (unsigned)number, (unsigned long long)block->page[0],
                      (unsigned long long)block->page[1]);
 }

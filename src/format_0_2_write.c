@@ -159,8 +159,10 @@ void mpgi_0_2_publish(struct format *format)
     struct format_0_2 *own = format_0_2_of(format);
 
     for (uint32_t i = 0; i < own->block_count; i++) {
-        if (own->blocks[i].content.frozen != NULL)
+        if (own->blocks[i].content.frozen != NULL) {
             own->blocks[i].active = !own->blocks[i].active;
+            own->blocks[i].damaged = false;
+        }
         publish(&own->blocks[i].content);
     }
     own->active = !own->active;

@@ -4,7 +4,6 @@
  * exactly the error its dump names; opened read-only and, on a copy, for writing. See
  * golden/README.md for the form of a dump.
  */
-#define _GNU_SOURCE
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
