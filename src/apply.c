@@ -309,7 +309,7 @@ static int read_current(mpg_pager *pager, uint64_t id, const struct entry *entry
     if (found == entry->crc)
         return 0;
     return mpgi_fail_crc(MPG_E_CORRUPT_PAGE, "write", id, entry->crc, found, pager->file.path,
-                         "a protected page");
+                         "protected page");
 }
 
 int mpgi_apply_protected_write(struct edit *edit, uint64_t id, const struct patch *patches,

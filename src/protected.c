@@ -189,7 +189,7 @@ int mpg_protected_read(void *data, const mpg_pager *pager, mpg_protected_id id)
         if (result < 0)
             return result;
         result = mpgi_fail_crc(MPG_E_CORRUPT_PAGE, "read", id.value, entry.crc, found,
-                               pager->file.path, "a protected page");
+                               pager->file.path, "protected page");
         pager_lock(pager);
         result = mpgi_reader_error(pager, result);
         pager_unlock(pager);
@@ -234,7 +234,7 @@ static int verify(mpg_pager *pager, uint64_t id, const struct entry *entry,
     found = crc_of(data, pager->page_size);
     if (found != entry->crc)
         return mpgi_fail_crc(MPG_E_CORRUPT_PAGE, "view", id, entry->crc, found, pager->file.path,
-                             "a protected page");
+                             "protected page");
     if (pager->verified.count >= MOST_VERIFIED)
         mpgi_id_map_clear(&pager->verified);
     seen = mpgi_id_map_put(&pager->verified, page);

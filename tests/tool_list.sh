@@ -71,7 +71,7 @@ assert f["regular_pages"] == 3 and f["protected_pages"] == 2, f
 assert f["free_pages"] + 3 + 2 * 2 + f["metadata_pages"] == f["total_pages"], f
 assert f["file_bytes"] == os.stat("file").st_size, f
 assert f["features"].keys() == {"compatible", "read_only_compatible", "incompatible"}, f
-assert len(f["uuid"]) == 36 and len(f["version"]) == 4, f
+assert len(f["uuid"]) == 36 and f["version"] == "1.0.0.0", f
 ' || fail "info --json"
 
 # What is no page file, is not there, or may not be read.

@@ -95,7 +95,7 @@ done
 cp "$golden/protected-bit-rot.mpp" rot
 chmod u+w rot
 expect 3 mappedpages read -p rot 0
-complained '^mappedpages: rot: .*0'
+complained '^mappedpages: rot: protected page 0 has checksum '
 said_nothing
 expect 0 mappedpages read -p rot 1
 expect 0 mappedpages write -p rot 0 <hello

@@ -43,19 +43,21 @@ static void begin_report(struct report *report, FILE *out)
 static void report_fault(void *context, const mpg_fault *fault)
 {
     struct report *report = context;
+    const char *message = without_path(fault->message, report->path);
 
     if (report->as_json) {
         json_open(&report->json, NULL, '{');
         json_string(&report->json, "name", error_name(fault->code));
         if (fault->page != MPG_NO_PAGE) {
-            json_number(&report->json, "page", fault->page);
+            json_number(&report->json, fault->code == MPG_E_CORRUPT_PAGE ? "protected" : "page",
+                        fault->page);
         }
-        json_string(&report->json, "message", fault->message);
+        json_string(&report->json, "message", message);
         json_close(&report->json, '}');
         return;
     }
     fprintf(report->out, "%s: ", error_name(fault->code));
-    print_text(report->out, fault->message);
+    print_text(report->out, message);
     fputc('\n', report->out);
 }
 
@@ -124,7 +126,7 @@ static int check_locked(struct report *report, const mpg_pager *pager)
     if (mpg_check(&result, pager, report_fault, report) != 0) {
         if (report->as_json) {
             json_close(&report->json, ']');
-            json_failure(&report->json);
+            json_failure(&report->json, report->path);
             json_end(&report->json);
         }
         return report_failure(report->path, false);

@@ -8,6 +8,8 @@
 #include "json.h"
 #include "output.h"
 
+#include <stdio.h>
+
 static const struct option options[] = {
     {"json", no_argument, NULL, 'j'},
     {"help", no_argument, NULL, 'h'},
@@ -34,16 +36,15 @@ static void print_json_format_1(struct json *json, const struct mpg_stat *st)
 /* The members are named as the fields of struct mpg_stat. */
 static void print_json(const char *path, const struct mpg_stat *st)
 {
+    char version[64];
     struct json json;
 
     json_begin(&json, stdout);
     json_string(&json, "file", path);
     json_string(&json, "format", format_name(st->format));
-    json_open(&json, "version", '[');
-    for (int i = 0; i < 4; i++) {
-        json_number(&json, NULL, (uint64_t)st->version[i]);
-    }
-    json_close(&json, ']');
+    snprintf(version, sizeof version, "%d.%d.%d.%d", st->version[0], st->version[1], st->version[2],
+             st->version[3]);
+    json_string(&json, "version", version);
     json_number(&json, "page_size", st->page_size);
     json_number(&json, "file_bytes", st->file_bytes);
     json_number(&json, "total_pages", st->total_pages);

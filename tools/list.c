@@ -202,7 +202,7 @@ static int list_all(struct listing *listing, const char *path, bool regular, boo
     }
     if (listing->as_json) {
         if (status != 0) {
-            json_failure(&listing->json);
+            json_failure(&listing->json, path);
         }
         json_end(&listing->json);
     }

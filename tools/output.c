@@ -61,11 +61,21 @@ const char *error_name(int code)
     return code <= 0 && index < sizeof names / sizeof names[0] ? names[index] : "UNKNOWN";
 }
 
-static void json_error(struct json *json, const mpg_error_info *info)
+const char *without_path(const char *message, const char *path)
+{
+    size_t length = strlen(path);
+
+    if (strncmp(message, path, length) == 0 && strncmp(message + length, ": ", 2) == 0) {
+        return message + length + 2;
+    }
+    return message;
+}
+
+static void json_error(struct json *json, const char *path, const mpg_error_info *info)
 {
     json_open(json, "error", '{');
     json_string(json, "name", error_name(info->code));
-    json_string(json, "message", info->message);
+    json_string(json, "message", without_path(info->message, path));
     if (info->page != MPG_NO_PAGE) {
         json_number(json, "page", info->page);
     }
@@ -79,28 +89,22 @@ static void json_error(struct json *json, const mpg_error_info *info)
     json_close(json, '}');
 }
 
-void json_failure(struct json *json)
+void json_failure(struct json *json, const char *path)
 {
     mpg_error_info info;
 
     mpg_last_error(&info);
-    json_error(json, &info);
+    json_error(json, path, &info);
 }
 
 int report_error(const char *path, const mpg_error_info *info, bool json)
 {
-    const char *message = info->message;
-    size_t length = strlen(path);
     struct json object;
 
-    /* Most of the library's messages begin with the path themselves. */
-    if (strncmp(message, path, length) == 0 && strncmp(message + length, ": ", 2) == 0) {
-        message += length + 2;
-    }
-    complain(path, "%s", message);
+    complain(path, "%s", without_path(info->message, path));
     if (json) {
         json_begin(&object, stdout);
-        json_error(&object, info);
+        json_error(&object, path, info);
         json_end(&object);
     }
     return finish_output(STATUS_FAILED);

@@ -23,7 +23,10 @@ int report_failure(const char *path, bool json);
 int report_error(const char *path, const mpg_error_info *info, bool json);
 
 /* Writes the last failure as the member "error" of the object that is being written. */
-void json_failure(struct json *json);
+void json_failure(struct json *json, const char *path);
+
+/* A message of the library, without the path that most of them begin with. */
+const char *without_path(const char *message, const char *path);
 
 /* The name of an MPG_E_ code without its prefix, for instance "CORRUPT_PAGE". */
 const char *error_name(int code);
