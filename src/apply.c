@@ -29,7 +29,8 @@ int mpgi_choose_page(mpg_pager *pager, uint64_t *from, uint64_t *page)
     uint64_t chosen;
     int result = find_unreserved(pager, *from, REUSE_SETTLED, &chosen);
 
-    /* Rule 2: pages freed by the last commit rest for one more, unless the file would have to grow. */
+    /* Rule 2: pages freed by the last commit rest for one more, unless the file would have to grow.
+     */
     if (result == MPG_E_FILE_FULL || (result == 0 && chosen >= total)) {
         uint64_t recent;
         int again = find_unreserved(pager, 0, REUSE_RECENT, &recent);
@@ -88,6 +89,23 @@ int mpgi_apply_alloc(struct edit *edit, uint64_t page, enum mpg_page_use use, bo
     if (changed && use == MPG_USE_REGULAR)
         pager->gathering->ordered = true;
     return mpgi_edit_use(edit, page, use);
+}
+
+int mpgi_apply_alloc_many(struct edit *edit, mpg_page_id *ids, size_t count, unsigned flags)
+{
+    uint64_t from = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        uint64_t page;
+        int result = mpgi_choose_page(edit->pager, &from, &page);
+
+        if (result == 0)
+            result = mpgi_apply_alloc(edit, page, MPG_USE_REGULAR, (flags & MPG_ZERO) != 0);
+        if (result != 0)
+            return result;
+        ids[i].value = page;
+    }
+    return 0;
 }
 
 int mpgi_check_alloc_at(mpg_pager *pager, uint64_t page)
@@ -189,9 +207,8 @@ int mpgi_check_protected_id(const mpg_pager *pager, uint64_t id, const char *ope
     if (id < st.max_protected)
         return 0;
     return mpgi_fail(MPG_E_OUT_OF_BOUNDS, operation, id,
-                     "%s: the format holds %llu protected pages, %llu is beyond",
-                     pager->file.path, (unsigned long long)st.max_protected,
-                     (unsigned long long)id);
+                     "%s: the format holds %llu protected pages, %llu is beyond", pager->file.path,
+                     (unsigned long long)st.max_protected, (unsigned long long)id);
 }
 
 int mpgi_check_alloc_protected_at(mpg_pager *pager, uint64_t id)
@@ -206,8 +223,8 @@ int mpgi_check_alloc_protected_at(mpg_pager *pager, uint64_t id)
                          (unsigned long long)st.max_protected);
     if (mpgi_id_map_find(&pager->reserved_protected, id) != NULL)
         return mpgi_fail(MPG_E_BUSY, "alloc_protected_at", id,
-                         "%s: protected page %llu is held by an open transaction",
-                         pager->file.path, (unsigned long long)id);
+                         "%s: protected page %llu is held by an open transaction", pager->file.path,
+                         (unsigned long long)id);
     return 0;
 }
 
@@ -256,6 +273,23 @@ int mpgi_apply_alloc_protected(struct edit *edit, uint64_t id)
     return mpgi_edit_entry(edit, id, &old, &entry);
 }
 
+int mpgi_apply_alloc_protected_many(struct edit *edit, mpg_protected_id *ids, size_t count)
+{
+    uint64_t from = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        uint64_t id;
+        int result = mpgi_choose_protected(edit->pager, &from, &id);
+
+        if (result == 0)
+            result = mpgi_apply_alloc_protected(edit, id);
+        if (result != 0)
+            return result;
+        ids[i].value = id;
+    }
+    return 0;
+}
+
 static bool is_pinned(const mpg_pager *pager, uint64_t page)
 {
     return mpgi_id_map_find(&pager->pins, page) != NULL;
@@ -300,8 +334,8 @@ static int read_current(mpg_pager *pager, uint64_t id, const struct entry *entry
 {
     uint64_t page = entry->page[entry->current];
     uint32_t found;
-    int result = mpgi_file_read(&pager->file, data, pager->page_size, offset_of_page(pager, page),
-                                page);
+    int result =
+        mpgi_file_read(&pager->file, data, pager->page_size, offset_of_page(pager, page), page);
 
     if (result != 0)
         return result;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Floor 5: what each operation changes, applied to an edit. The public functions and transactions are
- * made of these. All run with the pager's lock held and leave undoing to the edit.
+ * Floor 5: what each operation changes, applied to an edit. The public functions and transactions
+ * are made of these. All run with the pager's lock held and leave undoing to the edit.
  */
 #ifndef MPGI_APPLY_H
 #define MPGI_APPLY_H
@@ -15,8 +15,8 @@ struct patch {
 };
 
 /*
- * The lowest page >= *from that may be given out, with the file grown to hold it; *from moves past it.
- * Nothing is marked yet.
+ * The lowest page >= *from that may be given out, with the file grown to hold it; *from moves past
+ * it. Nothing is marked yet.
  */
 int mpgi_choose_page(mpg_pager *pager, uint64_t *from, uint64_t *page);
 /* The lowest protected id >= *from that may be given out; *from moves past it. */
@@ -24,11 +24,14 @@ int mpgi_choose_protected(mpg_pager *pager, uint64_t *from, uint64_t *id);
 
 /* Marks a chosen page allocated. `zero`: it reads as zeros. */
 int mpgi_apply_alloc(struct edit *edit, uint64_t page, enum mpg_page_use use, bool zero);
+/* Chooses and marks `count` pages. */
+int mpgi_apply_alloc_many(struct edit *edit, mpg_page_id *ids, size_t count, unsigned flags);
 /* Checks that a page of this id may be allocated, and allocates it. May return EDIT_RESTART. */
 int mpgi_apply_alloc_at(struct edit *edit, uint64_t page, unsigned flags);
 int mpgi_apply_free(struct edit *edit, uint64_t page);
 
 int mpgi_apply_alloc_protected(struct edit *edit, uint64_t id);
+int mpgi_apply_alloc_protected_many(struct edit *edit, mpg_protected_id *ids, size_t count);
 int mpgi_apply_free_protected(struct edit *edit, uint64_t id);
 /* May return EDIT_RESTART. */
 int mpgi_apply_protected_write(struct edit *edit, uint64_t id, const struct patch *patches,

@@ -4,10 +4,10 @@
  *
  *     operations ──apply──▶ gathering ──seal──▶ in flight ──sync──▶ durable
  *
- * Operations of many threads apply their changes to the gathering batch, each under the pager's lock
- * and each as a whole: an `edit` keeps a log and undoes it when the operation fails. One of the threads
- * that wait then leads: it seals the batch, writes it out without the lock and syncs, while the next
- * batch gathers (group commit). Everybody whose batch that was returns.
+ * Operations of many threads apply their changes to the gathering batch, each under the pager's
+ * lock and each as a whole: an `edit` keeps a log and undoes it when the operation fails. One of
+ * the threads that wait then leads: it seals the batch, writes it out without the lock and syncs,
+ * while the next batch gathers (group commit). Everybody whose batch that was returns.
  */
 #ifndef MPGI_BATCH_H
 #define MPGI_BATCH_H
@@ -56,7 +56,8 @@ int mpgi_edit_begin(struct edit *edit, mpg_pager *pager, const char *operation);
 
 /* Changes the use of a page, logged. */
 int mpgi_edit_use(struct edit *edit, uint64_t page, enum mpg_page_use use);
-/* Changes an entry of the directory, logged. `old` is what get_entry says (in_use false if none). */
+/* Changes an entry of the directory, logged. `old` is what get_entry says (in_use false if none).
+ */
 int mpgi_edit_entry(struct edit *edit, uint64_t id, const struct entry *old,
                     const struct entry *entry);
 /* Stages the new content of a page of the file, logged. Takes `data`, also on failure. */
@@ -67,9 +68,9 @@ const void *mpgi_edit_staged(const struct edit *edit, uint64_t page);
 bool mpgi_edit_in_flight(const struct edit *edit, uint64_t page);
 /*
  * Whether the operation that ended with *result is to be applied once more: it asked for that
- * (EDIT_RESTART) because it depends on changes of others that are not durable yet, or there was no room
- * while pages are being freed. Then what was applied of it is undone, the batch in flight was waited
- * for or what gathered was committed, and *result is 0. The lock is given up meanwhile.
+ * (EDIT_RESTART) because it depends on changes of others that are not durable yet, or there was no
+ * room while pages are being freed. Then what was applied of it is undone, the batch in flight was
+ * waited for or what gathered was committed, and *result is 0. The lock is given up meanwhile.
  */
 #define EDIT_RESTART 1
 bool mpgi_edit_again(struct edit *edit, int *result, const char *operation);
@@ -80,8 +81,8 @@ enum durability {
 };
 
 /*
- * Ends the edit: where `result` is an error everything is undone, otherwise it is kept and, as `durability`
- * says, waited for. Gives up the lock. Returns `result`, or what the commit met.
+ * Ends the edit: where `result` is an error everything is undone, otherwise it is kept and, as
+ * `durability` says, waited for. Gives up the lock. Returns `result`, or what the commit met.
  */
 int mpgi_edit_end(struct edit *edit, int result, enum durability durability);
 
@@ -93,9 +94,6 @@ void mpgi_edit_end_async(struct edit *edit, struct completion *completion);
 
 /* Waits for everything applied so far, and syncs in any case. */
 int mpgi_batch_sync(mpg_pager *pager, const char *operation);
-
-/* Commits the gathering batch if anybody wants it; for a thread that does nothing else. */
-void mpgi_batch_lead_if_wanted(mpg_pager *pager);
 
 struct batch *mpgi_batch_new(void);
 void mpgi_batch_free(struct batch *batch);

@@ -2,16 +2,15 @@
 /*
  * A commit, step by step (the rules are those of doc/durability.md):
  *
- *     seal          under the lock: the gathering batch becomes the one in flight, its metadata frozen
- *     write         staged content into inactive copies, nodes into inactive slots
- *     sync          only in an ordered commit (rule 5)
- *     write root    into the root page that is not the durable one (rule 7)
+ *     seal          under the lock: the gathering batch becomes the one in flight, its metadata
+ * frozen write         staged content into inactive copies, nodes into inactive slots sync only in
+ * an ordered commit (rule 5) write root    into the root page that is not the durable one (rule 7)
  *     sync          from here on it is durable
  *     publish       under the lock: readers see it, freed pages become available (rule 2)
  *
- * One thread does this at a time, so nothing of batch N+1 is written before N is durable (rule 3). A
- * failure before the root is written forgets the batch and the one gathering on top of it; a failure
- * from then on, or of any sync, makes the pager unavailable (rule 6).
+ * One thread does this at a time, so nothing of batch N+1 is written before N is durable (rule 3).
+ * A failure before the root is written forgets the batch and the one gathering on top of it; a
+ * failure from then on, or of any sync, makes the pager unavailable (rule 6).
  */
 #include "commit.h"
 
@@ -164,8 +163,8 @@ static void lead(mpg_pager *pager)
 }
 
 /*
- * Threads that came back from the last batch are about to ask for the next one. Gives them a moment,
- * far shorter than a sync, so that they share it instead of waiting for one of their own.
+ * Threads that came back from the last batch are about to ask for the next one. Gives them a
+ * moment, far shorter than a sync, so that they share it instead of waiting for one of their own.
  */
 static void let_others_join(mpg_pager *pager, const struct batch *batch)
 {
@@ -203,6 +202,18 @@ int mpgi_commit_wait(mpg_pager *pager, struct batch *batch)
     if (--batch->waiters == 0)
         mpgi_batch_free(batch);
     return result;
+}
+
+void mpgi_commit_wanted(mpg_pager *pager)
+{
+    pager_lock(pager);
+    while (pager->gathering->wanted) {
+        if (pager->committing)
+            (void)pthread_cond_wait(&pager->settled, &pager->lock);
+        else
+            lead(pager);
+    }
+    pager_unlock(pager);
 }
 
 int mpgi_batch_sync(mpg_pager *pager, const char *operation)

@@ -10,23 +10,6 @@
 
 /* ---- allocation ---- */
 
-static int apply_alloc_many(struct edit *edit, mpg_protected_id *ids, size_t count)
-{
-    uint64_t from = 0;
-
-    for (size_t i = 0; i < count; i++) {
-        uint64_t id;
-        int result = mpgi_choose_protected(edit->pager, &from, &id);
-
-        if (result == 0)
-            result = mpgi_apply_alloc_protected(edit, id);
-        if (result != 0)
-            return result;
-        ids[i].value = id;
-    }
-    return 0;
-}
-
 static int alloc_many(mpg_protected_id *ids, mpg_pager *pager, size_t count)
 {
     struct edit edit;
@@ -35,7 +18,7 @@ static int alloc_many(mpg_protected_id *ids, mpg_pager *pager, size_t count)
     if (result != 0)
         return result;
     do {
-        result = apply_alloc_many(&edit, ids, count);
+        result = mpgi_apply_alloc_protected_many(&edit, ids, count);
     } while (mpgi_edit_again(&edit, &result, "alloc_protected"));
     return mpgi_edit_end(&edit, result, WAIT_UNLESS_DEFERRED);
 }

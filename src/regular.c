@@ -9,23 +9,6 @@
 
 /* ---- allocation ---- */
 
-static int apply_alloc_many(struct edit *edit, mpg_page_id *ids, size_t count, unsigned flags)
-{
-    uint64_t from = 0;
-
-    for (size_t i = 0; i < count; i++) {
-        uint64_t page;
-        int result = mpgi_choose_page(edit->pager, &from, &page);
-
-        if (result == 0)
-            result = mpgi_apply_alloc(edit, page, MPG_USE_REGULAR, (flags & MPG_ZERO) != 0);
-        if (result != 0)
-            return result;
-        ids[i].value = page;
-    }
-    return 0;
-}
-
 static int alloc_many(mpg_page_id *ids, mpg_pager *pager, size_t count, unsigned flags)
 {
     struct edit edit;
@@ -34,7 +17,7 @@ static int alloc_many(mpg_page_id *ids, mpg_pager *pager, size_t count, unsigned
     if (result != 0)
         return result;
     do {
-        result = apply_alloc_many(&edit, ids, count, flags);
+        result = mpgi_apply_alloc_many(&edit, ids, count, flags);
     } while (mpgi_edit_again(&edit, &result, "alloc"));
     return mpgi_edit_end(&edit, result, WAIT_UNLESS_DEFERRED);
 }

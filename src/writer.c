@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Floor 5: writers: a new content of one protected page, staged on the heap until its commit. */
+#include "writer.h"
+
 #include <stdlib.h>
 
 #include "apply.h"
@@ -74,17 +76,23 @@ void *mpg_writer_data(mpg_writer *writer)
     return writer->data;
 }
 
+int mpgi_apply_writer(struct edit *edit, const mpg_writer *writer)
+{
+    struct patch whole = {0, writer->pager->page_size, writer->data};
+
+    return mpgi_apply_protected_write(edit, writer->id.value, &whole, 1);
+}
+
 int mpg_writer_commit(mpg_writer *writer)
 {
     mpg_pager *pager = writer->pager;
-    struct patch whole = {0, pager->page_size, writer->data};
     struct edit edit;
     int result = mpgi_edit_begin(&edit, pager, "commit");
 
     if (result != 0)
         return result;
     do {
-        result = mpgi_apply_protected_write(&edit, writer->id.value, &whole, 1);
+        result = mpgi_apply_writer(&edit, writer);
     } while (mpgi_edit_again(&edit, &result, "commit"));
     result = mpgi_edit_end(&edit, result, WAIT_DURABLE);
     if (result == 0)
@@ -92,11 +100,21 @@ int mpg_writer_commit(mpg_writer *writer)
     return result;
 }
 
-void mpg_writer_discard(mpg_writer *writer)
+void mpgi_writer_free(mpg_writer *writer)
 {
-    if (writer == NULL)
-        return;
-    unclaim(writer->pager, writer->id);
+    mpgi_id_map_remove(&writer->pager->writers, writer->id.value);
     free(writer->data);
     free(writer);
+}
+
+void mpg_writer_discard(mpg_writer *writer)
+{
+    mpg_pager *pager;
+
+    if (writer == NULL)
+        return;
+    pager = writer->pager;
+    pager_lock(pager);
+    mpgi_writer_free(writer);
+    pager_unlock(pager);
 }

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Floor 7: the queue. Its thread applies all that was accepted to the gathering batch, then commits
+ * that if nobody else does. What is accepted meanwhile makes the next batch.
+ *
+ * Lock order: the pager's lock, then the queue's.
+ */
+#include "async.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "commit.h"
+#include "error.h"
+#include "pager.h"
+
+static void append(struct request_list *list, struct request *request)
+{
+    request->next = NULL;
+    *list->end = request;
+    list->end = &request->next;
+}
+
+static void empty(struct request_list *list)
+{
+    list->first = NULL;
+    list->end = &list->first;
+}
+
+static struct request *take_all(struct request_list *list)
+{
+    struct request *first = list->first;
+
+    empty(list);
+    return first;
+}
+
+void mpgi_request_finish(struct request *request)
+{
+    static const uint64_t one = 1;
+    mpg_queue *queue = request->queue;
+
+    (void)pthread_mutex_lock(&queue->lock);
+    append(&queue->finished, request);
+    queue->under_way--;
+    /* Fails only where the count is at its end already, and so readable. */
+    if (write(queue->fd, &one, sizeof(one)) < 0)
+        (void)errno;
+    (void)pthread_cond_broadcast(&queue->changed);
+    (void)pthread_mutex_unlock(&queue->lock);
+}
+
+int mpgi_queue_accept(mpg_request *number, mpg_queue *queue, struct request *request)
+{
+    bool closing;
+
+    (void)pthread_mutex_lock(&queue->lock);
+    closing = queue->closing;
+    if (!closing) {
+        request->queue = queue;
+        request->number = ++queue->last_number;
+        if (number != NULL)
+            *number = request->number;
+        append(&queue->accepted, request);
+        (void)pthread_cond_broadcast(&queue->changed);
+    }
+    (void)pthread_mutex_unlock(&queue->lock);
+    if (!closing)
+        return 0;
+    mpgi_request_free(request);
+    return mpgi_fail(MPG_E_INVALID, "async", MPG_NO_PAGE, "the queue is being closed");
+}
+
+/* Waits for requests and takes them all; NULL when the queue is closing and there are none. */
+static struct request *next_requests(mpg_queue *queue)
+{
+    struct request *requests;
+
+    (void)pthread_mutex_lock(&queue->lock);
+    while (queue->accepted.first == NULL && !queue->closing)
+        (void)pthread_cond_wait(&queue->changed, &queue->lock);
+    requests = take_all(&queue->accepted);
+    for (const struct request *request = requests; request != NULL; request = request->next)
+        queue->under_way++;
+    (void)pthread_mutex_unlock(&queue->lock);
+    return requests;
+}
+
+static void *run(void *argument)
+{
+    mpg_queue *queue = argument;
+    struct request *requests;
+
+    while ((requests = next_requests(queue)) != NULL) {
+        while (requests != NULL) {
+            struct request *request = requests;
+
+            requests = request->next;
+            mpgi_request_begin(request);
+        }
+        mpgi_commit_wanted(queue->pager);
+    }
+    return NULL;
+}
+
+int mpg_queue_open(mpg_queue **queue, mpg_pager *pager)
+{
+    mpg_queue *made;
+    int error;
+
+    if (pager->read_only)
+        return mpgi_fail(MPG_E_READ_ONLY, "queue", MPG_NO_PAGE, "%s: opened read-only",
+                         pager->file.path);
+    made = calloc(1, sizeof(*made));
+    if (made == NULL)
+        return mpgi_fail_memory("queue");
+    made->pager = pager;
+    empty(&made->accepted);
+    empty(&made->finished);
+    made->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (made->fd < 0) {
+        error = errno;
+        free(made);
+        return mpgi_fail_errno(error, "eventfd", MPG_NO_PAGE, pager->file.path);
+    }
+    (void)pthread_mutex_init(&made->lock, NULL);
+    (void)pthread_cond_init(&made->changed, NULL);
+    error = pthread_create(&made->thread, NULL, run, made);
+    if (error != 0) {
+        (void)close(made->fd);
+        free(made);
+        return mpgi_fail_errno(error, "pthread_create", MPG_NO_PAGE, pager->file.path);
+    }
+    *queue = made;
+    return 0;
+}
+
+int mpg_queue_fd(const mpg_queue *queue)
+{
+    return queue->fd;
+}
+
+static void deliver(struct request *request)
+{
+    bool is_protected =
+        request->kind == REQUEST_ALLOC_PROTECTED || request->kind == REQUEST_ALLOC_PROTECTED_AT;
+    bool is_regular = request->kind == REQUEST_ALLOC || request->kind == REQUEST_ALLOC_AT;
+    mpg_completion completion = {request->result, NULL, 0, NULL, NULL};
+
+    if (request->result != 0)
+        completion.error = &request->error;
+    else if (is_regular || is_protected)
+        completion.count = request->count;
+    if (request->result == 0 && is_regular)
+        completion.pages = request->ids.pages;
+    if (request->result == 0 && is_protected)
+        completion.protected_pages = request->ids.protected_pages;
+    if (request->done != NULL)
+        request->done(request->context, &completion);
+    mpgi_request_free(request);
+}
+
+size_t mpg_dispatch(mpg_queue *queue)
+{
+    struct request *requests;
+    uint64_t count;
+    size_t delivered = 0;
+
+    (void)pthread_mutex_lock(&queue->lock);
+    /* Nothing to read is nothing to reset. */
+    if (read(queue->fd, &count, sizeof(count)) < 0)
+        (void)errno;
+    requests = take_all(&queue->finished);
+    (void)pthread_mutex_unlock(&queue->lock);
+    while (requests != NULL) {
+        struct request *request = requests;
+
+        requests = request->next;
+        deliver(request);
+        delivered++;
+    }
+    return delivered;
+}
+
+int mpg_async_cancel(mpg_queue *queue, mpg_request number)
+{
+    struct request *request, *found = NULL;
+
+    (void)pthread_mutex_lock(&queue->lock);
+    request = take_all(&queue->accepted);
+    while (request != NULL) {
+        struct request *next = request->next;
+
+        if (request->number == number)
+            found = request;
+        else
+            append(&queue->accepted, request);
+        request = next;
+    }
+    if (found != NULL)
+        queue->under_way++;
+    (void)pthread_mutex_unlock(&queue->lock);
+    if (found == NULL)
+        return mpgi_fail(MPG_E_BUSY, "cancel", MPG_NO_PAGE, "the request was begun already");
+    found->result = mpgi_fail(MPG_E_CANCELLED, "async", MPG_NO_PAGE, "the request was cancelled");
+    (void)mpg_last_error(&found->error);
+    mpgi_request_finish(found);
+    return 0;
+}
+
+void mpg_queue_close(mpg_queue *queue)
+{
+    if (queue == NULL)
+        return;
+    (void)pthread_mutex_lock(&queue->lock);
+    queue->closing = true;
+    (void)pthread_cond_broadcast(&queue->changed);
+    (void)pthread_mutex_unlock(&queue->lock);
+    (void)pthread_join(queue->thread, NULL);
+    /* A batch that another thread leads may still hold requests. */
+    (void)pthread_mutex_lock(&queue->lock);
+    while (queue->under_way > 0)
+        (void)pthread_cond_wait(&queue->changed, &queue->lock);
+    (void)pthread_mutex_unlock(&queue->lock);
+    while (mpg_dispatch(queue) > 0)
+        continue;
+    (void)close(queue->fd);
+    (void)pthread_cond_destroy(&queue->changed);
+    (void)pthread_mutex_destroy(&queue->lock);
+    free(queue);
+}

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT */
+/* Floor 5: writers, for those that commit them. */
+#ifndef MPGI_WRITER_H
+#define MPGI_WRITER_H
+
+#include "batch.h"
+#include "mappedpages.h"
+
+/* Applies the staged content to an edit. May return EDIT_RESTART. */
+int mpgi_apply_writer(struct edit *edit, const mpg_writer *writer);
+
+/* Frees the writer. Called with the pager's lock held. */
+void mpgi_writer_free(mpg_writer *writer);
+
+#endif
