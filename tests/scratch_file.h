@@ -15,6 +15,18 @@
 
 #include "mappedpages.h"
 
+/* Sanitizers end a program that asks for more memory than there is; some tests do ask. */
+const char *__asan_default_options(void);
+const char *__tsan_default_options(void);
+const char *__asan_default_options(void)
+{
+    return "allocator_may_return_null=1";
+}
+const char *__tsan_default_options(void)
+{
+    return "allocator_may_return_null=1";
+}
+
 /* What a test gets as its state. */
 struct scratch {
     int format;         /* MPG_FORMAT_… */

@@ -470,11 +470,12 @@ static void a_free_undone_leaves_what_others_freed(void **state)
     check_and_close(mpg_sub_release(sub));
 }
 
-static void an_emptied_page_that_is_refused_is_used_again_or_goes_back_at_the_end(void **state)
+/* Leaves one page without a part in use, because the pager refused it. A part of it was *part. */
+static mpg_sub *begin_with_idle_page(const struct scratch *scratch, mpg_sub_id *part)
 {
-    mpg_sub *sub = begin(*state, PAGE / 4);
+    mpg_sub *sub = begin(scratch, PAGE / 4);
     struct other other = {.sub = sub, .count = 3};
-    mpg_sub_id ids[6], again;
+    mpg_sub_id ids[6];
 
     alloc_each(ids, sub, 6);
     const mpg_sub_id some[] = {ids[4], ids[5], ids[0]};
@@ -485,13 +486,31 @@ static void an_emptied_page_that_is_refused_is_used_again_or_goes_back_at_the_en
     assert_int_equal(mpg_sub_free_bulk(sub, some, 3), 0);
     assert_int_equal(other.code, 0);
     assert_usage(sub, 1, 0, 4);
-    assert_int_equal(mpg_sub_free(sub, ids[0]), MPG_E_DOUBLE_FREE);
-    assert_int_equal(mpg_sub_alloc(&again, sub), 0);
-    assert_int_equal(mpg_sub_page(again).value, mpg_sub_page(ids[0]).value);
     below.fail_from = 0;
+    *part = ids[0];
+    return sub;
+}
+
+static void an_emptied_page_that_was_refused_is_used_again(void **state)
+{
+    mpg_sub_id before, again;
+    mpg_sub *sub = begin_with_idle_page(*state, &before);
+
+    assert_int_equal(mpg_sub_free(sub, before), MPG_E_DOUBLE_FREE);
+    assert_int_equal(mpg_sub_alloc(&again, sub), 0);
+    assert_int_equal(mpg_sub_page(again).value, mpg_sub_page(before).value);
     assert_int_equal(mpg_sub_free(sub, again), 0);
     assert_usage(sub, 0, 0, 0);
     check_and_close(mpg_sub_release(sub));
+}
+
+static void an_emptied_page_that_was_refused_goes_back_at_the_end(void **state)
+{
+    mpg_sub_id before;
+    mpg_pager *pager = mpg_sub_release(begin_with_idle_page(*state, &before));
+
+    assert_int_equal(count_regular_pages(pager), 0);
+    check_and_close(pager);
 }
 
 /* ---- Across runs ---------------------------------------------------------------------------- */
@@ -602,7 +621,8 @@ int main(void)
         SCRATCH_TEST(parts_being_freed_are_not_freed_by_another),
         SCRATCH_TEST(a_page_emptied_by_two_at_once_goes_back),
         SCRATCH_TEST(a_free_undone_leaves_what_others_freed),
-        SCRATCH_TEST(an_emptied_page_that_is_refused_is_used_again_or_goes_back_at_the_end),
+        SCRATCH_TEST(an_emptied_page_that_was_refused_is_used_again),
+        SCRATCH_TEST(an_emptied_page_that_was_refused_goes_back_at_the_end),
         SCRATCH_TEST(released_parts_are_adopted_after_reopening),
         SCRATCH_TEST(a_list_with_a_fault_is_not_adopted),
     };
