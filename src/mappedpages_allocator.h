@@ -34,8 +34,10 @@
 extern "C" {
 #endif
 
-/* Names a unit of the allocator that gave it: the value of its mpg_page_id, mpg_protected_id or
- * mpg_sub_id. */
+/*
+ * Names a unit of the allocator that gave it: the value of its mpg_page_id, mpg_protected_id or
+ * mpg_sub_id.
+ */
 typedef struct mpg_unit_id {
     uint64_t value;
 } mpg_unit_id;
@@ -146,8 +148,8 @@ static inline void mpg_unit_put(const mpg_allocator *allocator, mpg_unit_view *v
 
 /*
  * Begins to change a unit: edit->data is its content, until mpg_unit_commit or mpg_unit_discard. An
- * edit is used by one thread at a time. A protected page has one edit at a time: a second gets
- * BUSY. Errors: as mpg_page_get_mut, mpg_writer_open, mpg_sub_get_mut.
+ * edit is used by one thread at a time. A protected page has one at a time: a second gets BUSY.
+ * Errors: as mpg_page_get_mut, mpg_writer_open, mpg_sub_get_mut.
  */
 MPG_MUST_CHECK static inline int mpg_unit_get_mut(mpg_unit_edit *edit,
                                                   const mpg_allocator *allocator, mpg_unit_id id)
@@ -157,7 +159,8 @@ MPG_MUST_CHECK static inline int mpg_unit_get_mut(mpg_unit_edit *edit,
 
 /*
  * Makes the change durable. On success the edit has ended; on error it has not: try again, or
- * discard. Errors: as mpg_page_sync, mpg_writer_commit. Durability: durable on return.
+ * discard.
+ * Errors: as mpg_page_sync, mpg_writer_commit. Durability: durable on return.
  */
 MPG_MUST_CHECK static inline int mpg_unit_commit(const mpg_allocator *allocator,
                                                  mpg_unit_edit *edit)

@@ -11,10 +11,10 @@
  *
  * Caveats
  *
- *   - After a crash, a page the allocator had taken is still allocated in the file, even if no list
- * of live parts names it. Whoever adopts finds such pages by mpg_page_iter_next.
- *   - A page that a sub-allocator holds must not be freed by mpg_free, and one pager page must not
- * be held by two sub-allocators.
+ *   - After a crash, a page the allocator had taken is still allocated in the file, even if no
+ *     list of live parts names it. Whoever adopts finds such pages by mpg_page_iter_next.
+ *   - A page that a sub-allocator holds must not be freed by mpg_free, and no page may be held by
+ *     two sub-allocators.
  *   - The content of a new part is whatever was there before.
  */
 #ifndef MAPPEDPAGES_SUB_H
@@ -56,9 +56,8 @@ static inline unsigned mpg_sub_part(mpg_sub_id id)
 
 /*
  * Begins a sub-allocator that divides pages of `pager` into parts of `part_size` bytes. It holds no
- * page yet. The pager must stay open until mpg_sub_release; it may be used for other things
- * meanwhile. Errors: INVALID (part_size does not divide the page into 2 to 64 equal parts),
- * NO_MEMORY.
+ * page yet. The pager must stay open until mpg_sub_release; others may use it meanwhile.
+ * Errors: INVALID (part_size does not divide the page into 2 to 64 equal parts), NO_MEMORY.
  */
 MPG_API MPG_MUST_CHECK int mpg_sub_open(mpg_sub **sub, mpg_pager *pager, size_t part_size);
 
@@ -69,26 +68,31 @@ MPG_API MPG_MUST_CHECK int mpg_sub_open_sized(mpg_sub **sub, mpg_pager *pager, s
 /*
  * Ends the sub-allocator and gives back its pager. Parts that are in use stay as they are: their
  * pages remain allocated regular pages, and a later sub-allocator may adopt the parts. NULL is
- * allowed, and gives NULL. Thread safety: no other call on this sub-allocator may be running or
- * follow. Durability: changes nothing in the file.
+ * allowed, and gives NULL.
+ * Thread safety: no other call on this sub-allocator may be running or follow.
+ * Durability: changes nothing in the file, but for a page without a part in use that the pager
+ * refused when it should have gone back: that is freed now, if it can be.
  */
 MPG_API mpg_pager *mpg_sub_release(mpg_sub *sub);
 
 /*
  * Tells the allocator of `count` parts that are in use: all of them, or none on error. For a file
  * that was opened again. Pages named are held from then on; their other parts are free. May be
- * called more than once, with other parts. Errors: EXISTS (named twice, or known already as in
- * use); OUT_OF_BOUNDS (no such part in a page, or no such page); RESERVED_PAGE, NOT_ALLOCATED,
- * NOT_REGULAR (the page is not an allocated regular one); NO_MEMORY. Thread safety: no part of a
- * page named may be freed meanwhile. Durability: changes nothing in the file.
+ * called more than once, with other parts.
+ * Errors: EXISTS (named twice, or known already as in use); OUT_OF_BOUNDS (no such part in a page,
+ * or no such page); RESERVED_PAGE, NOT_ALLOCATED, NOT_REGULAR (the page is not an allocated regular
+ * one); NO_MEMORY.
+ * Thread safety: no part of a page named may be freed meanwhile.
+ * Durability: changes nothing in the file.
  */
 MPG_API MPG_MUST_CHECK int mpg_sub_adopt(mpg_sub *sub, const mpg_sub_id *ids, size_t count);
 
 /*
  * Allocates one part: in a page that has room, else in a new page.
  * Errors: those of mpg_alloc; then nothing changed.
+ * Thread safety: threads that find no room at the same time take a page each.
  * Durability: the page, if a new one was needed, as by mpg_alloc; that the part is in use is known
- * in memory only. Thread safety: threads that find no room at the same time take a page each.
+ * in memory only.
  */
 MPG_API MPG_MUST_CHECK int mpg_sub_alloc(mpg_sub_id *id, mpg_sub *sub);
 

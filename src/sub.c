@@ -322,8 +322,7 @@ static size_t detach_emptied(mpg_sub *sub, struct share *shares, size_t count)
 
 /*
  * Gives the pages of shares[0…count-1], which are not in the table, back to the pager in one
- * commit. On error they are in the table again, as they were. Called with the lock held; opens it
- * meanwhile.
+ * commit. On error they are in the table again, as they were. Opens the lock meanwhile.
  */
 static int give_back(mpg_sub *sub, const struct share *shares, size_t count, mpg_page_id *ids)
 {
