@@ -23,7 +23,7 @@ for format in 0.2 1; do
             round=$((round + 1))
             for letter in a b; do
                 until mappedpages write -p $file 2 <content.$letter 2>write.err; do
-                    grep -qi 'busy\|in use\|locked' write.err || break 2
+                    grep -q ': busy: ' write.err || break 2
                 done
             done
             id=$(mappedpages alloc -p $file 2>write.err) && mappedpages free -p $file "$id" 2>write.err
