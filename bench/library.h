@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/* The parts of the library's benchmark. Each prints its lines of the table. */
+#ifndef BENCH_LIBRARY_H
+#define BENCH_LIBRARY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "mappedpages.h"
+#include "measure.h"
+
+#define PAGE_SIZE_USED 4096u
+
+/* Where the files of a run live. */
+struct place {
+    const char *directory;
+    bool quick; /* few rounds: to see that it works */
+};
+
+/* The path of a file in the place; for the caller to free. Removes what an earlier run left there.
+ */
+char *fresh_path(const struct place *place, const char *name);
+
+/* A new page file with `pages` pages; its path is freed by forget. */
+mpg_pager *fresh_pager(const struct place *place, const char *name, int format, uint64_t pages,
+                       unsigned flags, char **path);
+/* Closes and removes it. */
+void forget(mpg_pager *pager, char *path);
+
+/* The floor: one pwrite of a page at a random place of a file written before, and one fdatasync. */
+struct floor_file;
+struct floor_file *floor_open(const struct place *place);
+void floor_run(void *floor_file, unsigned operations);
+void floor_close(struct floor_file *floor);
+
+/* Other stores, where they are installed: put 4 KiB under a random known key, durable. */
+struct other_store {
+    const char *name;
+    const char *what; /* as it stands in the table */
+    double target;
+    void *(*open)(const struct place *place);
+    void (*put)(void *store, unsigned operations);
+    void (*close)(void *store);
+};
+extern const struct other_store lmdb_store;
+extern const struct other_store sqlite_store;
+
+void bench_durable(const struct place *place);
+void bench_threads(const struct place *place);
+void bench_bulk(const struct place *place);
+void bench_memory(const struct place *place);
+void bench_large(const struct place *place);
+
+#endif

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+/* LMDB with its defaults: one put of 4 KiB in a transaction of its own, synced. */
+#include <lmdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "library.h"
+
+#define KEYS 1000u
+
+struct store {
+    MDB_env *env;
+    MDB_dbi dbi;
+    char *path;
+    uint64_t random;
+    unsigned char content[PAGE_SIZE_USED];
+};
+
+static void check(int result, const char *what)
+{
+    if (result == 0)
+        return;
+    fprintf(stderr, "bench: lmdb: %s: %s\n", what, mdb_strerror(result));
+    exit(1);
+}
+
+static void put(struct store *store, MDB_txn *txn, uint64_t key)
+{
+    MDB_val name = {sizeof(key), &key};
+    MDB_val value = {PAGE_SIZE_USED, store->content};
+
+    check(mdb_put(txn, store->dbi, &name, &value, 0), "put");
+}
+
+static void *store_open(const struct place *place)
+{
+    struct store *store = must_alloc(sizeof(*store));
+    MDB_txn *txn;
+
+    store->path = fresh_path(place, "lmdb");
+    memset(store->content, 0xa5, sizeof(store->content));
+    check(mdb_env_create(&store->env), "create");
+    check(mdb_env_set_mapsize(store->env, (size_t)256 << 20), "map size");
+    check(mdb_env_open(store->env, store->path, MDB_NOSUBDIR, 0600), "open");
+    check(mdb_txn_begin(store->env, NULL, 0, &txn), "begin");
+    check(mdb_dbi_open(txn, NULL, MDB_INTEGERKEY, &store->dbi), "open");
+    for (uint64_t key = 0; key < KEYS; key++)
+        put(store, txn, key);
+    check(mdb_txn_commit(txn), "commit");
+    return store;
+}
+
+static void store_put(void *context, unsigned operations)
+{
+    struct store *store = context;
+
+    for (unsigned i = 0; i < operations; i++) {
+        MDB_txn *txn;
+
+        check(mdb_txn_begin(store->env, NULL, 0, &txn), "begin");
+        put(store, txn, next_random(&store->random) % KEYS);
+        check(mdb_txn_commit(txn), "commit");
+    }
+}
+
+static void store_close(void *context)
+{
+    struct store *store = context;
+    size_t size = strlen(store->path) + sizeof("-lock");
+    char *lock = must_alloc(size);
+
+    mdb_env_close(store->env);
+    (void)snprintf(lock, size, "%s-lock", store->path);
+    (void)unlink(lock);
+    (void)unlink(store->path);
+    free(lock);
+    free(store->path);
+    free(store);
+}
+
+const struct other_store lmdb_store = {
+    .name = "LMDB",
+    .what = "protected commit / LMDB put",
+    .target = 1.8,
+    .open = store_open,
+    .put = store_put,
+    .close = store_close,
+};
