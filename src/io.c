@@ -21,7 +21,8 @@
 static int system_open(void *context, const char *path, int flags, unsigned mode)
 {
     (void)context;
-    return open(path, flags | O_CLOEXEC, (mode_t)mode);
+    /* Nothing for a regular file; on a FIFO, which is none, it would wait for the other end. */
+    return open(path, flags | O_CLOEXEC | O_NONBLOCK, (mode_t)mode);
 }
 
 static int system_close(void *context, int fd)

@@ -83,6 +83,9 @@ expect 3 mappedpages info missing
 complained '^mappedpages: missing: .*No such file or directory'
 expect 3 mappedpages info .
 complained '^mappedpages: \.: '
+mkfifo fifo
+expect 3 timeout 20 mappedpages info fifo
+complained '^mappedpages: fifo: '
 expect 3 mappedpages info --json text
 python3 -c 'import json, sys; sys.exit(json.load(sys.stdin)["error"]["name"] != "CORRUPT_SUPERBLOCK")' \
     <out || fail "the failure as JSON: $(cat out)"
