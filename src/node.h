@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Floor 2: nodes of format 1 in memory.
+ *
+ * A node is in the cache at most once, found by tree, level and index. One with a frozen, pending
+ * or previous version stays; of the clean ones the least recently used leave when there are too
+ * many. A node that is not in the cache is the same in all versions.
+ */
+#ifndef MPGI_NODE_H
+#define MPGI_NODE_H
+
+#include "io.h"
+#include "layout_1.h"
+#include "versions.h"
+
+enum tree_kind { TREE_SPACE, TREE_DIRECTORY };
+
+struct node {
+    struct versions versions; /* whole nodes, header included; the header is set by sealing */
+    struct node *same_hash;   /* the next in its bucket */
+    struct node *newer;       /* in the list of clean nodes, by last use */
+    struct node *older;
+    struct node *next_pending; /* in the list of the batch that gathers */
+    struct node *next_frozen;  /* in the list of the commit in flight */
+    struct node *next_previous;
+    uint64_t index;      /* which of its level */
+    uint64_t pair;       /* first page of its two slots */
+    uint64_t generation; /* of the durable version */
+    uint32_t crc;        /* of the durable version */
+    uint32_t frozen_crc;
+    uint8_t tree;  /* enum tree_kind */
+    uint8_t level; /* 0 is a leaf */
+    uint8_t slot;  /* of the durable version */
+    uint8_t frozen_slot;
+    bool clean;        /* in the list of clean nodes */
+    bool kept;         /* in the list of nodes with a previous version */
+    bool pair_checked; /* its pair is marked as metadata, so it may be written to */
+};
+
+/* What a node is, and where its bytes are: a reference, taken apart, and the place it was found at.
+ */
+struct node_reference {
+    uint64_t index;
+    uint64_t pair; /* 0: there is no such node */
+    uint64_t generation;
+    uint32_t crc;
+    uint32_t free; /* free units below it */
+    uint8_t tree;
+    uint8_t level;
+    uint8_t slot;
+};
+
+/* What is the same for all nodes of a file. */
+struct node_space {
+    struct file *file;
+    uint32_t page_size;
+    uint32_t node_size;
+    uint32_t seed; /* CRC of the UUID */
+};
+
+struct node_cache {
+    struct node_space space;
+    struct node **buckets;
+    size_t bucket_count; /* a power of two */
+    size_t count;        /* nodes in the cache */
+    size_t clean_count;
+    size_t clean_limit;
+    struct node *newest; /* clean nodes */
+    struct node *oldest;
+    struct node *pending; /* nodes of the batch that gathers */
+    struct node *frozen;  /* nodes of the commit in flight */
+    struct node *previous;
+    size_t pending_count;
+};
+
+/* The CRC of a node, or of a root. */
+uint32_t mpgi_node_crc(const struct node_space *space, const unsigned char *bytes);
+
+/* Puts header and CRC into a node. Returns the CRC. */
+uint32_t mpgi_node_finish(const struct node_space *space, unsigned char *bytes, enum tree_kind tree,
+                          unsigned level, uint64_t index, uint64_t generation);
+
+/* Takes the reference at `at`, to node `index` of `level`, apart. */
+void mpgi_reference_get(struct node_reference *reference, const unsigned char *at,
+                        enum tree_kind tree, unsigned level, uint64_t index);
+
+/*
+ * Reads the node that a reference names into `bytes` (node_size of them) and verifies it against
+ * the reference. `end` is the number of pages of the file. CORRUPT_METADATA, or for the directory
+ * CORRUPT_PROTECTED_DIRECTORY; TRUNCATED; IO.
+ */
+int mpgi_node_read(const struct node_space *space, unsigned char *bytes,
+                   const struct node_reference *reference, uint64_t end);
+
+/* The error code for damage in a tree. */
+int mpgi_tree_error(enum tree_kind tree);
+
+int mpgi_cache_init(struct node_cache *cache, const struct node_space *space, size_t cache_size);
+void mpgi_cache_free(struct node_cache *cache);
+
+/* The node, if it is in the cache; counts as a use of it. */
+struct node *mpgi_cache_find(struct node_cache *cache, enum tree_kind tree, unsigned level,
+                             uint64_t index);
+
+/* Reads a node that is not in the cache into it. */
+int mpgi_cache_read(struct node **node, struct node_cache *cache,
+                    const struct node_reference *reference, uint64_t end);
+
+/* A node without any version and without a pair, not in the cache yet; NULL if memory ran out. */
+struct node *mpgi_node_new(enum tree_kind tree, unsigned level, uint64_t index);
+void mpgi_node_free(struct node *node);
+/* Makes room for `more` nodes, so that adding them cannot fail. */
+int mpgi_cache_reserve(struct node_cache *cache, size_t more);
+/* Adds a new node, which has a pending version. */
+void mpgi_cache_add_new(struct node_cache *cache, struct node *node);
+
+/* Gives the node a pending version. NO_MEMORY. */
+int mpgi_node_edit(struct node_cache *cache, struct node *node);
+
+/* What a commit does to all its nodes; see struct format_ops. Sealing fills frozen_slot,
+ * frozen_crc. */
+void mpgi_cache_freeze(struct node_cache *cache);
+int mpgi_cache_write(struct node_cache *cache);
+void mpgi_cache_publish(struct node_cache *cache, uint64_t generation);
+void mpgi_cache_discard(struct node_cache *cache);
+
+#endif

@@ -1,0 +1,481 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the space tree and the directory tree have in common.
+ *
+ * A leaf does not change its identity when its tree grows in height, and no node ever goes away; so
+ * a leaf is looked up by its index first, and the way from the root is gone only when it is not in
+ * memory. What one version shows and another does not: at height 0 the content is in that version's
+ * root, and a node made by a later batch does not exist in it.
+ */
+#include "format_1.h"
+
+#include <stdlib.h>
+
+#include "bytes.h"
+#include "error.h"
+
+static uint64_t multiply(uint64_t a, uint64_t b)
+{
+    uint64_t product;
+
+    return __builtin_mul_overflow(a, b, &product) ? UINT64_MAX : product;
+}
+
+static uint32_t saturate(uint64_t count)
+{
+    return count < UINT32_MAX ? (uint32_t)count : UINT32_MAX;
+}
+
+uint64_t mpgi_tree_span(const struct tree *tree, unsigned level)
+{
+    uint64_t span = tree->leaf_units;
+
+    while (level-- > 0)
+        span = multiply(span, tree->node_refs);
+    return span;
+}
+
+uint64_t mpgi_tree_coverage(const struct tree *tree, unsigned height)
+{
+    if (height == 0)
+        return tree->root_units;
+    return multiply(mpgi_tree_span(tree, height - 1), tree->root_refs);
+}
+
+void mpgi_tree_init(struct tree *tree, enum tree_kind kind, uint32_t page_size)
+{
+    uint32_t node_size = node_size_of(page_size);
+    uint32_t body = node_size - NODE_BODY;
+    uint64_t most_pages = (UINT64_C(1) << 63) / page_size;
+
+    memset(tree, 0, sizeof(*tree));
+    tree->kind = kind;
+    tree->area_size = root_area_size(node_size);
+    tree->node_refs = body / REF_SIZE;
+    tree->root_refs = tree->area_size / REF_SIZE;
+    if (kind == TREE_SPACE) {
+        tree->area = ROOT_AREAS;
+        tree->height_at = ROOT_SPACE_HEIGHT;
+        tree->leaf_units = (uint64_t)body * USES_PER_BYTE;
+        tree->root_units = (uint64_t)tree->area_size * USES_PER_BYTE;
+        tree->limit = most_pages;
+    } else {
+        tree->area = ROOT_AREAS + tree->area_size;
+        tree->height_at = ROOT_DIRECTORY_HEIGHT;
+        tree->leaf_units = body / ENTRY_SIZE;
+        tree->root_units = tree->area_size / ENTRY_SIZE;
+        tree->limit = (most_pages - FIRST_USER_PAGE) / 2;
+    }
+    tree->limit = min_u64(tree->limit, mpgi_tree_coverage(tree, HEIGHT_MAX));
+}
+
+unsigned mpgi_tree_height(const struct tree *tree, const unsigned char *root)
+{
+    return root[tree->height_at];
+}
+
+uint64_t mpgi_tree_leaf_free(const struct tree *tree, const unsigned char *content, uint64_t units)
+{
+    uint64_t count = 0;
+
+    if (tree->kind == TREE_SPACE)
+        return mpgi_uses_count(content, 0, units, MPG_USE_FREE);
+    for (uint64_t i = 0; i < units; i++)
+        count += !(content[i * ENTRY_SIZE + ENTRY_FLAGS] & ENTRY_IN_USE);
+    return count;
+}
+
+uint64_t mpgi_tree_refs_free(const struct tree *tree, const unsigned char *refs, unsigned count,
+                             unsigned child_level)
+{
+    uint64_t span = mpgi_tree_span(tree, child_level);
+    uint64_t sum = 0;
+
+    for (unsigned i = 0; i < count; i++) {
+        const unsigned char *at = refs + i * REF_SIZE;
+        uint64_t free = get_u64(at + REF_SLOT) == 0 ? span : get_u32(at + REF_FREE);
+
+        sum = free > UINT64_MAX - sum ? UINT64_MAX : sum + free;
+    }
+    return sum;
+}
+
+/* ---- Looking ------------------------------------------------------------------------------- */
+
+static const unsigned char *newest_content(const struct node *node)
+{
+    return mpgi_versions_get(&node->versions, VERSION_NEWEST)->bytes + NODE_BODY;
+}
+
+/*
+ * A node of the newest version, below its height. NULL if there is none; then nothing exists in all
+ * of the node of level *absent above it, or beyond the tree if that is the height.
+ */
+static int get_node(struct node **node, struct format_1 *f, struct tree *tree, unsigned level,
+                    uint64_t index, unsigned *absent)
+{
+    const unsigned char *root = mpgi_root_get(f, VERSION_NEWEST);
+    struct node_reference reference;
+    const unsigned char *at;
+    int error;
+
+    *node = mpgi_cache_find(&f->cache, tree->kind, level, index);
+    if (*node != NULL)
+        return 0;
+    if (level + 1 == mpgi_tree_height(tree, root)) {
+        *absent = level + 1;
+        if (index >= tree->root_refs)
+            return 0;
+        at = root + tree->area + index * REF_SIZE;
+    } else {
+        struct node *parent;
+
+        error = get_node(&parent, f, tree, level + 1, index / tree->node_refs, absent);
+        if (error || parent == NULL)
+            return error;
+        at = newest_content(parent) + index % tree->node_refs * REF_SIZE;
+    }
+    mpgi_reference_get(&reference, at, tree->kind, level, index);
+    *absent = level;
+    if (get_u64(at + REF_SLOT) == 0)
+        return 0;
+    error = mpgi_cache_read(node, &f->cache, &reference, get_u64(root + ROOT_TOTAL));
+    return error ? mpgi_stale_1(f, error) : 0;
+}
+
+int mpgi_tree_leaf(struct node **leaf, struct format_1 *f, struct tree *tree, uint64_t unit)
+{
+    unsigned absent;
+
+    return get_node(leaf, f, tree, 0, unit / tree->leaf_units, &absent);
+}
+
+static void set_view(struct leaf_view *view, const unsigned char *content, uint64_t first,
+                     uint64_t units)
+{
+    view->content = content;
+    view->first = first;
+    view->end = units < UINT64_MAX - first ? first + units : UINT64_MAX;
+}
+
+int mpgi_tree_look(struct leaf_view *view, struct format_1 *f, struct tree *tree,
+                   enum version version, uint64_t unit)
+{
+    const struct leaf_edit *edit = &tree->edit;
+    const struct buffer *buffer;
+    const unsigned char *root;
+    uint64_t coverage;
+    struct node *leaf;
+    unsigned absent;
+    unsigned height;
+    int error;
+
+    if (version == VERSION_NEWEST && edit->content != NULL && unit >= edit->first &&
+        unit < edit->end) {
+        set_view(view, edit->content, edit->first, edit->end - edit->first);
+        return 0;
+    }
+    root = mpgi_root_get(f, version);
+    height = mpgi_tree_height(tree, root);
+    coverage = mpgi_tree_coverage(tree, height);
+    if (unit >= coverage) {
+        set_view(view, NULL, coverage, UINT64_MAX);
+        return 0;
+    }
+    if (height == 0) {
+        set_view(view, root + tree->area, 0, tree->root_units);
+        return 0;
+    }
+    error = get_node(&leaf, f, tree, 0, unit / tree->leaf_units, &absent);
+    if (error)
+        return error;
+    if (leaf == NULL) {
+        uint64_t span = mpgi_tree_span(tree, absent);
+
+        set_view(view, NULL, unit / span * span, span);
+        return 0;
+    }
+    buffer = mpgi_versions_get(&leaf->versions, version);
+    set_view(view, buffer != NULL ? buffer->bytes + NODE_BODY : NULL,
+             leaf->index * tree->leaf_units, tree->leaf_units);
+    return 0;
+}
+
+int mpgi_tree_seek(struct format_1 *f, struct tree *tree, uint64_t *unit)
+{
+    const unsigned char *root = mpgi_root_get(f, VERSION_NEWEST);
+    unsigned height = mpgi_tree_height(tree, root);
+    uint64_t coverage = mpgi_tree_coverage(tree, height);
+
+    while (height > 0 && *unit < coverage) {
+        const unsigned char *refs = root + tree->area;
+        unsigned count = tree->root_refs;
+        uint64_t base = 0; /* the first unit below refs */
+        unsigned level = height;
+
+        while (level > 0) {
+            uint64_t span = mpgi_tree_span(tree, --level);
+            uint64_t i = (*unit - base) / span;
+            uint64_t child = base + i * span;
+            unsigned absent;
+            struct node *node;
+            int error;
+
+            /* What is below a reference without free units need not be looked at. */
+            while (i < count && get_u64(refs + i * REF_SIZE + REF_SLOT) != 0 &&
+                   get_u32(refs + i * REF_SIZE + REF_FREE) == 0) {
+                i++;
+                child += span;
+                *unit = child;
+            }
+            if (i == count)
+                break; /* go on behind this node, from the root */
+            if (get_u64(refs + i * REF_SIZE + REF_SLOT) == 0 || level == 0)
+                return 0;
+            error = get_node(&node, f, tree, level, child / span, &absent);
+            if (error || node == NULL)
+                return error;
+            refs = newest_content(node);
+            count = tree->node_refs;
+            base = child;
+        }
+    }
+    return 0;
+}
+
+/* ---- Changing ------------------------------------------------------------------------------ */
+
+/* The nodes that one change makes. */
+struct growth {
+    struct node *made[2 * HEIGHT_MAX + 1];
+    uint64_t pairs[2 * HEIGHT_MAX + 1];
+    unsigned count;
+    unsigned taken;  /* of the directory's pairs */
+    unsigned height; /* that the tree will have */
+};
+
+static int make_node(struct format_1 *f, struct tree *tree, struct growth *growth, unsigned level,
+                     uint64_t index)
+{
+    struct node *node = mpgi_node_new(tree->kind, level, index);
+
+    if (node != NULL) {
+        node->pair_checked = true;
+        growth->made[growth->count++] = node;
+        if (mpgi_versions_edit(&node->versions, f->cache.space.node_size) != NULL)
+            return 0;
+    }
+    return mpgi_fail_memory("change metadata");
+}
+
+/* Gives a node on the way to what changes a pending version, if it exists. */
+static int edit_node(struct node **node, struct format_1 *f, struct tree *tree, unsigned level,
+                     uint64_t unit)
+{
+    uint64_t index = unit / mpgi_tree_span(tree, level);
+    unsigned absent;
+    int error = get_node(node, f, tree, level, index, &absent);
+
+    if (error || *node == NULL || (*node)->versions.pending != NULL)
+        return error;
+    error = mpgi_space_check_pair(f, *node);
+    if (error)
+        return error;
+    /* The check may have read other nodes, and this one may have left the cache for them. */
+    error = get_node(node, f, tree, level, index, &absent);
+    return error ? error : mpgi_node_edit(&f->cache, *node);
+}
+
+/* Makes what is missing from the root to the leaf at `unit`, in memory and not linked to anything.
+ */
+static int make_path(struct format_1 *f, struct tree *tree, uint64_t unit, struct growth *growth)
+{
+    unsigned height = mpgi_tree_height(tree, mpgi_root_get(f, VERSION_NEWEST));
+    bool exists = growth->height == height;
+    int error;
+
+    /* The area's content moves one level down, and that node is below one for each further level.
+     */
+    for (unsigned level = height; level < growth->height; level++) {
+        error = make_node(f, tree, growth, level, 0);
+        if (error)
+            return error;
+    }
+    if (growth->count > 0)
+        memcpy(growth->made[0]->versions.pending->bytes + NODE_BODY,
+               mpgi_root_get(f, VERSION_NEWEST) + tree->area, tree->area_size);
+    for (unsigned level = growth->height; level-- > 0;) {
+        uint64_t index = unit / mpgi_tree_span(tree, level);
+        struct node *node = NULL;
+
+        if (level >= height && index == 0)
+            continue; /* made above */
+        if (exists) {
+            error = edit_node(&node, f, tree, level, unit);
+            if (error)
+                return error;
+        }
+        if (node == NULL) {
+            exists = false;
+            error = make_node(f, tree, growth, level, index);
+            if (error)
+                return error;
+        }
+    }
+    return 0;
+}
+
+/* Pages for the slots of the new nodes. */
+static int place(struct format_1 *f, struct tree *tree, uint64_t unit, struct growth *growth)
+{
+    uint64_t leaf_index = unit / tree->leaf_units;
+
+    if (tree->kind == TREE_SPACE) {
+        struct node *leaf = NULL;
+
+        /* Where something above a leaf is missing, so is the leaf: it has room for all. */
+        for (unsigned i = 0; i < growth->count; i++) {
+            if (growth->made[i]->level == 0 && growth->made[i]->index == leaf_index)
+                leaf = growth->made[i];
+        }
+        return mpgi_space_take_own(f, leaf->versions.pending->bytes + NODE_BODY,
+                                   leaf_index * tree->leaf_units, unit, growth->pairs,
+                                   growth->count);
+    }
+    while (growth->taken < growth->count) {
+        int error = mpgi_space_take_pair(f, &growth->pairs[growth->taken]);
+
+        if (error)
+            return error;
+        growth->taken++;
+    }
+    return 0;
+}
+
+/* Links the new nodes into the tree. Cannot fail. */
+static void link_nodes(struct format_1 *f, struct tree *tree, struct growth *growth)
+{
+    unsigned char *root = mpgi_root_pending(f);
+
+    if (growth->height > root[tree->height_at]) {
+        memset(root + tree->area, 0, tree->area_size);
+        root[tree->height_at] = (unsigned char)growth->height;
+    }
+    for (unsigned i = 0; i < growth->count; i++) {
+        growth->made[i]->pair = growth->pairs[i];
+        mpgi_cache_add_new(&f->cache, growth->made[i]);
+    }
+    for (unsigned i = 0; i < growth->count; i++) {
+        const struct node *node = growth->made[i];
+        unsigned char *at = root + tree->area + node->index * REF_SIZE;
+
+        if (node->level + 1u < growth->height) {
+            struct node *parent = mpgi_cache_find(&f->cache, tree->kind, node->level + 1u,
+                                                  node->index / tree->node_refs);
+
+            at = parent->versions.pending->bytes + NODE_BODY +
+                 node->index % tree->node_refs * REF_SIZE;
+        }
+        put_u64(at + REF_SLOT, node->pair * 2);
+        put_u64(at + REF_GENERATION, 0); /* the rest is known when the batch is sealed */
+        put_u32(at + REF_CRC, 0);
+        put_u32(at + REF_FREE, saturate(mpgi_tree_span(tree, node->level)));
+    }
+}
+
+static int grow_to(struct format_1 *f, struct tree *tree, uint64_t unit, unsigned height)
+{
+    struct growth growth = {.height = height};
+    int error = make_path(f, tree, unit, &growth);
+
+    if (error == 0 && growth.count == 0)
+        return 0;
+    if (error == 0)
+        error = mpgi_cache_reserve(&f->cache, growth.count);
+    if (error == 0)
+        error = place(f, tree, unit, &growth);
+    if (error == 0) {
+        link_nodes(f, tree, &growth);
+        return 0;
+    }
+    while (growth.taken > 0)
+        mpgi_space_give_back(f, growth.pairs[--growth.taken]);
+    while (growth.count > 0)
+        mpgi_node_free(growth.made[--growth.count]);
+    return error;
+}
+
+int mpgi_tree_edit(struct format_1 *f, struct tree *tree, uint64_t unit)
+{
+    struct node *leaf;
+    unsigned height;
+    int error;
+
+    if (tree->edit.content != NULL && unit >= tree->edit.first && unit < tree->edit.end)
+        return 0;
+    error = mpgi_root_edit(f);
+    if (error)
+        return error;
+    height = mpgi_tree_height(tree, mpgi_root_pending(f));
+    while (mpgi_tree_coverage(tree, height) <= unit)
+        height++;
+    if (height == 0) {
+        tree->edit.content = mpgi_root_pending(f) + tree->area;
+        tree->edit.first = 0;
+        tree->edit.end = tree->root_units;
+        return 0;
+    }
+    tree->edit.content = NULL;
+    leaf = mpgi_cache_find(&f->cache, tree->kind, 0, unit / tree->leaf_units);
+    if (leaf == NULL || leaf->versions.pending == NULL) {
+        error = grow_to(f, tree, unit, height);
+        if (error)
+            return error;
+        leaf = mpgi_cache_find(&f->cache, tree->kind, 0, unit / tree->leaf_units);
+    }
+    tree->edit.content = leaf->versions.pending->bytes + NODE_BODY;
+    tree->edit.first = leaf->index * tree->leaf_units;
+    tree->edit.end = tree->edit.first + tree->leaf_units;
+    return 0;
+}
+
+/* ---- Sealing ------------------------------------------------------------------------------- */
+
+static void seal_node(struct format_1 *f, struct tree *tree, struct node *node)
+{
+    unsigned char *bytes = node->versions.pending->bytes;
+    unsigned char *root = mpgi_root_pending(f);
+    unsigned char *at = root + tree->area + node->index * REF_SIZE;
+    uint64_t free;
+
+    if (node->level == 0)
+        free = mpgi_tree_leaf_free(tree, bytes + NODE_BODY, tree->leaf_units);
+    else
+        free = mpgi_tree_refs_free(tree, bytes + NODE_BODY, tree->node_refs, node->level - 1u);
+    node->frozen_slot = node->versions.durable != NULL ? 1 - node->slot : 0;
+    node->frozen_crc = mpgi_node_finish(&f->cache.space, bytes, tree->kind, node->level,
+                                        node->index, f->next_generation);
+    if (node->level + 1u < root[tree->height_at]) {
+        struct node *parent =
+            mpgi_cache_find(&f->cache, tree->kind, node->level + 1u, node->index / tree->node_refs);
+
+        at = parent->versions.pending->bytes + NODE_BODY + node->index % tree->node_refs * REF_SIZE;
+    }
+    put_u64(at + REF_SLOT, node->pair * 2 + node->frozen_slot);
+    put_u64(at + REF_GENERATION, f->next_generation);
+    put_u32(at + REF_CRC, node->frozen_crc);
+    put_u32(at + REF_FREE, saturate(free));
+}
+
+void mpgi_tree_seal(struct format_1 *f, struct tree *tree)
+{
+    unsigned height = mpgi_tree_height(tree, mpgi_root_pending(f));
+
+    for (unsigned level = 0; level < height; level++) {
+        for (struct node *node = f->cache.pending; node != NULL; node = node->next_pending) {
+            if (node->tree == tree->kind && node->level == level)
+                seal_node(f, tree, node);
+        }
+    }
+    tree->edit.content = NULL;
+}

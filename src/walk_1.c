@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Format 1: looking at everything. Reads each node of the durable version from the file again, so
+ * that what the cache holds does not hide what the disk says.
+ */
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "bytes.h"
+#include "error.h"
+#include "format_1.h"
+
+struct walk {
+    struct format_1 *f;
+    const struct tree *tree;
+    uint64_t total;
+    void *context;
+    void (*use)(void *context, uint64_t page);
+    void (*fault)(void *context, int code, uint64_t page, const char *message);
+};
+
+static void __attribute__((format(printf, 3, 4)))
+report(const struct walk *walk, uint64_t page, const char *format, ...)
+{
+    char message[256];
+    va_list arguments;
+
+    va_start(arguments, format);
+    (void)vsnprintf(message, sizeof(message), format, arguments);
+    va_end(arguments);
+    walk->fault(walk->context, mpgi_tree_error(walk->tree->kind), page, message);
+}
+
+/* Pages that the file does not have must be free. */
+static void check_end(const struct walk *walk, const unsigned char *content, uint64_t first,
+                      uint64_t units)
+{
+    uint64_t index = walk->total > first ? walk->total - first : 0;
+
+    for (; walk->tree->kind == TREE_SPACE && index < units; index++) {
+        if (mpgi_uses_get(content, index) != MPG_USE_FREE)
+            report(walk, first + index,
+                   "page %" PRIu64 " is in use, but the file has only %" PRIu64, first + index,
+                   walk->total);
+    }
+}
+
+static int walk_refs(const struct walk *walk, const unsigned char *refs, unsigned count,
+                     unsigned level, uint64_t first);
+
+/* A node that was read and verified, and all below it. */
+static int walk_node(const struct walk *walk, const struct node_reference *reference,
+                     const unsigned char *bytes)
+{
+    const struct tree *tree = walk->tree;
+    const unsigned char *body = bytes + NODE_BODY;
+    uint64_t index = reference->index;
+    uint64_t free;
+
+    if (reference->level == 0) {
+        check_end(walk, body, index * tree->leaf_units, tree->leaf_units);
+        free = mpgi_tree_leaf_free(tree, body, tree->leaf_units);
+    } else {
+        free = mpgi_tree_refs_free(tree, body, tree->node_refs, reference->level - 1u);
+    }
+    if (min_u64(free, UINT32_MAX) != reference->free)
+        report(walk, reference->pair,
+               "node %" PRIu64 " of level %u has %" PRIu64 " free units below it, not %" PRIu32,
+               index, reference->level, free, reference->free);
+    if (reference->level == 0)
+        return 0;
+    return walk_refs(walk, body, tree->node_refs, reference->level - 1u, index * tree->node_refs);
+}
+
+/* The nodes that `count` references to nodes `first` and on of a level name. */
+static int walk_refs(const struct walk *walk, const unsigned char *refs, unsigned count,
+                     unsigned level, uint64_t first)
+{
+    const struct node_space *space = &walk->f->cache.space;
+    unsigned char *bytes = malloc(space->node_size);
+    int error = bytes != NULL ? 0 : mpgi_fail_memory("check");
+
+    for (unsigned i = 0; i < count && error == 0; i++) {
+        const unsigned char *at = refs + i * REF_SIZE;
+        struct node_reference reference;
+
+        if (get_u64(at + REF_SLOT) == 0)
+            continue;
+        mpgi_reference_get(&reference, at, walk->tree->kind, level, first + i);
+        for (unsigned k = 0; k < pair_pages_of(space->page_size); k++)
+            walk->use(walk->context, reference.pair + k);
+        error = mpgi_node_read(space, bytes, &reference, walk->total);
+        if (error == 0) {
+            error = walk_node(walk, &reference, bytes);
+        } else if (error != MPG_E_NO_MEMORY) {
+            mpg_error_info info;
+
+            walk->fault(walk->context, mpg_last_error(&info), reference.pair, info.message);
+            error = 0; /* the others can still be looked at */
+        }
+    }
+    free(bytes);
+    return error;
+}
+
+static int walk_tree(struct walk *walk, const struct tree *tree, const unsigned char *root)
+{
+    unsigned height = mpgi_tree_height(tree, root);
+    const unsigned char *area = root + tree->area;
+
+    walk->tree = tree;
+    if (height > 0)
+        return walk_refs(walk, area, tree->root_refs, height - 1, 0);
+    check_end(walk, area, 0, tree->root_units);
+    return 0;
+}
+
+int mpgi_walk_1(struct format *format, void *context, void (*use)(void *context, uint64_t page),
+                void (*fault)(void *context, int code, uint64_t page, const char *message))
+{
+    struct format_1 *f = format_1_of(format);
+    const unsigned char *root = mpgi_root_get(f, VERSION_DURABLE);
+    struct walk walk = {
+        .f = f,
+        .total = get_u64(root + ROOT_TOTAL),
+        .context = context,
+        .use = use,
+        .fault = fault,
+    };
+    int error = walk_tree(&walk, &f->space, root);
+
+    return error ? error : walk_tree(&walk, &f->directory, root);
+}
