@@ -36,6 +36,8 @@ for format in 0.2 1; do
     said 'page 3' 'page 5' 'protected 0' 'protected 1' 'protected 2'
     expect 0 mappedpages info --json "$file"
     grep -q '"regular_pages": 2,' out || fail "info: $(cat out)"
+    expect 0 mappedpages info "$file"
+    same out "mnt-$format/info"
     expect 0 mappedpages check "$file"
     unmount mnt-$format
 
