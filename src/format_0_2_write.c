@@ -82,6 +82,7 @@ void mpgi_0_2_seal(struct format *format, bool *ordered)
     put_u64(metadata + METADATA_GENERATION, get_u64(metadata + METADATA_GENERATION) + 1);
     mpgi_0_2_put_trailer(metadata, page_size, 0);
     index[SUPER_ACTIVE] = !own->active;
+    memset(index + SUPERBLOCK_VERSION, 0, 4);
     index[SUPERBLOCK_VERSION + 1] = 2;
     put_u32(index + SUPER_METADATA_CRC, crc_of(metadata, page_size));
     if (get_u32(index + INDEX_COUNT) > 0)
@@ -108,13 +109,18 @@ static int write_page(const struct format_0_2 *own, const struct buffer *content
 int mpgi_0_2_write_nodes(struct format *format)
 {
     struct format_0_2 *own = format_0_2_of(format);
+    uint32_t durable_count = get_u32(own->index.durable->bytes + INDEX_COUNT);
     int result = 0;
 
     for (uint32_t i = 0; i < own->block_count && result == 0; i++) {
         const struct block *block = &own->blocks[i];
 
-        if (block->content.frozen != NULL)
-            result = write_page(own, block->content.frozen, block->page[!block->active]);
+        if (block->content.frozen == NULL)
+            continue;
+        result = write_page(own, block->content.frozen, block->page[!block->active]);
+        /* A new block's other page holds what its last owner left, perhaps an old block. */
+        if (result == 0 && i >= durable_count)
+            result = write_page(own, block->content.frozen, block->page[block->active]);
     }
     if (result == 0)
         result = write_page(own, own->metadata.frozen, 1 + !own->active);
