@@ -13,9 +13,14 @@ done
 
 # A number that was printed was counted; a run that was killed has counted or has not.
 last=3
-for _ in 1 2 3 4 5 6 7 8 9 10; do
+for round in 0 1 2 3 4 5 6 7 8 9 10 11; do
+    : >"$work/out"
     "$counter" "$work/file" >"$work/out" &
     pid=$!
+    spins=0
+    while [ "$spins" -lt $((round * 100)) ]; do
+        spins=$((spins + 1))
+    done
     kill -9 "$pid" 2>/dev/null || true
     wait "$pid" 2>/dev/null || true
     now=$("$counter" "$work/file")

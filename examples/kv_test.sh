@@ -43,6 +43,7 @@ while [ $i -lt 600 ]; do
 done >"$work/lines"
 for lines in 0 1 2 5 17 40 80; do
     rm -f "$store"
+    : >"$work/said"
     "$kv" "$store" import <"$work/lines" >"$work/said" &
     pid=$!
     while [ "$(wc -l <"$work/said")" -lt $lines ] && kill -0 "$pid" 2>/dev/null; do
