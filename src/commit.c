@@ -31,6 +31,21 @@
 /* How far a commit came, which decides what its failure means. */
 enum progress { BEFORE_SYNC, AFTER_SYNC, ROOT_TOUCHED };
 
+#define NANOSECONDS UINT64_C(1000000000)
+
+static uint64_t nanoseconds(const struct timespec *time)
+{
+    return (uint64_t)time->tv_sec * NANOSECONDS + (uint64_t)time->tv_nsec;
+}
+
+static uint64_t now(void)
+{
+    struct timespec time;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &time);
+    return nanoseconds(&time);
+}
+
 static int write_stage(mpg_pager *pager, const struct batch *batch)
 {
     for (size_t i = 0; i < batch->stage.capacity; i++) {
@@ -133,6 +148,7 @@ static void lead(mpg_pager *pager)
     struct batch *batch = pager->gathering;
     bool dirty = pager->ops->is_dirty(pager->format);
     enum progress progress = BEFORE_SYNC;
+    uint64_t begin = now();
     int result;
 
     pager->gathering = pager->spare;
@@ -151,33 +167,36 @@ static void lead(mpg_pager *pager)
         result = sync_file(pager);
     }
     pager_lock(pager);
+    pager->commit_time = now() - begin;
     pager->in_flight = NULL;
     pager->committing = false;
     if (result != 0)
         fail_commit(pager, progress, result);
     else if (dirty)
         pager->ops->publish(pager->format);
-    pager->previous_members = pager->last_members;
-    pager->last_members = batch->waiters;
+    pager->expected = batch->waiters + pager->gathering->waiters;
     finish(pager, batch, result);
 }
 
 /*
- * Threads that came back from the last batch are about to ask for the next one. Gives them a
- * moment, far shorter than a sync, so that they share it instead of waiting for one of their own.
+ * Threads that came back from the last batch are about to ask for the next one. Waits a moment for
+ * as many as there were, so that they share this sync instead of each waiting for one of its own.
+ * If fewer come, that costs a part of a sync once: next time fewer are expected.
  */
 static void let_others_join(mpg_pager *pager, const struct batch *batch)
 {
-    static const struct timespec moment = {0, 20000};
-    unsigned expected = pager->last_members + pager->previous_members;
+    struct timespec deadline;
+    uint64_t end;
 
-    for (int i = 0; i < 4 && !batch->done && batch->waiters < expected; i++) {
-        pager->committing = true;
-        pager_unlock(pager);
-        (void)nanosleep(&moment, NULL);
-        pager_lock(pager);
-        pager->committing = false;
-    }
+    (void)clock_gettime(CLOCK_MONOTONIC, &deadline);
+    end = nanoseconds(&deadline) + pager->commit_time / 2;
+    deadline.tv_sec = (time_t)(end / NANOSECONDS);
+    deadline.tv_nsec = (long)(end % NANOSECONDS);
+    pager->committing = true;
+    while (batch->waiters < pager->expected)
+        if (pthread_cond_timedwait(&pager->joined, &pager->lock, &deadline) != 0)
+            break;
+    pager->committing = false;
 }
 
 int mpgi_commit_wait(mpg_pager *pager, struct batch *batch)
@@ -186,15 +205,15 @@ int mpgi_commit_wait(mpg_pager *pager, struct batch *batch)
 
     batch->waiters++;
     batch->wanted = true;
+    if (batch->waiters >= pager->expected)
+        (void)pthread_cond_signal(&pager->joined);
     while (!batch->done) {
         if (pager->committing || pager->gathering != batch) {
             (void)pthread_cond_wait(&pager->settled, &pager->lock);
             continue;
         }
-        if (pager->last_members + pager->previous_members > 2)
-            let_others_join(pager, batch);
-        if (!batch->done)
-            lead(pager);
+        let_others_join(pager, batch);
+        lead(pager);
     }
     result = batch->result;
     if (result != 0)

@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "bytes.h"
 #include "crc.h"
@@ -89,6 +90,7 @@ static int identify(const struct format_ops **ops, uint32_t *page_size, const st
 static mpg_pager *new_pager(bool read_only)
 {
     mpg_pager *pager = calloc(1, sizeof(*pager));
+    pthread_condattr_t monotonic;
 
     if (pager == NULL)
         return NULL;
@@ -103,6 +105,10 @@ static mpg_pager *new_pager(bool read_only)
     }
     (void)pthread_mutex_init(&pager->lock, NULL);
     (void)pthread_cond_init(&pager->settled, NULL);
+    (void)pthread_condattr_init(&monotonic);
+    (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(&pager->joined, &monotonic);
+    (void)pthread_condattr_destroy(&monotonic);
     return pager;
 }
 
@@ -124,6 +130,7 @@ static int free_pager(mpg_pager *pager)
     mpgi_id_map_clear(&pager->reserved_protected);
     mpgi_id_map_clear(&pager->verified);
     (void)pthread_cond_destroy(&pager->settled);
+    (void)pthread_cond_destroy(&pager->joined);
     (void)pthread_mutex_destroy(&pager->lock);
     free(pager);
     return result;

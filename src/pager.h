@@ -18,8 +18,8 @@
  * Invariants
  *   1. Whatever is reachable from `format`, `batch` pointers and the maps below changes only under
  *      `lock`. The committing thread alone reads frozen versions without it.
- *   2. At most one thread commits (`committing`); it alone writes nodes, roots and staged content, and
- *      it alone syncs, for an error of a sync is reported once, to whoever syncs first.
+ *   2. At most one thread commits (`committing`); it alone writes nodes, roots and staged content,
+ * and it alone syncs, for an error of a sync is reported once, to whoever syncs first.
  *   3. A page given out was free in the durable and in the frozen version, so writing to it at any
  *      time harms no state that a crash could leave.
  *   4. The file is at least as long as the newest version's total pages.
@@ -40,9 +40,10 @@ struct mpg_pager {
     struct batch *spare;     /* the next gathering batch, made ready while failing is harmless */
     struct batch *in_flight; /* what `committing` writes out, or NULL */
     bool committing;
-    bool unavailable;          /* rule 6: a sync failed */
-    unsigned last_members;     /* operations in the last two batches: how many to expect */
-    unsigned previous_members; /* … */
+    bool unavailable;      /* rule 6: a sync failed */
+    pthread_cond_t joined; /* as many threads wait for the gathering batch as are expected */
+    unsigned expected;     /* threads that the last commit has shown to be at work */
+    uint64_t commit_time;  /* nanoseconds that it took */
 
     struct id_map pins;     /* page of the file → number of views that show it */
     struct id_map writers;  /* protected ids with an open writer */
