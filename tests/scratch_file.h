@@ -40,11 +40,6 @@ static int scratch_format;
 /* A test of cmocka that has a scratch file. */
 #define SCRATCH_TEST(test) cmocka_unit_test_setup_teardown(test, scratch_begin, scratch_end)
 
-/* Runs the array of tests once in each format. The result is the exit status. */
-#define SCRATCH_RUN(name, tests)                                                                   \
-    (scratch_format = MPG_FORMAT_0_2,                                                              \
-     cmocka_run_group_tests_name(name ", format 0.2", tests, NULL, NULL) != 0)
-
 static int scratch_begin(void **state)
 {
     struct scratch *scratch = calloc(1, sizeof(*scratch));
@@ -68,6 +63,26 @@ static int scratch_end(void **state)
     int code = rmdir(scratch->directory);
     free(scratch);
     return code;
+}
+
+/* Runs the array of tests once in each format. The result is the exit status. */
+#define SCRATCH_RUN(name, tests) scratch_run(name, tests, sizeof(tests) / sizeof((tests)[0]))
+
+static int scratch_run(const char *name, const struct CMUnitTest *tests, size_t count)
+{
+    static const struct {
+        int format;
+        const char *name;
+    } formats[] = {{MPG_FORMAT_0_2, "0.2"}, {MPG_FORMAT_1, "1"}};
+    int failed = 0;
+
+    for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++) {
+        char group[64];
+        snprintf(group, sizeof(group), "%s, format %s", name, formats[i].name);
+        scratch_format = formats[i].format;
+        failed |= _cmocka_run_group_tests(group, tests, count, NULL, NULL);
+    }
+    return failed != 0;
 }
 
 /* The options for a scratch file. */
