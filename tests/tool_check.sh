@@ -42,10 +42,12 @@ expect 3 mappedpages check .
 expect 3 mappedpages check --json missing
 grep -q '"name": "IO"' out || fail "the failure as JSON: $(cat out)"
 
-# Format 1: a changed byte in a protected page, in a root, in the superblock.
+# Format 1: a changed byte in a protected page, and in the superblock. Not in what the last commit wrote:
+# that would make it one that a crash cut short, and the file would rightly show the state before it.
 expect 0 mappedpages create --page-size 1K file
 expect 0 mappedpages alloc -p --count 2 file
 echo content | mappedpages write -p file 1 || fail "write"
+echo content | mappedpages write -p file 0 || fail "write"
 expect 0 mappedpages check file
 # shellcheck disable=SC2046 # the words are to be split
 set -- $(mappedpages list -l file | grep '^protected 1 ')
