@@ -6,6 +6,7 @@
  * second one to the journal.)
  */
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -13,6 +14,16 @@
 #include "library.h"
 
 #define FLOOR_PAGES 16384u
+
+char *fresh_path(const struct place *place, const char *name)
+{
+    size_t size = strlen(place->directory) + strlen(name) + 2;
+    char *path = must_alloc(size);
+
+    (void)snprintf(path, size, "%s/%s", place->directory, name);
+    (void)unlink(path);
+    return path;
+}
 
 struct floor_file {
     int fd;

@@ -15,16 +15,6 @@
 #include "large.h"
 #include "library.h"
 
-char *fresh_path(const struct place *place, const char *name)
-{
-    size_t size = strlen(place->directory) + strlen(name) + 2;
-    char *path = must_alloc(size);
-
-    (void)snprintf(path, size, "%s/%s", place->directory, name);
-    (void)unlink(path);
-    return path;
-}
-
 mpg_pager *fresh_pager(const struct place *place, const char *name, int format, uint64_t pages,
                        unsigned flags, char **path)
 {

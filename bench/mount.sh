@@ -1,0 +1,199 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# The benchmark of mounted files: mappedpagesfs against null_fs (the limit of FUSE here), against
+# fuse2fs and bindfs over ext4 where they are installed, and against the disk itself.
+#
+#   bench/mount.sh [-q] DIRECTORY     -q: one short round, to see that it works
+#
+# Needs $top_builddir; mounts under DIRECTORY and cleans up behind itself.
+set -eu
+
+quick=
+if [ "${1:-}" = -q ]; then
+    quick=yes
+    shift
+fi
+root=$(mktemp -d "${1:-.}/mpg-bench-mount-XXXXXX")
+root=$(cd "$root" && pwd)
+bench=$(cd "${top_builddir:-..}/bench" && pwd)
+driver=$(cd "${top_builddir:-..}/fuse" && pwd)/mappedpagesfs
+client=$bench/mount_client
+results=$root/results
+
+files=100000     # pages of 4 KiB, from 3 on
+first=3
+protected=1000
+some=20000       # of the files: those that are opened one by one
+operations=200   # durable ones in a round
+rounds=7
+if [ -n "$quick" ]; then
+    files=20000 some=5000 operations=50 rounds=1
+fi
+
+mounted=         # mount points, the last first
+servers=         # pids of those in the foreground
+
+unmount_all() {
+    for point in $mounted; do
+        umount "$point" 2>/dev/null || fusermount3 -u "$point" 2>/dev/null || umount -l "$point" || :
+    done
+    for pid in $servers; do
+        wait "$pid" || :
+    done
+    mounted='' servers=''
+}
+
+clean_up() {
+    unmount_all
+    rm -rf "$root"
+}
+trap clean_up EXIT
+trap 'exit 130' INT TERM
+
+# mount_on POINT COMMAND…: runs a server in the foreground and waits until it serves. Its pid is in $server.
+mount_on() {
+    point=$root/$1
+    shift
+    mkdir -p "$point"
+    "$@" &
+    server=$!
+    mounted="$point $mounted" servers="$server $servers"
+    tries=0
+    until mountpoint -q "$point" && [ -e "$point/pages" ]; do
+        tries=$((tries + 1))
+        if [ "$tries" -gt 200 ] || ! kill -0 "$server" 2>/dev/null; then
+            echo "bench: $1 does not come up on $point" >&2
+            exit 1
+        fi
+        sleep 0.05
+    done
+}
+
+# time_work WHAT SUBJECT WORK ARGUMENTS…: one measurement of this round.
+time_work() {
+    what=$1 subject=$2
+    shift 2
+    echo "$round $what $subject $("$client" "$@")" >>"$results"
+}
+
+echo "bench: making files" >&2
+"$client" make "$root/file" 4096 "$files" "$protected" $((16 * operations)) "$files"
+"$client" make "$root/big" 1048576 64 0 4 64
+"$client" make "$root/million" 4096 1000000 0 0 0
+mkdir "$root/tree" "$root/tree/pages" "$root/disk"
+"$client" tree "$root/tree/pages" "$first" "$files" 4096
+
+subjects="mount limit ext4"
+if command -v bindfs >/dev/null; then
+    subjects="$subjects bindfs"
+fi
+if command -v fuse2fs >/dev/null && command -v mke2fs >/dev/null; then
+    mke2fs -q -t ext4 -N $((files + 1000)) -d "$root/tree" "$root/image" $((files / 100))M
+    subjects="$subjects fuse2fs"
+fi
+
+start_all() {
+    mount_on mount "$driver" -f "$root/file" "$root/mount"
+    mount_on limit "$bench/null_fs" "$root/limit" 4096 "$files" "$protected" rw
+    mount_on limit-ro "$bench/null_fs" "$root/limit-ro" 4096 "$files" "$protected" ro
+    for subject in $subjects; do
+        case $subject in
+        ext4) ln -sfn tree "$root/ext4" ;;
+        bindfs) mount_on bindfs bindfs -f "$root/tree" "$root/bindfs" ;;
+        fuse2fs) mount_on fuse2fs fuse2fs -f "$root/image" "$root/fuse2fs" -o fakeroot ;;
+        esac
+    done
+}
+
+each_subject() {
+    what=$1
+    shift
+    for each in $subjects; do
+        time_work "$what" "$each" "$1" "$root/$each/$2" "$3" "$4" "$5"
+    done
+}
+
+listings() {
+    for pass in list list-again list-stat stat-again; do
+        for each in $subjects; do
+            case $pass in
+            list*again | list) time_work $pass "$each" list "$root/$each/pages" ;;
+            *) time_work $pass "$each" list-stat "$root/$each/pages" ;;
+            esac
+        done
+    done
+}
+
+contents() {
+    each_subject cold read pages "$first" "$some" 4096
+    each_subject warm read pages "$first" "$some" 4096
+    for each in mount limit ext4; do
+        time_work page-read "$each" page-read "$root/$each/pages/7" 100000
+        time_work page-write "$each" page-write "$root/$each/pages/7" 20000
+    done
+}
+
+# The ids from $fresh on have never been used; the file was made with room for them.
+durable() {
+    fresh=$((first + files + 2 * protected + 100))
+    pages=$root/mount/pages
+    time_work floor disk floor "$root/disk" "$operations"
+    time_work create mount create "$pages" "$fresh" "$operations" 1
+    time_work unlink mount unlink "$pages" "$fresh" "$operations" 1
+    time_work commit mount commit "$root/mount/protected" 0 "$operations" 1
+    time_work create-8 mount create "$pages" $((fresh + operations)) $((8 * operations)) 8
+    time_work commit-8 mount commit "$root/mount/protected" 0 800 8
+    "$client" unlink "$pages" $((fresh + operations)) $((8 * operations)) 8 >/dev/null
+    # Pages that have had an owner: what it wrote must not be seen again.
+    used=$((first + 10))
+    "$client" unlink "$pages" "$used" "$operations" 1 >/dev/null
+    "$client" commit "$root/mount/protected" 0 2 1 >/dev/null
+    time_work recreate mount create "$pages" "$used" "$operations" 1
+    "$client" write "$pages" "$used" "$operations" 4096 >/dev/null
+}
+
+read_only() {
+    mount_on mount-ro "$driver" -f "$root/file" "$root/mount-ro" -o ro
+    time_work cold limit-ro read "$root/limit-ro/pages" "$first" "$some" 4096
+    time_work cold mount-ro read "$root/mount-ro/pages" "$first" "$some" 4096
+    time_work warm limit-ro read "$root/limit-ro/pages" "$first" "$some" 4096
+    time_work warm mount-ro read "$root/mount-ro/pages" "$first" "$some" 4096
+}
+
+big_pages() {
+    mount_on mount-big "$driver" -f "$root/big" "$root/mount-big"
+    mount_on limit-big "$bench/null_fs" "$root/limit-big" 1048576 64 0 rw
+    for each in mount-big limit-big; do
+        time_work big-write $each write "$root/$each/pages" "$first" 64 1048576
+        time_work big-read $each drop-read "$root/$each/pages" "$first" 64 1048576
+    done
+}
+
+# Resident memory of the driver, in bytes, after a million entries were listed and looked at.
+memory() {
+    mount_on million-mount "$driver" -f "$root/million" "$root/million-mount"
+    "$client" list-stat "$root/million-mount/pages" >/dev/null
+    kilobytes=$(awk '/^VmRSS:/ { print $2 }' "/proc/$server/status")
+    echo "$round memory mount $((kilobytes * 1024))" >>"$results"
+}
+
+round=0
+while [ "$round" -lt "$rounds" ]; do
+    echo "bench: round $((round + 1)) of $rounds" >&2
+    start_all
+    listings
+    contents
+    durable
+    unmount_all
+    start_all
+    umount "$root/mount" # the file is to be mounted read-only
+    mounted=$(echo "$mounted" | sed "s|$root/mount ||")
+    read_only
+    big_pages
+    if [ "$round" -eq 0 ]; then
+        memory
+    fi
+    unmount_all
+    round=$((round + 1))
+done
+"$bench/mount_table" <"$results"
