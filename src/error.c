@@ -62,17 +62,15 @@ int mpgi_fail_errno(int system_errno, const char *operation, uint64_t page, cons
 int mpgi_fail_crc(int code, const char *operation, uint64_t page, uint32_t expected, uint32_t found,
                   const char *path, const char *what)
 {
-    char number[24] = "";
+    const char *in = code == MPG_E_CORRUPT_PAGE ? " " : " in page ";
 
-    if (code == MPG_E_CORRUPT_PAGE)
-        (void)snprintf(number, sizeof(number), " %llu", (unsigned long long)page);
     begin(code, operation, page);
     last_error.has_crc = true;
     last_error.expected_crc = expected;
     last_error.found_crc = found;
     (void)snprintf(last_error.message, sizeof(last_error.message),
-                   "%s: %s%s has checksum %08x where %08x is recorded", path, what, number, found,
-                   expected);
+                   "%s: %s%s%llu has checksum %08x where %08x is recorded", path, what, in,
+                   (unsigned long long)page, found, expected);
     return code;
 }
 

@@ -17,7 +17,10 @@ int mpgi_fail(int code, const char *operation, uint64_t page, const char *format
 /* The same for a failed system call: picks the code from errno (ENOSPC → NO_SPACE, …). */
 int mpgi_fail_errno(int system_errno, const char *operation, uint64_t page, const char *path);
 
-/* The same for a checksum that does not match: of `what`, and for CORRUPT_PAGE, of that number. */
+/*
+ * The same for a checksum that does not match: that of `what` in the page; for CORRUPT_PAGE, that of
+ * `what`, which has `page` for its number.
+ */
 int mpgi_fail_crc(int code, const char *operation, uint64_t page, uint32_t expected,
                   uint32_t found, const char *path, const char *what);
 

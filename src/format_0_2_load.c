@@ -175,7 +175,7 @@ static int recover_index(struct format_0_2 *own)
     if (result != 0 || mpgi_0_2_read_spare(file, page_size, metadata, index))
         return result;
     return mpgi_fail_crc(MPG_E_CORRUPT_DIRECTORY_INDEX, "open", 0, recorded, found, file->path,
-                         "the directory index in page 0");
+                         "the directory index");
 }
 
 static int load_index(struct format_0_2 *own)

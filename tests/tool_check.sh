@@ -22,7 +22,7 @@ for dump in "$golden"/*.dump; do
     name=$(sed -n 's/^error //p; s/^protected [0-9]* error //p' "$dump" | tr -d _ | tr '[:lower:]' '[:upper:]')
     [ -n "$name" ] || continue
     expect 1 mappedpages check "$file"
-    sed 's/:.*//' out | tr -d _ | grep -qx "$name" || fail "check $file does not find $name: $(cat out)"
+    sed 's/[ :].*//' out | tr -d _ | grep -qx "$name" || fail "check $file does not find $name: $(cat out)"
     grep -Eq ": 1 fault \(" out || fail "check $file: not one fault: $(cat out)"
     expect 1 mappedpages check --json "$file"
     python3 -c '
@@ -54,7 +54,37 @@ set -- $(mappedpages list -l file | grep '^protected 1 ')
 cp file broken
 printf X | dd of=broken bs=1 seek=$(($7 * 1024 + 100)) conv=notrunc status=none
 expect 1 mappedpages check broken
-grep -q '^CORRUPT_PAGE: ' out || fail "not found: $(cat out)"
+grep -q '^CORRUPT_PAGE protected 1: ' out || fail "not found: $(cat out)"
 cp file broken
 printf X | dd of=broken bs=1 seek=40 conv=notrunc status=none
 expect 1 mappedpages check broken
+
+# Format 1: both copies of a node of the space tree. What is above it can be read, what is below it not.
+expect 0 mappedpages create --page-size 1K tall
+expect 0 mappedpages alloc --count 20000 tall
+for page in 1 2; do
+    expect 0 mappedpages alloc tall # so that the node is not of the last commit
+done
+expect 0 mappedpages info tall
+grep -q '^space tree: *height [1-9]' out || fail "the tree is too low for this test: $(cat out)"
+# With all low pages in use, those that are not listed are the file's own.
+node=$(mappedpages list -r tall | awk 'NR > 1 && $2 != last + 1 { print last + 1; exit } { last = $2 }')
+cp tall broken
+for page in "$node" $((node + 1)); do
+    printf XXXX | dd of=broken bs=1 seek=$((page * 1024 + 100)) conv=notrunc status=none
+done
+expect 1 mappedpages check broken
+grep -q "^CORRUPT_METADATA page $node: .*$node" out || fail "not found: $(cat out)"
+expect 3 mappedpages list broken
+complained "^mappedpages: broken: .*$node"
+expect 3 mappedpages list --json broken
+python3 -c '
+import json, sys
+listed = json.load(sys.stdin)
+assert listed["error"]["name"] == "CORRUPT_METADATA" and listed["error"]["page"] == int(sys.argv[1]), listed
+' "$node" <out || fail "list --json: $(tail -n 9 out)"
+cp broken before
+expect 3 mappedpages alloc broken 5
+expect 3 mappedpages free broken 4
+same broken before
+expect 0 mappedpages check tall

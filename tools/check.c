@@ -44,6 +44,7 @@ static void report_fault(void *context, const mpg_fault *fault)
 {
     struct report *report = context;
     const char *message = without_path(fault->message, report->path);
+    const char *kind = fault->code == MPG_E_CORRUPT_PAGE ? "protected" : "page";
 
     if (report->as_json) {
         json_open(&report->json, NULL, '{');
@@ -56,7 +57,11 @@ static void report_fault(void *context, const mpg_fault *fault)
         json_close(&report->json, '}');
         return;
     }
-    fprintf(report->out, "%s: ", error_name(fault->code));
+    fputs(error_name(fault->code), report->out);
+    if (fault->page != MPG_NO_PAGE) {
+        fprintf(report->out, " %s %" PRIu64, kind, fault->page);
+    }
+    fputs(": ", report->out);
     print_text(report->out, message);
     fputc('\n', report->out);
 }
