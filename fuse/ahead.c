@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: MIT */
+#include "ahead.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "requests.h"
+
+#define STREAMS 8
+/* Pages to keep ahead of a reader, and the largest worth it: the kernel reads ahead within a file.
+ */
+#define WINDOW 64
+#define PAGE_MAX (128u << 10)
+/* Reads in order before anything is pushed. */
+#define RUN_MIN 4
+/* Pages in a row that the kernel does not know, before a job is given up. */
+#define UNKNOWN_MAX 4
+
+/* Somebody who reads pages in order. */
+struct stream {
+    uint64_t last;   /* id read last */
+    uint64_t pushed; /* ids below this were pushed, or tried */
+    int run;         /* reads in order; negative: so many more to see before the next try */
+    uint64_t used;   /* when, by the clock below */
+};
+
+struct ahead {
+    struct fs *fs;
+    pthread_t thread;
+    pthread_mutex_t mutex; /* for everything below */
+    pthread_cond_t work;   /* a job, or the end */
+    bool running;          /* there is a thread to join */
+    atomic_bool stop;
+    uint64_t clock; /* reads seen */
+    struct stream streams[STREAMS];
+    struct stream *job; /* the stream to push for, or NULL */
+    uint64_t job_from;  /* first id */
+    fuse_ino_t pushing; /* the node being pushed, or 0 */
+    struct deferred *deferred;
+};
+
+static void finish(const struct deferred *change)
+{
+    struct deferred now = *change;
+
+    if (now.to_set == 0) {
+        finish_open(now.req, now.node, &now.fi);
+    } else {
+        finish_setattr(now.req, now.node, &now.st, now.to_set, NULL);
+    }
+}
+
+void ahead_change(struct fs *fs, const struct deferred *change)
+{
+    struct ahead *ahead = fs->ahead;
+    struct deferred *later = NULL;
+    bool counted;
+
+    if (ahead == NULL) {
+        finish(change);
+        return;
+    }
+    /* Counted before looking, as the pushing thread looks for writers after it said what it pushes.
+     */
+    counted = nodes_opened(fs->nodes, change->node, true) == 0;
+    pthread_mutex_lock(&ahead->mutex);
+    if (ahead->pushing == change->node && counted && (later = malloc(sizeof(*later))) != NULL) {
+        *later = *change;
+        later->next = ahead->deferred;
+        ahead->deferred = later;
+    }
+    pthread_mutex_unlock(&ahead->mutex);
+    if (later == NULL) {
+        finish(change);
+        if (counted) {
+            nodes_closed(fs->nodes, change->node, true);
+        }
+    }
+}
+
+/* Says which node is being pushed, and finishes what was put aside for the one before. */
+static void set_pushing(struct ahead *ahead, fuse_ino_t node)
+{
+    struct deferred *changes;
+
+    pthread_mutex_lock(&ahead->mutex);
+    ahead->pushing = node;
+    changes = ahead->deferred;
+    ahead->deferred = NULL;
+    pthread_mutex_unlock(&ahead->mutex);
+    while (changes != NULL) {
+        struct deferred *next = changes->next;
+
+        finish(changes);
+        nodes_closed(ahead->fs->nodes, changes->node, true);
+        free(changes);
+        changes = next;
+    }
+}
+
+/* Pushes a page. Returns 0, or ENOENT if the kernel does not know it. */
+static int push(struct fs *fs, fuse_ino_t node)
+{
+    struct fuse_bufvec content = FUSE_BUFVEC_INIT(fs->page_size);
+    struct target target;
+    int code;
+
+    if (nodes_has_writers(fs->nodes, node) || nodes_enter(fs->nodes, node, &target) != 0) {
+        return 0;
+    }
+    content.buf[0].mem = fs_buffer(fs->page_size);
+    code = content.buf[0].mem == NULL ? MPG_E_NO_MEMORY
+                                      : mpg_page_read(content.buf[0].mem, fs->pager,
+                                                      (mpg_page_id){target.id}, 0, fs->page_size);
+    nodes_leave(fs->nodes, &target);
+    if (code != MPG_OK) {
+        return 0; /* whoever reads it gets the error */
+    }
+    return fuse_lowlevel_notify_store(fs->session, node, 0, &content, 0) == -ENOENT ? ENOENT : 0;
+}
+
+/* Pushes a window of pages from an id on; false if the kernel knows none of them. */
+static bool push_window(struct ahead *ahead, uint64_t from)
+{
+    struct fs *fs = ahead->fs;
+    unsigned unknown = 0;
+    mpg_page_iter iter;
+    mpg_page_id id;
+
+    mpg_page_iter_begin(&iter, fs->pager, (mpg_page_id){from});
+    while (mpg_page_iter_next(&id, &iter) > 0 && id.value < from + WINDOW) {
+        fuse_ino_t node = nodes_current(fs->nodes, NODE_PAGE, id.value);
+
+        if (node == 0 || id.value >= NODE_ID_LIMIT) {
+            continue;
+        }
+        set_pushing(ahead, node);
+        unknown = push(fs, node) == ENOENT ? unknown + 1 : 0;
+        set_pushing(ahead, 0);
+        if (unknown == UNKNOWN_MAX || ahead->stop) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void *run(void *argument)
+{
+    struct ahead *ahead = argument;
+
+    pthread_mutex_lock(&ahead->mutex);
+    while (!ahead->stop) {
+        struct stream *stream = ahead->job;
+        uint64_t from = ahead->job_from;
+        bool useful;
+
+        if (stream == NULL) {
+            pthread_cond_wait(&ahead->work, &ahead->mutex);
+            continue;
+        }
+        ahead->job = NULL;
+        pthread_mutex_unlock(&ahead->mutex);
+        useful = push_window(ahead, from);
+        pthread_mutex_lock(&ahead->mutex);
+        if (!useful) {
+            stream->run = -WINDOW;
+        }
+    }
+    pthread_mutex_unlock(&ahead->mutex);
+    return NULL;
+}
+
+/* The stream that a read of `id` belongs to: one that it goes on with, or the one used longest ago.
+ */
+static struct stream *stream_of(struct ahead *ahead, uint64_t id)
+{
+    struct stream *oldest = &ahead->streams[0];
+
+    for (int i = 0; i < STREAMS; i++) {
+        struct stream *stream = &ahead->streams[i];
+        uint64_t reach = stream->pushed > stream->last ? stream->pushed : stream->last;
+
+        if (stream->used > 0 && id >= stream->last && id <= reach + WINDOW) {
+            return stream;
+        }
+        if (stream->used < oldest->used) {
+            oldest = stream;
+        }
+    }
+    *oldest = (struct stream){.last = id};
+    return oldest;
+}
+
+void ahead_was_read(struct fs *fs, fuse_ino_t node)
+{
+    struct ahead *ahead = fs->ahead;
+    struct stream *stream;
+    struct target target;
+
+    if (ahead == NULL || node_kind_of(node) != NODE_PAGE ||
+        nodes_resolve(fs->nodes, node, &target) != 0 || target.kind != NODE_PAGE) {
+        return;
+    }
+    pthread_mutex_lock(&ahead->mutex);
+    stream = stream_of(ahead, target.id);
+    stream->used = ++ahead->clock;
+    stream->run += target.id != stream->last;
+    stream->last = target.id;
+    if (stream->run >= RUN_MIN && ahead->job == NULL && target.id + WINDOW / 2 >= stream->pushed) {
+        ahead->job_from = target.id + 1 > stream->pushed ? target.id + 1 : stream->pushed;
+        stream->pushed = ahead->job_from + WINDOW;
+        ahead->job = stream;
+        pthread_cond_signal(&ahead->work);
+    }
+    pthread_mutex_unlock(&ahead->mutex);
+}
+
+struct ahead *ahead_start(struct fs *fs)
+{
+    struct ahead *ahead;
+
+    if (fs->page_size > PAGE_MAX || (ahead = calloc(1, sizeof(*ahead))) == NULL) {
+        return NULL;
+    }
+    ahead->fs = fs;
+    pthread_mutex_init(&ahead->mutex, NULL);
+    pthread_cond_init(&ahead->work, NULL);
+    if (pthread_create(&ahead->thread, NULL, run, ahead) != 0) {
+        ahead_free(ahead);
+        return NULL;
+    }
+    ahead->running = true;
+    return ahead;
+}
+
+void ahead_stop(struct ahead *ahead)
+{
+    bool running;
+
+    if (ahead == NULL) {
+        return;
+    }
+    pthread_mutex_lock(&ahead->mutex);
+    running = ahead->running;
+    ahead->running = false;
+    ahead->stop = true;
+    pthread_cond_signal(&ahead->work);
+    pthread_mutex_unlock(&ahead->mutex);
+    if (running) {
+        pthread_join(ahead->thread, NULL);
+    }
+}
+
+void ahead_free(struct ahead *ahead)
+{
+    if (ahead == NULL) {
+        return;
+    }
+    pthread_cond_destroy(&ahead->work);
+    pthread_mutex_destroy(&ahead->mutex);
+    free(ahead);
+}

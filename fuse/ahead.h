@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Pushing ahead: when regular pages are read in the order of their ids, those that follow are put
+ * into the kernel's cache before they are asked for. A thread of its own does that; a request never
+ * does, for the kernel may wait for a request to be answered before it takes what is pushed.
+ *
+ * What is pushed may not be older than what the kernel has. So a page that is open for writing is
+ * not pushed (a mapping keeps it open); and who wants to change one that is just being pushed (open
+ * it for writing, truncate it by name) waits for that to end: the request is put aside, and
+ * finished by the pushing thread. No thread that serves requests ever waits for the pushing one.
+ */
+#ifndef AHEAD_H
+#define AHEAD_H
+
+#include <sys/stat.h>
+
+#include "fs.h"
+
+struct ahead;
+
+/* A request that changes content without a handle: to_set == 0: an open; else a change of
+ * attributes. */
+struct deferred {
+    struct deferred *next;
+    fuse_req_t req;
+    fuse_ino_t node;
+    struct fuse_file_info fi;
+    struct stat st;
+    int to_set;
+};
+
+/* Begins pushing for a mounted fs; NULL if there is no thread for it: then nothing is pushed. */
+struct ahead *ahead_start(struct fs *fs);
+/* Ends it. Requests must still be served while this waits. */
+void ahead_stop(struct ahead *ahead);
+void ahead_free(struct ahead *ahead);
+
+/* A node was read, or opened for reading. */
+void ahead_was_read(struct fs *fs, fuse_ino_t node);
+/* Finishes a request that changes a page, now or when pushing that page has ended. */
+void ahead_change(struct fs *fs, const struct deferred *change);
+
+#endif

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Attributes. Owner, mode and time are those of the page file, until a tool sets them or content
+ * changes: that is kept in memory as long as the mount lives.
+ */
+#ifndef ATTRIBUTES_H
+#define ATTRIBUTES_H
+
+#include <sys/stat.h>
+
+#include "fs.h"
+
+struct attributes *attributes_new(void);
+void attributes_free(struct attributes *attributes);
+
+/*
+ * The attributes of what a node stands for. Returns 0, ENOENT if there is no such page, or another
+ * errno.
+ */
+int attributes_get(struct fs *fs, const struct target *target, struct stat *st);
+/* Just the inode number and the type. */
+void attributes_brief(const struct target *target, struct stat *st);
+
+/* Sets mode, owner and mtime as named by FUSE_SET_ATTR_… in to_set. Returns 0, EPERM or ENOMEM. */
+int attributes_set(struct fs *fs, const struct target *target, const struct stat *st, int to_set);
+/* The content changed now. */
+void attributes_touch(struct fs *fs, enum node_kind kind, uint64_t id);
+/* Gives a page the attributes that were set on a scratch file. */
+void attributes_give(struct fs *fs, enum node_kind kind, uint64_t id, const struct stat *st);
+/* The page is gone. */
+void attributes_drop(struct fs *fs, enum node_kind kind, uint64_t id);
+
+#endif

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: MIT */
+#include "content.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "attributes.h"
+#include "info.h"
+#include "log.h"
+#include "scratch.h"
+#include "snapshot.h"
+
+/* A page that is gone under a node is stale: where there is no page the name would not be found. */
+static int failure(int code, const char *doing)
+{
+    int error = log_failure(code, doing);
+
+    return error == ENOENT || error == EPERM ? ESTALE : error;
+}
+
+static int read_scratch(struct fs *fs, uint64_t serial, const unsigned char **data, uint64_t offset,
+                        size_t *length)
+{
+    unsigned char *buffer = fs_buffer(*length);
+
+    if (buffer == NULL) {
+        return ENOMEM;
+    }
+    *data = buffer;
+    return scratch_read(fs->scratch, serial, buffer, offset, length);
+}
+
+static int read_info(const struct fs *fs, const struct handle *handle, const unsigned char **data,
+                     uint64_t offset, size_t *length)
+{
+    size_t there = handle != NULL ? handle->text_length : 0;
+    char *text = handle != NULL ? handle->text : info_text(fs, &there);
+    unsigned char *buffer = fs_buffer(*length);
+    const bool found = text != NULL;
+
+    if (!found || buffer == NULL) {
+        *length = 0;
+    } else {
+        there = offset < there ? there - (size_t)offset : 0;
+        *length = *length < there ? *length : there;
+        if (*length > 0) {
+            memcpy(buffer, text + offset, *length);
+        }
+    }
+    if (handle == NULL) {
+        free(text);
+    }
+    *data = buffer;
+    return *data == NULL || !found ? EIO : 0;
+}
+
+int content_read(struct fs *fs, const struct target *target, struct handle *handle,
+                 const unsigned char **data, uint64_t offset, size_t *length)
+{
+    unsigned char *buffer = NULL;
+    int code;
+
+    if (target->kind == NODE_SCRATCH) {
+        return read_scratch(fs, target->id, data, offset, length);
+    }
+    if (target->kind == NODE_FIXED) {
+        return read_info(fs, handle, data, offset, length);
+    }
+    if (offset >= fs->page_size) {
+        *length = 0;
+        return 0;
+    }
+    if (*length > fs->page_size - offset) {
+        *length = fs->page_size - (size_t)offset;
+    }
+    if (target->kind == NODE_PAGE) {
+        buffer = fs_buffer(*length);
+        code = buffer == NULL ? MPG_E_NO_MEMORY
+                              : mpg_page_read(buffer, fs->pager, (mpg_page_id){target->id},
+                                              (size_t)offset, *length);
+    } else {
+        code = snapshot_read(fs, target, &buffer, offset, *length);
+    }
+    if (code != MPG_OK) {
+        return failure(code, "read");
+    }
+    if (target->kind == NODE_PROTECTED && handle != NULL) {
+        handle_apply(handle, buffer, offset, *length);
+    }
+    *data = buffer;
+    return 0;
+}
+
+int content_write(struct fs *fs, const struct target *target, struct handle *handle,
+                  const void *data, uint64_t offset, size_t *length, pid_t pid)
+{
+    int code;
+
+    if (target->kind == NODE_SCRATCH) {
+        return scratch_write(fs->scratch, target->id, data, offset, *length);
+    }
+    if (target->kind != NODE_PAGE && target->kind != NODE_PROTECTED) {
+        return EPERM;
+    }
+    if (offset >= fs->page_size) {
+        return EFBIG;
+    }
+    if (*length > fs->page_size - offset) {
+        *length = fs->page_size - (size_t)offset;
+    }
+    if (target->kind == NODE_PROTECTED) {
+        return handle == NULL ? EIO : handle_stage(fs, handle, data, offset, *length, pid);
+    }
+    code = mpg_page_write(fs->writable, (mpg_page_id){target->id}, data, (size_t)offset, *length);
+    if (code != MPG_OK) {
+        return failure(code, "write");
+    }
+    attributes_touch(fs, target->kind, target->id);
+    return 0;
+}
+
+static int zero_page(struct fs *fs, uint64_t id, uint64_t offset, uint64_t length)
+{
+    static const unsigned char zeros[64 * 1024];
+
+    while (length > 0) {
+        size_t part = length < sizeof(zeros) ? (size_t)length : sizeof(zeros);
+        int code = mpg_page_write(fs->writable, (mpg_page_id){id}, zeros, (size_t)offset, part);
+
+        if (code != MPG_OK) {
+            return code;
+        }
+        offset += part;
+        length -= part;
+    }
+    return MPG_OK;
+}
+
+static int commit_zeros(struct fs *fs, uint64_t id, uint64_t offset, uint64_t length)
+{
+    struct stage stage = {0};
+    int code;
+
+    if (stage_zero(&stage, offset, length) != 0) {
+        return MPG_E_NO_MEMORY;
+    }
+    code = stage_commit(&stage, fs->writable, (mpg_protected_id){id});
+    stage_clear(&stage);
+    return code;
+}
+
+int content_zero(struct fs *fs, const struct target *target, struct handle *handle, uint64_t offset,
+                 uint64_t length, pid_t pid)
+{
+    int code;
+
+    if (target->kind == NODE_SCRATCH) {
+        return scratch_zero(fs->scratch, target->id, offset, length, false);
+    }
+    if (target->kind == NODE_PROTECTED && handle != NULL) {
+        return length == 0 ? 0 : handle_stage_zeros(fs, handle, offset, length, pid);
+    }
+    if (length == 0) {
+        return 0;
+    }
+    code = target->kind == NODE_PAGE ? zero_page(fs, target->id, offset, length)
+                                     : commit_zeros(fs, target->id, offset, length);
+    if (code != MPG_OK) {
+        return failure(code, "truncate");
+    }
+    attributes_touch(fs, target->kind, target->id);
+    return 0;
+}
+
+int content_truncate(struct fs *fs, const struct target *target, struct handle *handle,
+                     uint64_t size, pid_t pid)
+{
+    if (target->kind == NODE_SCRATCH) {
+        return scratch_truncate(fs->scratch, target->id, size);
+    }
+    if (target->kind != NODE_PAGE && target->kind != NODE_PROTECTED) {
+        return EPERM;
+    }
+    if (size > fs->page_size) {
+        return EFBIG;
+    }
+    return content_zero(fs, target, handle, size, fs->page_size - size, pid);
+}

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: MIT */
+#include "handle.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "attributes.h"
+#include "log.h"
+#include "process.h"
+
+struct handle *handle_open(struct fs *fs, uint64_t node, bool writes)
+{
+    struct handle *handle = calloc(1, sizeof(*handle));
+
+    if (handle == NULL || nodes_opened(fs->nodes, node, writes) != 0) {
+        free(handle);
+        return NULL;
+    }
+    pthread_mutex_init(&handle->mutex, NULL);
+    handle->node = node;
+    handle->writes = writes;
+    return handle;
+}
+
+void handle_close(struct fs *fs, struct handle *handle)
+{
+    nodes_closed(fs->nodes, handle->node, handle->writes);
+    stage_clear(&handle->stage);
+    free(handle->text);
+    pthread_mutex_destroy(&handle->mutex);
+    free(handle);
+}
+
+/*
+ * Whether a commit will find room: shells ignore errors of close, so this is asked at the first
+ * write. A file whose disk space is all reserved needs no more of it.
+ */
+static bool has_room(const struct fs *fs)
+{
+    struct statvfs host;
+    struct stat file;
+
+    if (fstatat(fs->location, "", &file, AT_EMPTY_PATH) != 0 ||
+        fstatvfs(fs->location, &host) != 0 || file.st_blocks * 512 >= file.st_size) {
+        return true; /* what cannot be asked is left to the commit */
+    }
+    return host.f_bavail * host.f_frsize >= 2 * fs->page_size;
+}
+
+/* Checks for room once, and notes who writes. Called with the handle's lock held. */
+static int begin_staging(const struct fs *fs, struct handle *handle, pid_t pid)
+{
+    if (!handle->has_room && !has_room(fs)) {
+        return ENOSPC;
+    }
+    handle->has_room = true;
+    handle->failed = false;
+    handle->writer = pid;
+    return 0;
+}
+
+int handle_stage(struct fs *fs, struct handle *handle, const void *data, uint64_t offset,
+                 size_t length, pid_t pid)
+{
+    int error;
+
+    pthread_mutex_lock(&handle->mutex);
+    error = begin_staging(fs, handle, pid);
+    if (error == 0) {
+        error = stage_write(&handle->stage, data, offset, length);
+    }
+    pthread_mutex_unlock(&handle->mutex);
+    return error;
+}
+
+int handle_stage_zeros(struct fs *fs, struct handle *handle, uint64_t offset, uint64_t length,
+                       pid_t pid)
+{
+    int error;
+
+    pthread_mutex_lock(&handle->mutex);
+    error = begin_staging(fs, handle, pid);
+    if (error == 0) {
+        error = stage_zero(&handle->stage, offset, length);
+    }
+    pthread_mutex_unlock(&handle->mutex);
+    return error;
+}
+
+void handle_apply(struct handle *handle, void *data, uint64_t offset, size_t length)
+{
+    pthread_mutex_lock(&handle->mutex);
+    stage_apply(&handle->stage, data, offset, length);
+    pthread_mutex_unlock(&handle->mutex);
+}
+
+/* Commits what is staged. Called with the handle's lock held and something staged. */
+static int commit(struct fs *fs, struct handle *handle)
+{
+    struct target target;
+    int error = nodes_enter(fs->nodes, handle->node, &target);
+    int code;
+
+    if (error == 0 && target.kind != NODE_PROTECTED) {
+        nodes_leave(fs->nodes, &target);
+        error = ESTALE;
+    }
+    if (error != 0) {
+        stage_clear(&handle->stage); /* the page it was meant for is gone */
+        return error;
+    }
+    code = stage_commit(&handle->stage, fs->writable, (mpg_protected_id){target.id});
+    if (code == MPG_OK) {
+        attributes_touch(fs, target.kind, target.id);
+    }
+    nodes_leave(fs->nodes, &target);
+    handle->failed = code != MPG_OK;
+    if (code == MPG_OK) {
+        /* The kernel keeps attributes; the time of change is another now. Touches no cached pages.
+         */
+        (void)fuse_lowlevel_notify_inval_inode(fs->session, handle->node, -1, 0);
+        return 0;
+    }
+    return code == MPG_E_NOT_ALLOCATED ? ESTALE : log_failure(code, "commit");
+}
+
+int handle_flush(struct fs *fs, struct handle *handle, pid_t pid)
+{
+    int error = 0;
+
+    pthread_mutex_lock(&handle->mutex);
+    if (stage_is_empty(&handle->stage)) {
+        /* nothing new */
+    } else if (process_is_killed(pid)) {
+        if (process_may_be_same(pid, handle->writer)) {
+            stage_clear(&handle->stage);
+        }
+    } else if (handle->stage.written) {
+        error = commit(fs, handle);
+    }
+    pthread_mutex_unlock(&handle->mutex);
+    return error;
+}
+
+int handle_sync(struct fs *fs, struct handle *handle)
+{
+    int error = 0;
+
+    pthread_mutex_lock(&handle->mutex);
+    if (!stage_is_empty(&handle->stage)) {
+        error = commit(fs, handle);
+    }
+    pthread_mutex_unlock(&handle->mutex);
+    return error;
+}
+
+void handle_release(struct fs *fs, struct handle *handle)
+{
+    pthread_mutex_lock(&handle->mutex);
+    if (!stage_is_empty(&handle->stage) && !handle->stage.written && !handle->failed) {
+        int error = commit(fs, handle);
+
+        if (error != 0 && error != ESTALE) {
+            log_line(LOG_ERR, "a truncation was lost: its commit failed");
+        }
+    }
+    pthread_mutex_unlock(&handle->mutex);
+}

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+#include "log.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "mappedpages.h"
+
+static bool use_syslog;
+
+void log_to_syslog(void)
+{
+    openlog("mappedpagesfs", LOG_PID, LOG_DAEMON);
+    use_syslog = true;
+}
+
+void log_line(int priority, const char *format, ...)
+{
+    char line[1024];
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(line, sizeof(line), format, arguments);
+    va_end(arguments);
+    if (use_syslog) {
+        syslog(priority, "%s", line);
+    } else {
+        fprintf(stderr, "mappedpagesfs: %s\n", line);
+    }
+}
+
+int log_errno_of(int code)
+{
+    switch (code) {
+    case MPG_OK:
+        return 0;
+    case MPG_E_FILE_FULL:
+    case MPG_E_DIRECTORY_FULL:
+    case MPG_E_NO_SPACE:
+        return ENOSPC;
+    case MPG_E_BUSY:
+        return EBUSY;
+    case MPG_E_EXISTS:
+        return EEXIST;
+    case MPG_E_NOT_ALLOCATED:
+    case MPG_E_DOUBLE_FREE:
+    case MPG_E_OUT_OF_BOUNDS:
+        return ENOENT;
+    case MPG_E_RESERVED_PAGE:
+    case MPG_E_NOT_REGULAR:
+        return EPERM;
+    case MPG_E_READ_ONLY:
+        return EROFS;
+    case MPG_E_NO_MEMORY:
+        return ENOMEM;
+    case MPG_E_INVALID:
+        return EINVAL;
+    case MPG_E_STALE:
+        return ESTALE;
+    default:
+        return EIO;
+    }
+}
+
+int log_failure(int code, const char *doing)
+{
+    int error = log_errno_of(code);
+
+    if (error == EIO || error == EINVAL || error == ENOMEM) {
+        mpg_error_info info;
+
+        if (mpg_last_error(&info) == code && info.message[0] != '\0') {
+            log_line(LOG_ERR, "%s: %s", doing, info.message);
+        } else {
+            log_line(LOG_ERR, "%s: %s", doing, mpg_strerror(code));
+        }
+    }
+    return error;
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+#include "name.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "node.h"
+
+enum name_kind name_parse(const char *name, uint64_t *number)
+{
+    size_t length = strspn(name, "0123456789");
+    uint64_t value = 0;
+
+    if (strcmp(name, "new") == 0) {
+        return NAME_NEW;
+    }
+    if (length == 0 || name[length] != '\0') {
+        return NAME_SCRATCH;
+    }
+    if (name[0] == '0' && length > 1) {
+        return NAME_DIGITS;
+    }
+    for (size_t i = 0; i < length; i++) {
+        value = value * 10 + (uint64_t)(name[i] - '0');
+        if (value >= NODE_ID_LIMIT) {
+            return NAME_HUGE;
+        }
+    }
+    *number = value;
+    return NAME_NUMBER;
+}
+
+void name_print(char name[NAME_NUMBER_SIZE], uint64_t number)
+{
+    snprintf(name, NAME_NUMBER_SIZE, "%" PRIu64, number);
+}

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: MIT */
+#include "open_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "attributes.h"
+#include "log.h"
+#include "options.h"
+#include "scratch.h"
+#include "snapshot.h"
+
+/* Seconds that mean "always": nothing but this mount changes the file, which is locked. */
+#define ALWAYS 1e9
+
+/* Says why the file cannot be opened, and what can be done. */
+static void explain(int code, const char *path)
+{
+    mpg_error_info info;
+    bool has_message = mpg_last_error(&info) == code && info.message[0] != '\0';
+
+    if (code == MPG_E_BUSY) {
+        log_line(LOG_ERR, "%s: busy: it is mounted, or open elsewhere", path);
+        return;
+    }
+    log_line(LOG_ERR, "%s%s%s", has_message ? "" : path, has_message ? "" : ": ",
+             has_message ? info.message : mpg_strerror(code));
+    switch (code) {
+    case MPG_E_CORRUPT_SUPERBLOCK:
+    case MPG_E_CORRUPT_METADATA:
+    case MPG_E_CORRUPT_PROTECTED_DIRECTORY:
+    case MPG_E_CORRUPT_DIRECTORY_INDEX:
+    case MPG_E_TRUNCATED:
+        log_line(LOG_ERR,
+                 "'mappedpages check %s' tells what is damaged, 'mappedpages check --repair' mends "
+                 "what can be mended",
+                 path);
+        break;
+    case MPG_E_READ_ONLY:
+        log_line(LOG_ERR, "with -o ro it may be mounted read-only");
+        break;
+    default:
+        break;
+    }
+}
+
+static int open_pager(struct fs *fs)
+{
+    mpg_options options = MPG_OPTIONS_INIT;
+    int code;
+
+    if (fs->options->read_only) {
+        options.flags = MPG_LOCK_SHARED;
+        return mpg_open_readonly(&fs->pager, fs->path, &options);
+    }
+    options.flags = fs->options->commit > 0 ? MPG_DEFER_ALLOCATION : 0;
+    code = mpg_open(&fs->writable, fs->path, &options);
+    fs->pager = fs->writable;
+    return code;
+}
+
+/* Owner, mode and time, from the options and the file. */
+static bool take_attributes(struct fs *fs)
+{
+    const struct options *options = fs->options;
+    struct stat st;
+
+    fs->location = open(fs->path, O_PATH | O_CLOEXEC);
+    if (fs->location < 0 || fstatat(fs->location, "", &st, AT_EMPTY_PATH) != 0) {
+        log_line(LOG_ERR, "%s: %s", fs->path, strerror(errno));
+        return false;
+    }
+    fs->uid = options->uid != NULL ? (uid_t)options->uid_value : st.st_uid;
+    fs->gid = options->gid != NULL ? (gid_t)options->gid_value : st.st_gid;
+    fs->mode = options->umask != NULL ? (mode_t)(0777 & ~options->umask_value) : st.st_mode & 0777;
+    fs->time = st.st_mtim;
+    return true;
+}
+
+static bool make_tables(struct fs *fs)
+{
+    struct mpg_stat st = {.size = sizeof(st)};
+
+    if (mpg_stat(&st, fs->pager) != MPG_OK) {
+        log_line(LOG_ERR, "%s: cannot tell what is in it", fs->path);
+        return false;
+    }
+    fs->page_size = st.page_size;
+    fs->max_pages = st.max_pages < NODE_ID_LIMIT ? st.max_pages : NODE_ID_LIMIT;
+    fs->max_protected = st.max_protected < NODE_ID_LIMIT ? st.max_protected : NODE_ID_LIMIT;
+    fs->timeout = ALWAYS;
+    fs->nodes = nodes_new();
+    fs->attributes = attributes_new();
+    fs->scratch = scratch_new(fs->options->scratch_bytes);
+    fs->snapshots = snapshots_new(fs->page_size);
+    if (fs->nodes == NULL || fs->attributes == NULL || fs->scratch == NULL ||
+        fs->snapshots == NULL) {
+        log_line(LOG_ERR, "out of memory");
+        return false;
+    }
+    return true;
+}
+
+bool fs_open(struct fs *fs, const struct options *options)
+{
+    int code;
+
+    memset(fs, 0, sizeof(*fs));
+    fs->options = options;
+    fs->location = -1;
+    fs->path = realpath(options->file, NULL);
+    if (fs->path == NULL) {
+        log_line(LOG_ERR, "%s: %s", options->file, strerror(errno));
+        return false;
+    }
+    if (!take_attributes(fs)) {
+        return false;
+    }
+    code = open_pager(fs);
+    if (code != MPG_OK) {
+        explain(code, fs->path);
+        return false;
+    }
+    return make_tables(fs);
+}
+
+bool fs_close(struct fs *fs)
+{
+    int code = MPG_OK;
+
+    if (fs->writable != NULL) {
+        code = mpg_sync(fs->writable);
+        if (code != MPG_OK) {
+            (void)log_failure(code, "sync at the end");
+        }
+    }
+    if (fs->pager != NULL) {
+        int closed = mpg_close(fs->pager);
+
+        if (closed != MPG_OK) {
+            (void)log_failure(closed, "close");
+            code = closed;
+        }
+    }
+    scratch_free(fs->scratch);
+    snapshots_free(fs->snapshots);
+    attributes_free(fs->attributes);
+    nodes_free(fs->nodes);
+    if (fs->location >= 0) {
+        close(fs->location);
+    }
+    free(fs->path);
+    return code == MPG_OK;
+}

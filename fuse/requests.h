@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT */
+/* The requests of the kernel, each answered exactly once. */
+#ifndef REQUESTS_H
+#define REQUESTS_H
+
+#include "attributes.h"
+#include "content.h"
+#include "fs.h"
+#include "handle.h"
+
+/* What a directory holds: pages of this kind. NODE_FIXED: it is not a directory of pages. */
+enum node_kind directory_kind(fuse_ino_t directory);
+
+/*
+ * Fills in what the kernel is told of a file: the node, its attributes and how long they hold.
+ * Returns 0 or an errno.
+ */
+int entry_fill(struct fs *fs, const struct target *target, fuse_ino_t node,
+               struct fuse_entry_param *entry);
+/* Seconds for which the attributes of a file hold. */
+double attribute_timeout(const struct fs *fs, const struct target *target);
+
+/* requests_name.c */
+void request_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);
+void request_forget(fuse_req_t req, fuse_ino_t node, uint64_t references);
+void request_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forgets);
+void request_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
+                    struct fuse_file_info *fi);
+void request_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t device);
+void request_unlink(fuse_req_t req, fuse_ino_t parent, const char *name);
+void request_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode);
+void request_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name);
+void request_symlink(fuse_req_t req, const char *link, fuse_ino_t parent, const char *name);
+void request_link(fuse_req_t req, fuse_ino_t node, fuse_ino_t parent, const char *name);
+
+/* requests_rename.c */
+void request_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent,
+                    const char *new_name, unsigned flags);
+
+/* requests_list.c */
+void request_opendir(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi);
+void request_readdir(fuse_req_t req, fuse_ino_t node, size_t size, off_t offset,
+                     struct fuse_file_info *fi);
+void request_readdirplus(fuse_req_t req, fuse_ino_t node, size_t size, off_t offset,
+                         struct fuse_file_info *fi);
+
+/* requests_file.c */
+void request_open(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi);
+void request_read(fuse_req_t req, fuse_ino_t node, size_t size, off_t offset,
+                  struct fuse_file_info *fi);
+void request_write(fuse_req_t req, fuse_ino_t node, const char *data, size_t size, off_t offset,
+                   struct fuse_file_info *fi);
+void request_flush(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi);
+void request_fsync(fuse_req_t req, fuse_ino_t node, int data_only, struct fuse_file_info *fi);
+void request_fsyncdir(fuse_req_t req, fuse_ino_t node, int data_only, struct fuse_file_info *fi);
+void request_fallocate(fuse_req_t req, fuse_ino_t node, int mode, off_t offset, off_t length,
+                       struct fuse_file_info *fi);
+void request_release(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi);
+/* What is left of an open, or of a change of attributes, that may be deferred (ahead.h). */
+void finish_open(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi);
+void finish_setattr(fuse_req_t req, fuse_ino_t node, struct stat *st, int to_set,
+                    struct fuse_file_info *fi);
+/* Sets up *fi for a node whose target is held; 0 or an errno. */
+int open_target(struct fs *fs, fuse_ino_t node, const struct target *target,
+                struct fuse_file_info *fi, pid_t pid);
+
+/* requests_attr.c */
+void request_getattr(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi);
+void request_setattr(fuse_req_t req, fuse_ino_t node, struct stat *st, int to_set,
+                     struct fuse_file_info *fi);
+void request_statfs(fuse_req_t req, fuse_ino_t node);
+
+#endif

@@ -1,0 +1,362 @@
+/* SPDX-License-Identifier: MIT */
+/* Looking names up, creating and deleting files. */
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "log.h"
+#include "name.h"
+#include "options.h"
+#include "requests.h"
+#include "scratch.h"
+
+enum node_kind directory_kind(fuse_ino_t directory)
+{
+    switch (directory) {
+    case FIXED_PAGES:
+        return NODE_PAGE;
+    case FIXED_PROTECTED:
+        return NODE_PROTECTED;
+    case FIXED_RAW:
+        return NODE_RAW;
+    default:
+        return NODE_FIXED;
+    }
+}
+
+double attribute_timeout(const struct fs *fs, const struct target *target)
+{
+    const bool live =
+        target->kind == NODE_SCRATCH || (target->kind == NODE_FIXED && target->id == FIXED_INFO);
+
+    return live && fs->writable != NULL ? 0 : fs->timeout;
+}
+
+int entry_fill(struct fs *fs, const struct target *target, fuse_ino_t node,
+               struct fuse_entry_param *entry)
+{
+    memset(entry, 0, sizeof(*entry));
+    entry->ino = node;
+    entry->attr_timeout = attribute_timeout(fs, target);
+    entry->entry_timeout = fs->timeout;
+    return attributes_get(fs, target, &entry->attr);
+}
+
+/* The node of a name in the root directory, or 0. */
+static fuse_ino_t root_node(const struct fs *fs, const char *name)
+{
+    if (strcmp(name, "pages") == 0) {
+        return FIXED_PAGES;
+    }
+    if (strcmp(name, "protected") == 0) {
+        return FIXED_PROTECTED;
+    }
+    if (strcmp(name, "info") == 0) {
+        return FIXED_INFO;
+    }
+    return fs->options->raw && strcmp(name, "raw") == 0 ? FIXED_RAW : 0;
+}
+
+/* Finds what a name stands for, and its node. */
+static int find(struct fs *fs, fuse_ino_t parent, const char *name, struct target *target,
+                fuse_ino_t *node)
+{
+    target->kind = directory_kind(parent);
+    if (target->kind == NODE_FIXED) {
+        target->id = *node = parent == FIXED_ROOT ? root_node(fs, name) : 0;
+        return *node != 0 ? 0 : ENOENT;
+    }
+    switch (name_parse(name, &target->id)) {
+    case NAME_NUMBER:
+        *node = nodes_current(fs->nodes, target->kind, target->id);
+        return *node != 0 ? 0 : ENOENT;
+    case NAME_SCRATCH:
+        if (target->kind == NODE_RAW ||
+            scratch_lookup(fs->scratch, (enum fixed_node)parent, name, &target->id) != 0) {
+            return ENOENT;
+        }
+        target->kind = NODE_SCRATCH;
+        *node = node_plain(NODE_SCRATCH, target->id);
+        return 0;
+    default:
+        return ENOENT;
+    }
+}
+
+void request_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+    struct fs *fs = fs_of(req);
+    struct fuse_entry_param entry;
+    struct target target;
+    fuse_ino_t node;
+    int error = find(fs, parent, name, &target, &node);
+
+    if (error == 0) {
+        error = entry_fill(fs, &target, node, &entry);
+    }
+    if (error != 0) {
+        fuse_reply_err(req, error);
+    } else {
+        fuse_reply_entry(req, &entry);
+    }
+}
+
+static void forget(struct fs *fs, fuse_ino_t node, uint64_t references)
+{
+    if (node >> 61 == NODE_SCRATCH) {
+        scratch_forget(fs->scratch, node & (NODE_ID_LIMIT - 1), references);
+    }
+    nodes_forget(fs->nodes, node);
+}
+
+void request_forget(fuse_req_t req, fuse_ino_t node, uint64_t references)
+{
+    forget(fs_of(req), node, references);
+    fuse_reply_none(req);
+}
+
+void request_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forgets)
+{
+    for (size_t i = 0; i < count; i++) {
+        forget(fs_of(req), forgets[i].ino, forgets[i].nlookup);
+    }
+    fuse_reply_none(req);
+}
+
+/* Whether a page of that number can be at all; says why not. */
+static int check_number(const struct fs *fs, enum node_kind kind, uint64_t id)
+{
+    if (kind == NODE_PAGE && id < 3) {
+        log_line(LOG_NOTICE, "page %" PRIu64 " cannot be created: it belongs to the file itself",
+                 id);
+        return EPERM;
+    }
+    if (id >= (kind == NODE_PAGE ? fs->max_pages : fs->max_protected)) {
+        log_line(LOG_NOTICE, "%spage %" PRIu64 " cannot be created: the format ends before it",
+                 kind == NODE_PAGE ? "" : "protected ", id);
+        return EFBIG;
+    }
+    return 0;
+}
+
+/* Allocates the page of a number, or of the next one. */
+static int allocate(struct fs *fs, enum node_kind kind, bool any, uint64_t *id)
+{
+    mpg_protected_id protected_id = {*id};
+    mpg_page_id page_id = {*id};
+    int code;
+
+    if (kind == NODE_PAGE) {
+        code = any ? mpg_alloc(&page_id, fs->writable, MPG_ZERO)
+                   : mpg_alloc_at(fs->writable, page_id, MPG_ZERO);
+        *id = page_id.value;
+    } else {
+        code = any ? mpg_alloc_protected(&protected_id, fs->writable)
+                   : mpg_alloc_protected_at(fs->writable, protected_id);
+        *id = protected_id.value;
+    }
+    if (code == MPG_E_NOT_REGULAR) {
+        log_line(LOG_NOTICE, "page %" PRIu64 " cannot be created: the file uses it internally",
+                 *id);
+    }
+    return code == MPG_OK ? 0 : log_failure(code, "create");
+}
+
+static int create_page(struct fs *fs, struct target *target, bool any, fuse_ino_t *node)
+{
+    int error = any ? 0 : check_number(fs, target->kind, target->id);
+
+    if (error == 0) {
+        error = allocate(fs, target->kind, any, &target->id);
+    }
+    if (error != 0) {
+        return error;
+    }
+    *node = target->id < NODE_ID_LIMIT ? nodes_create(fs->nodes, target->kind, target->id) : 0;
+    if (*node == 0) {
+        log_line(LOG_ERR, "page %" PRIu64 " was recreated too often while it was open", target->id);
+        (void)fs_free_page(fs, target->kind, target->id);
+        return EBUSY;
+    }
+    attributes_touch(fs, target->kind, target->id);
+    fs->unsynced = true;
+    return 0;
+}
+
+static int create_scratch(struct fs *fs, fuse_req_t req, fuse_ino_t parent, const char *name,
+                          mode_t mode, struct target *target, fuse_ino_t *node)
+{
+    const struct fuse_ctx *context = fuse_req_ctx(req);
+    struct stat st = {.st_mode = mode, .st_uid = context->uid, .st_gid = context->gid};
+    int error = scratch_create(fs->scratch, (enum fixed_node)parent, name, &st, &target->id);
+
+    target->kind = NODE_SCRATCH;
+    *node = node_plain(NODE_SCRATCH, target->id);
+    return error;
+}
+
+/* Makes the file of a name. */
+static int create(struct fs *fs, fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
+                  struct target *target, struct fuse_entry_param *entry)
+{
+    fuse_ino_t node = 0;
+    bool is_new = false;
+    int error;
+
+    target->id = 0;
+    target->kind = directory_kind(parent);
+    if (fs->writable == NULL) {
+        return EROFS;
+    }
+    if (target->kind != NODE_PAGE && target->kind != NODE_PROTECTED) {
+        return EPERM;
+    }
+    switch (name_parse(name, &target->id)) {
+    case NAME_NEW:
+        is_new = true;
+        error = create_page(fs, target, true, &node);
+        break;
+    case NAME_NUMBER:
+        error = create_page(fs, target, false, &node);
+        break;
+    case NAME_SCRATCH:
+        error = create_scratch(fs, req, parent, name, mode, target, &node);
+        break;
+    case NAME_HUGE:
+        log_line(LOG_NOTICE, "page %s cannot be created: the number is too big", name);
+        return EFBIG;
+    default:
+        log_line(LOG_NOTICE, "%s cannot be created: page numbers have no leading zeros", name);
+        return EPERM;
+    }
+    if (error == 0) {
+        attributes_touch(fs, NODE_FIXED, parent);
+        error = entry_fill(fs, target, node, entry);
+    }
+    if (error == 0 && is_new) {
+        entry->entry_timeout = 0; /* the name stands for nothing from now on */
+    }
+    return error;
+}
+
+void request_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
+                    struct fuse_file_info *fi)
+{
+    struct fs *fs = fs_of(req);
+    struct fuse_entry_param entry;
+    struct target target;
+    int error = create(fs, req, parent, name, mode, &target, &entry);
+
+    if (error == 0) {
+        fi->flags &= ~O_TRUNC; /* it is empty */
+        error = open_target(fs, entry.ino, &target, fi, fuse_req_ctx(req)->pid);
+    }
+    if (error != 0) {
+        fuse_reply_err(req, error);
+    } else if (fuse_reply_create(req, &entry, fi) != 0) {
+        handle_close(fs, handle_of(fi));
+    }
+}
+
+void request_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t device)
+{
+    struct fuse_entry_param entry;
+    struct target target;
+    int error = EPERM;
+
+    (void)device;
+    if (S_ISREG(mode)) {
+        error = create(fs_of(req), req, parent, name, mode, &target, &entry);
+    }
+    if (error != 0) {
+        fuse_reply_err(req, error);
+    } else {
+        fuse_reply_entry(req, &entry);
+    }
+}
+
+/* Frees a page, after its node became stale: whoever has it open gets ESTALE from now on. */
+static int unlink_page(struct fs *fs, enum node_kind kind, uint64_t id)
+{
+    uint64_t was;
+    int error = fs_page_exists(fs, kind, id);
+    int code;
+
+    if (error == 0) {
+        error = nodes_retire(fs->nodes, kind, id, &was);
+    }
+    if (error != 0) {
+        return error;
+    }
+    code = fs_free_page(fs, kind, id);
+    if (code != MPG_OK) {
+        error = log_failure(code, "unlink");
+        nodes_restore(fs->nodes, kind, id, was);
+        return error;
+    }
+    attributes_drop(fs, kind, id);
+    fs->unsynced = true;
+    return 0;
+}
+
+void request_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+    struct fs *fs = fs_of(req);
+    enum node_kind kind = directory_kind(parent);
+    uint64_t id = 0;
+    int error;
+
+    if (fs->writable == NULL) {
+        error = EROFS;
+    } else if (kind != NODE_PAGE && kind != NODE_PROTECTED) {
+        error = EPERM;
+    } else {
+        switch (name_parse(name, &id)) {
+        case NAME_NUMBER:
+            error = unlink_page(fs, kind, id);
+            break;
+        case NAME_SCRATCH:
+            error = scratch_unlink(fs->scratch, (enum fixed_node)parent, name);
+            break;
+        default:
+            error = ENOENT;
+        }
+    }
+    if (error == 0) {
+        attributes_touch(fs, NODE_FIXED, parent);
+    }
+    fuse_reply_err(req, error);
+}
+
+/* What a page file cannot hold. */
+
+void request_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
+{
+    (void)parent;
+    (void)name;
+    (void)mode;
+    fuse_reply_err(req, EPERM);
+}
+
+void request_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+    (void)parent;
+    (void)name;
+    fuse_reply_err(req, EPERM);
+}
+
+void request_symlink(fuse_req_t req, const char *link, fuse_ino_t parent, const char *name)
+{
+    (void)link;
+    (void)parent;
+    (void)name;
+    fuse_reply_err(req, EPERM);
+}
+
+void request_link(fuse_req_t req, fuse_ino_t node, fuse_ino_t parent, const char *name)
+{
+    (void)node;
+    (void)parent;
+    (void)name;
+    fuse_reply_err(req, EPERM);
+}
