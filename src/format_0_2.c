@@ -75,8 +75,8 @@ static void rebuild_bitmap(struct format_0_2 *own)
 }
 
 /*
- * Makes pending versions of all that any commit changes, so that sealing cannot fail. `pages` is how
- * many the uses must have room for.
+ * Makes pending versions of all that any commit changes, so that sealing cannot fail. `pages` is
+ * how many the uses must have room for.
  */
 static int touch(struct format_0_2 *own, uint64_t pages)
 {
@@ -158,15 +158,15 @@ static int find_free(struct format *format, uint64_t from, enum reuse reuse, uin
         arrays[i] = versions[i] != NULL ? versions[i]->bytes + USES_ARRAY : NULL;
         lengths[i] = versions[i] != NULL ? versions[i]->size - USES_ARRAY : 0;
     }
-    while (mpgi_uses_find_free(arrays, lengths, 4, from, most_pages(own->base.page_size), 1,
-                               page)) {
+    while (
+        mpgi_uses_find_free(arrays, lengths, 4, from, most_pages(own->base.page_size), 1, page)) {
         if (!keep_spare || *page != own->spare_page)
             return 0;
         from = *page + 1;
     }
     return mpgi_fail(MPG_E_FILE_FULL, "alloc", MPG_NO_PAGE,
-                     "%s: file full: format 0.2 holds %llu pages of %u bytes",
-                     own->base.file->path, (unsigned long long)most_pages(own->base.page_size),
+                     "%s: file full: format 0.2 holds %llu pages of %u bytes", own->base.file->path,
+                     (unsigned long long)most_pages(own->base.page_size),
                      (unsigned)own->base.page_size);
 }
 
@@ -192,7 +192,7 @@ static const struct buffer *block_in(const struct format_0_2 *own, enum version 
 
     if (number >= block_count_of(own, version))
         return NULL;
-    return mpgi_versions_get(&own->blocks[number].content, version);
+    return mpgi_versions_get(&own->blocks[number]->content, version);
 }
 
 static int get_entry(struct format *format, enum version version, uint64_t id, struct entry *entry)
@@ -242,10 +242,9 @@ static int add_block(struct format_0_2 *own)
                          "%s: directory full: format 0.2 holds %u protected pages",
                          own->base.file->path,
                          (unsigned)(most_blocks(page_size) * entries_per_block(page_size)));
-    if (!mpgi_0_2_reserve_block(own))
+    block = mpgi_0_2_new_block(own);
+    if (block == NULL)
         return mpgi_fail_memory("alloc_protected");
-    block = &own->blocks[number];
-    memset(block, 0, sizeof(*block));
     block->active = 1; /* so that the first commit writes copy a */
     for (taken = 0; taken < 2 && result == 0; taken += result == 0)
         result = take_page(own, &block->page[taken]);
@@ -254,6 +253,7 @@ static int add_block(struct format_0_2 *own)
     if (result != 0) {
         while (taken-- > 0)
             (void)set_use(&own->base, block->page[taken], MPG_USE_FREE);
+        mpgi_0_2_drop_blocks(own, number);
         return result;
     }
     put_u32(block->content.pending->bytes + BLOCK_CAPACITY, entries_per_block(page_size));
@@ -261,7 +261,6 @@ static int add_block(struct format_0_2 *own)
     reference = index + INDEX_REFERENCES + (size_t)number * REFERENCE_SIZE;
     put_u64(reference + REFERENCE_PAGE_A, block->page[0]);
     put_u64(reference + REFERENCE_PAGE_B, block->page[1]);
-    own->block_count++;
     put_u32(index + INDEX_COUNT, own->block_count);
     return 0;
 }
@@ -280,7 +279,7 @@ static int put_entry(struct format *format, uint64_t id, const struct entry *ent
         result = add_block(own);
     if (result != 0)
         return result;
-    block = mpgi_versions_edit(&own->blocks[number].content, page_size);
+    block = mpgi_versions_edit(&own->blocks[number]->content, page_size);
     if (block == NULL)
         return mpgi_fail_memory("edit");
     at = block->bytes + BLOCK_ENTRIES + (size_t)(id % entries_per_block(page_size)) * ENTRY_SIZE;
@@ -323,8 +322,7 @@ static int scan_entries(struct format *format, enum version version, uint64_t fi
                         unsigned words, uint64_t *next)
 {
     struct format_0_2 *own = format_0_2_of(format);
-    uint64_t end =
-        (uint64_t)block_count_of(own, version) * entries_per_block(own->base.page_size);
+    uint64_t end = (uint64_t)block_count_of(own, version) * entries_per_block(own->base.page_size);
 
     memset(bits, 0, words * sizeof(*bits));
     for (uint64_t i = 0; i < UINT64_C(64) * words && first + i < end; i++) {
@@ -356,11 +354,12 @@ static int walk(struct format *format, void *context, void (*use)(void *context,
     struct format_0_2 *own = format_0_2_of(format);
 
     for (uint32_t i = 0; i < block_count_of(own, VERSION_DURABLE); i++) {
-        use(context, own->blocks[i].page[0]);
-        use(context, own->blocks[i].page[1]);
-        if (own->blocks[i].damaged)
-            fault(context, MPG_E_CORRUPT_PROTECTED_DIRECTORY,
-                  own->blocks[i].page[!own->blocks[i].active],
+        const struct block *block = own->blocks[i];
+
+        use(context, block->page[0]);
+        use(context, block->page[1]);
+        if (block->damaged)
+            fault(context, MPG_E_CORRUPT_PROTECTED_DIRECTORY, block->page[!block->active],
                   "the current copy of a directory block is damaged; what is seen is an older one");
     }
     if (own->bitmap_differs)

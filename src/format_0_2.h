@@ -9,9 +9,10 @@
 /* A directory block and its two pages. */
 struct block {
     uint64_t page[2];
-    unsigned active;         /* which of them holds the durable version */
-    struct versions content; /* page_size bytes */
-    bool damaged;            /* the copy that page 0 names is unusable: the older one stands in */
+    unsigned active;           /* which of them holds the durable version */
+    struct versions content;   /* page_size bytes */
+    bool damaged;              /* the copy that page 0 names is unusable: the older one stands in */
+    struct block *next_frozen; /* in the list of the commit in flight */
 };
 
 struct format_0_2 {
@@ -24,9 +25,14 @@ struct format_0_2 {
      * directory, never written.
      */
     struct versions uses;
-    struct block *blocks; /* as many as the newest index counts */
+    struct block **blocks; /* as many as the newest index counts; owned */
     uint32_t block_count;
     uint32_t block_capacity;
+    /*
+     * What the commit in flight writes: the committing thread must not look at `blocks`, which
+     * operations extend meanwhile.
+     */
+    struct block *frozen_blocks;
     /* The durable bitmap or its count contradicts the directory: put right by the next commit. */
     bool bitmap_differs;
     /* The page that holds the spare copy of page 0 (see write_spare), or 0. */
@@ -51,8 +57,10 @@ int mpgi_0_2_create(struct file *file, const struct create_parameters *parameter
 void mpgi_0_2_get_entry(const unsigned char *block, uint32_t slot, struct entry *entry);
 /* How many slots of a block's content may hold entries. */
 uint32_t mpgi_0_2_slots(const struct format_0_2 *own, const unsigned char *block);
-/* Room for one more block. */
-bool mpgi_0_2_reserve_block(struct format_0_2 *own);
+/* A new block, all zero, behind the others; or NULL. */
+struct block *mpgi_0_2_new_block(struct format_0_2 *own);
+/* Frees the last blocks down to `count`. */
+void mpgi_0_2_drop_blocks(struct format_0_2 *own, uint32_t count);
 
 /* ---- format_0_2_write.c ---- */
 
@@ -62,7 +70,8 @@ int mpgi_0_2_write_root(struct format *format);
 int mpgi_0_2_restore_root(struct format *format);
 void mpgi_0_2_publish(struct format *format);
 void mpgi_0_2_discard(struct format *format);
-/* Fills page_size bytes of *page0 from the spare copy that fits `metadata`. False: there is none. */
+/* Fills page_size bytes of *page0 from the spare copy that fits `metadata`. False: there is none.
+ */
 bool mpgi_0_2_read_spare(const struct file *file, uint32_t page_size, const unsigned char *metadata,
                          unsigned char *page0);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Floor 3: making and loading files of format 0.2. Nothing that a file says is believed unchecked. */
+/* Floor 3: making and loading files of format 0.2. Nothing that a file says is believed unchecked.
+ */
 #include <stdlib.h>
 #include <string.h>
 
@@ -144,9 +145,10 @@ static int load_metadata(struct format_0_2 *own)
 }
 
 /*
- * Page 0 was torn while a commit wrote it. All else of that commit was durable by then, so its spare
- * copy of page 0 is as good; it goes with the newer metadata page, whichever of the two page 0's first
- * sector names. Failing that, the spare of the commit before is as good as the old page 0.
+ * Page 0 was torn while a commit wrote it. All else of that commit was durable by then, so its
+ * spare copy of page 0 is as good; it goes with the newer metadata page, whichever of the two page
+ * 0's first sector names. Failing that, the spare of the commit before is as good as the old page
+ * 0.
  */
 static int recover_index(struct format_0_2 *own)
 {
@@ -232,7 +234,7 @@ static int load_block(struct format_0_2 *own, uint32_t number)
 {
     const unsigned char *reference =
         own->index.durable->bytes + INDEX_REFERENCES + (size_t)number * REFERENCE_SIZE;
-    struct block *block = &own->blocks[number];
+    struct block *block = own->blocks[number];
     uint32_t page_size = own->base.page_size;
     int result = 0;
 
@@ -263,7 +265,7 @@ static int load_block(struct format_0_2 *own, uint32_t number)
 
 static int load_entries(struct format_0_2 *own, uint32_t number)
 {
-    const unsigned char *content = own->blocks[number].content.durable->bytes;
+    const unsigned char *content = own->blocks[number]->content.durable->bytes;
     unsigned char *header = own->uses.durable->bytes;
     uint32_t per_block = entries_per_block(own->base.page_size);
     uint32_t slots = mpgi_0_2_slots(own, content);
@@ -276,8 +278,7 @@ static int load_entries(struct format_0_2 *own, uint32_t number)
         if (!entry.in_use)
             continue;
         for (int copy = 0; copy < 2; copy++) {
-            int result =
-                claim_page(own, entry.page[copy], MPG_USE_PROTECTED, "protected page", id);
+            int result = claim_page(own, entry.page[copy], MPG_USE_PROTECTED, "protected page", id);
 
             if (result != 0)
                 return result;
@@ -308,24 +309,38 @@ static int load_bitmap(struct format_0_2 *own)
             mpgi_uses_set(uses, page, MPG_USE_REGULAR);
         free_pages += !allocated;
     }
-    own->bitmap_differs = free_pages != get_u64(metadata + METADATA_FREE) ||
-                          (metadata[METADATA_BITMAP] & 7) != 7;
+    own->bitmap_differs =
+        free_pages != get_u64(metadata + METADATA_FREE) || (metadata[METADATA_BITMAP] & 7) != 7;
     return 0;
 }
 
-bool mpgi_0_2_reserve_block(struct format_0_2 *own)
+struct block *mpgi_0_2_new_block(struct format_0_2 *own)
 {
-    uint32_t capacity = own->block_capacity == 0 ? 4 : own->block_capacity * 2;
-    struct block *blocks;
+    struct block *block;
 
-    if (own->block_count < own->block_capacity)
-        return true;
-    blocks = realloc(own->blocks, capacity * sizeof(*blocks));
-    if (blocks == NULL)
-        return false;
-    own->blocks = blocks;
-    own->block_capacity = capacity;
-    return true;
+    if (own->block_count == own->block_capacity) {
+        uint32_t capacity = own->block_capacity == 0 ? 4 : own->block_capacity * 2;
+        struct block **blocks = realloc(own->blocks, capacity * sizeof(struct block *));
+
+        if (blocks == NULL)
+            return NULL;
+        own->blocks = blocks;
+        own->block_capacity = capacity;
+    }
+    block = calloc(1, sizeof(*block));
+    if (block != NULL)
+        own->blocks[own->block_count++] = block;
+    return block;
+}
+
+void mpgi_0_2_drop_blocks(struct format_0_2 *own, uint32_t count)
+{
+    while (own->block_count > count) {
+        struct block *block = own->blocks[--own->block_count];
+
+        mpgi_versions_free(&block->content);
+        free(block);
+    }
 }
 
 static int load_directory(struct format_0_2 *own)
@@ -335,10 +350,9 @@ static int load_directory(struct format_0_2 *own)
 
     /* All blocks first: an entry must not name a page of any of them. */
     while (own->block_count < count && result == 0) {
-        if (!mpgi_0_2_reserve_block(own))
+        if (mpgi_0_2_new_block(own) == NULL)
             return mpgi_fail_memory("open");
-        memset(&own->blocks[own->block_count], 0, sizeof(own->blocks[0]));
-        result = load_block(own, own->block_count++);
+        result = load_block(own, own->block_count - 1);
     }
     for (uint32_t number = 0; number < count && result == 0; number++)
         result = load_entries(own, number);
@@ -395,8 +409,7 @@ void mpgi_0_2_unload(struct format *format)
 {
     struct format_0_2 *own = format_0_2_of(format);
 
-    for (uint32_t i = 0; i < own->block_count; i++)
-        mpgi_versions_free(&own->blocks[i].content);
+    mpgi_0_2_drop_blocks(own, 0);
     free(own->blocks);
     mpgi_versions_free(&own->metadata);
     mpgi_versions_free(&own->index);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Floor 3: commits in format 0.2. Page 0 names the active metadata page and the active copy of every
- * directory block, so one write of page 0 commits any batch:
+ * Floor 3: commits in format 0.2. Page 0 names the active metadata page and the active copy of
+ * every directory block, so one write of page 0 commits any batch:
  *
  *   a batch of allocations only   metadata, and the first 20 bytes of page 0; one sync. Those bytes
  *                                 lie in one sector and carry the CRC of the metadata page, so
@@ -9,9 +9,10 @@
  *   a batch with the directory    blocks and metadata; sync; page 0; sync. A block has no CRC above
  *                                 it that would tell a new copy from an old one.
  *
- * Page 0 is larger than a sector, and a torn write of it breaks the CRC of its index. The format has no
- * second page 0, so the second kind leaves a spare copy of the new one in a free page, where it is
- * nobody's and harms nobody, before it touches page 0. Where there is no free page there is no spare.
+ * Page 0 is larger than a sector, and a torn write of it breaks the CRC of its index. The format
+ * has no second page 0, so the second kind leaves a spare copy of the new one in a free page, where
+ * it is nobody's and harms nobody, before it touches page 0. Where there is no free page there is
+ * no spare.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -27,17 +28,10 @@
 #include "rules.h"
 #include "superblock.h"
 
-static bool changes_directory(const struct format_0_2 *own)
-{
-    for (uint32_t i = 0; i < own->block_count; i++)
-        if (own->blocks[i].content.frozen != NULL)
-            return true;
-    return false;
-}
-
 /* ---- seal ---- */
 
-/* The highest page that is free now and after this commit, so that it rests out of the way; or 0. */
+/* The highest page that is free now and after this commit, so that it rests out of the way; or 0.
+ */
 static uint64_t choose_spare(const struct format_0_2 *own)
 {
     const unsigned char *now = own->uses.durable->bytes + USES_ARRAY;
@@ -59,7 +53,7 @@ static uint64_t choose_spare(const struct format_0_2 *own)
 
 static void seal_block(struct format_0_2 *own, uint32_t number)
 {
-    struct block *block = &own->blocks[number];
+    struct block *block = own->blocks[number];
     unsigned char *reference =
         own->index.pending->bytes + INDEX_REFERENCES + (size_t)number * REFERENCE_SIZE;
 
@@ -68,6 +62,8 @@ static void seal_block(struct format_0_2 *own, uint32_t number)
     mpgi_0_2_put_trailer(block->content.pending->bytes, own->base.page_size, 0);
     reference[REFERENCE_ACTIVE] = !block->active;
     mpgi_versions_freeze(&block->content);
+    block->next_frozen = own->frozen_blocks;
+    own->frozen_blocks = block;
 }
 
 void mpgi_0_2_seal(struct format *format, bool *ordered)
@@ -92,7 +88,7 @@ void mpgi_0_2_seal(struct format *format, bool *ordered)
     mpgi_versions_freeze(&own->uses);
     own->in_flight = true;
     own->spare_page = 0;
-    if (changes_directory(own)) {
+    if (own->frozen_blocks != NULL) {
         *ordered = true;
         own->spare_page = choose_spare(own);
     }
@@ -109,17 +105,13 @@ static int write_page(const struct format_0_2 *own, const struct buffer *content
 int mpgi_0_2_write_nodes(struct format *format)
 {
     struct format_0_2 *own = format_0_2_of(format);
-    uint32_t durable_count = get_u32(own->index.durable->bytes + INDEX_COUNT);
     int result = 0;
 
-    for (uint32_t i = 0; i < own->block_count && result == 0; i++) {
-        const struct block *block = &own->blocks[i];
-
-        if (block->content.frozen == NULL)
-            continue;
+    for (const struct block *block = own->frozen_blocks; block != NULL && result == 0;
+         block = block->next_frozen) {
         result = write_page(own, block->content.frozen, block->page[!block->active]);
         /* A new block's other page holds what its last owner left, perhaps an old block. */
-        if (result == 0 && i >= durable_count)
+        if (result == 0 && block->content.durable == NULL)
             result = write_page(own, block->content.frozen, block->page[block->active]);
     }
     if (result == 0)
@@ -131,7 +123,7 @@ int mpgi_0_2_write_nodes(struct format *format)
 
 static int write_index(const struct format_0_2 *own, const struct buffer *index)
 {
-    if (changes_directory(own))
+    if (own->frozen_blocks != NULL)
         return write_page(own, index, 0);
     return mpgi_file_write(own->base.file, index->bytes, SUPER_HEAD_SIZE, 0, 0);
 }
@@ -164,13 +156,13 @@ void mpgi_0_2_publish(struct format *format)
 {
     struct format_0_2 *own = format_0_2_of(format);
 
-    for (uint32_t i = 0; i < own->block_count; i++) {
-        if (own->blocks[i].content.frozen != NULL) {
-            own->blocks[i].active = !own->blocks[i].active;
-            own->blocks[i].damaged = false;
-        }
-        publish(&own->blocks[i].content);
+    for (struct block *block = own->frozen_blocks; block != NULL; block = block->next_frozen) {
+        block->active = !block->active;
+        block->damaged = false;
     }
+    own->frozen_blocks = NULL;
+    for (uint32_t i = 0; i < own->block_count; i++)
+        publish(&own->blocks[i]->content);
     own->active = !own->active;
     own->bitmap_differs = false;
     own->in_flight = false;
@@ -187,9 +179,10 @@ void mpgi_0_2_discard(struct format *format)
     mpgi_versions_discard(&own->metadata);
     mpgi_versions_discard(&own->index);
     mpgi_versions_discard(&own->uses);
+    mpgi_0_2_drop_blocks(own, durable_count);
     for (uint32_t i = 0; i < own->block_count; i++)
-        mpgi_versions_discard(&own->blocks[i].content);
-    own->block_count = durable_count;
+        mpgi_versions_discard(&own->blocks[i]->content);
+    own->frozen_blocks = NULL;
     own->in_flight = false;
     own->spare_page = 0;
 }
