@@ -239,6 +239,9 @@ static int pin(unsigned char **data, mpg_pager *pager, uint64_t id)
     /* A page that is being freed is gone for new views: its copies may soon be another's. */
     if (result == 0 && pager->ops->get_entry(pager->format, VERSION_NEWEST, id, &newest) != 0)
         return fail_not_allocated(pager, id, "view");
+    /* It was freed, and its id given out again with other copies, by what is being committed. */
+    if (result == 0 && newest.page[0] != entry.page[0])
+        return EDIT_RESTART;
     if (result == 0)
         result = mpgi_map_page(data, pager, entry.page[entry.current]);
     if (result == 0)
