@@ -196,6 +196,8 @@ static int rename_to_number(struct fs *fs, const struct end *from, const struct 
         attributes_drop(fs, from->kind, from->id);
     }
     fs->unsynced = true;
+    /* What the kernel keeps of its attributes is the old file's. Touches no cached pages. */
+    (void)fuse_lowlevel_notify_inval_inode(fs->session, from->node, -1, 0);
     return 0;
 }
 
