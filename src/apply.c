@@ -91,19 +91,38 @@ int mpgi_apply_alloc(struct edit *edit, uint64_t page, enum mpg_page_use use, bo
     return mpgi_edit_use(edit, page, use);
 }
 
+/* How many pages from one just chosen can be had in one go, `most` or fewer. */
+static unsigned run_from(const mpg_pager *pager, uint64_t page, uint64_t most)
+{
+    uint64_t total = pager->ops->total_pages(pager->format, VERSION_NEWEST);
+
+    if (pager->ops->free_run == NULL || pager->reserved.count > 0)
+        return 1;
+    most = min_u64(most, total - page);
+    return (unsigned)min_u64(pager->ops->free_run(pager->format, page), most);
+}
+
 int mpgi_apply_alloc_many(struct edit *edit, mpg_page_id *ids, size_t count, unsigned flags)
 {
+    bool zero = (flags & MPG_ZERO) != 0;
     uint64_t from = 0;
 
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count;) {
+        unsigned run = 1;
         uint64_t page;
         int result = mpgi_choose_page(edit->pager, &from, &page);
 
-        if (result == 0)
-            result = mpgi_apply_alloc(edit, page, MPG_USE_REGULAR, (flags & MPG_ZERO) != 0);
+        if (result == 0 && !zero)
+            run = run_from(edit->pager, page, count - i);
+        if (result == 0 && run > 1)
+            result = mpgi_edit_use_run(edit, page, run, MPG_USE_REGULAR);
+        else if (result == 0)
+            result = mpgi_apply_alloc(edit, page, MPG_USE_REGULAR, zero);
         if (result != 0)
             return result;
-        ids[i].value = page;
+        for (unsigned k = 0; k < run; k++)
+            ids[i++].value = page + k;
+        from = page + run;
     }
     return 0;
 }

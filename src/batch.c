@@ -90,10 +90,27 @@ static struct change *next_change(struct edit *edit)
     return &edit->log[edit->count];
 }
 
+/* Logs what `count` pages were used for; `change` is what next_change gave. */
+static void log_use(struct edit *edit, struct change *change, uint64_t page, unsigned count,
+                    enum mpg_page_use old)
+{
+    struct change *last = edit->count > 0 ? change - 1 : NULL;
+
+    if (last != NULL && last->kind == CHANGE_USE && last->old.use == old &&
+        last->id + last->count == page) {
+        last->count += count;
+        return;
+    }
+    change->kind = CHANGE_USE;
+    change->id = page;
+    change->count = count;
+    change->old.use = old;
+    edit->count++;
+}
+
 int mpgi_edit_use(struct edit *edit, uint64_t page, enum mpg_page_use use)
 {
     struct format *format = edit->pager->format;
-    struct change *last = edit->count > 0 ? &edit->log[edit->count - 1] : NULL;
     struct change *change = next_change(edit);
     enum mpg_page_use old;
     int result;
@@ -103,20 +120,23 @@ int mpgi_edit_use(struct edit *edit, uint64_t page, enum mpg_page_use use)
     result = format->ops->get_use(format, VERSION_NEWEST, page, &old);
     if (result == 0)
         result = format->ops->set_use(format, page, use);
-    if (result != 0)
-        return result;
-    last = edit->count > 0 ? change - 1 : NULL;
-    if (last != NULL && last->kind == CHANGE_USE && last->old.use == old &&
-        last->id + last->count == page) {
-        last->count++;
-        return 0;
-    }
-    change->kind = CHANGE_USE;
-    change->id = page;
-    change->count = 1;
-    change->old.use = old;
-    edit->count++;
-    return 0;
+    if (result == 0)
+        log_use(edit, change, page, 1, old);
+    return result;
+}
+
+int mpgi_edit_use_run(struct edit *edit, uint64_t page, unsigned count, enum mpg_page_use use)
+{
+    struct format *format = edit->pager->format;
+    struct change *change = next_change(edit);
+    int result;
+
+    if (change == NULL)
+        return MPG_E_NO_MEMORY;
+    result = format->ops->set_use_run(format, page, count, use);
+    if (result == 0)
+        log_use(edit, change, page, count, MPG_USE_FREE);
+    return result;
 }
 
 int mpgi_edit_entry(struct edit *edit, uint64_t id, const struct entry *old,

@@ -90,6 +90,13 @@ struct format_ops {
      * then the file must grow to hold it. FILE_FULL if the format has no such page.
      */
     int (*find_free)(struct format *format, uint64_t from, enum reuse reuse, uint64_t *page);
+    /*
+     * May be NULL, as may set_use_run. How many pages from `page` on, which find_free has just given,
+     * it could give as well: at least 1.
+     */
+    unsigned (*free_run)(struct format *format, uint64_t page);
+    /* set_use for pages that free_run counted, all of them free and below total; `use` is not FREE. */
+    int (*set_use_run)(struct format *format, uint64_t page, unsigned count, enum mpg_page_use use);
     /* Changes the number of pages in the pending version. The file is that long already. */
     int (*set_total)(struct format *format, uint64_t total);
     /*

@@ -160,6 +160,9 @@ void mpgi_space_discarded(struct format_1 *f);
 int mpgi_space_get_use(struct format *format, enum version version, uint64_t page,
                        enum mpg_page_use *use);
 int mpgi_space_set_use(struct format *format, uint64_t page, enum mpg_page_use use);
+unsigned mpgi_space_free_run(struct format *format, uint64_t page);
+int mpgi_space_set_use_run(struct format *format, uint64_t page, unsigned count,
+                           enum mpg_page_use use);
 int mpgi_space_find_free(struct format *format, uint64_t from, enum reuse reuse, uint64_t *page);
 int mpgi_space_scan(struct format *format, enum version version, enum mpg_page_use use,
                     uint64_t first, uint64_t *bits, unsigned words, uint64_t *next);

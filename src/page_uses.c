@@ -60,6 +60,19 @@ static size_t bytes_for(uint64_t pages)
     return (size_t)(pages / USES_PER_BYTE + (pages % USES_PER_BYTE != 0));
 }
 
+void mpgi_uses_fill(unsigned char *uses, uint64_t first, uint64_t end, enum mpg_page_use use)
+{
+    uint64_t whole;
+
+    while (first < end && first % USES_PER_BYTE != 0)
+        mpgi_uses_set(uses, first++, use);
+    whole = first < end ? (end - first) / USES_PER_BYTE : 0;
+    memset(uses + first / USES_PER_BYTE, (int)use * 0x55, whole);
+    first += whole * USES_PER_BYTE;
+    while (first < end)
+        mpgi_uses_set(uses, first++, use);
+}
+
 uint64_t mpgi_uses_count(const unsigned char *uses, uint64_t first, uint64_t end,
                          enum mpg_page_use use)
 {

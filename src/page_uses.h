@@ -27,6 +27,9 @@ static inline void mpgi_uses_set(unsigned char *uses, uint64_t index, enum mpg_p
     *byte = (unsigned char)((*byte & ~(3u << shift)) | (unsigned)use << shift);
 }
 
+/* Sets pages [first, end). */
+void mpgi_uses_fill(unsigned char *uses, uint64_t first, uint64_t end, enum mpg_page_use use);
+
 /* How many of the pages [first, end) have this use. */
 uint64_t mpgi_uses_count(const unsigned char *uses, uint64_t first, uint64_t end,
                          enum mpg_page_use use);

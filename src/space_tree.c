@@ -232,6 +232,40 @@ int mpgi_space_set_use(struct format *format, uint64_t page, enum mpg_page_use u
     return 0;
 }
 
+/* Those that the window shows side by side with `page`. */
+unsigned mpgi_space_free_run(struct format *format, uint64_t page)
+{
+    const struct space_hints *hints = &format_1_of(format)->hints;
+    uint64_t taken;
+
+    if (page - hints->window >= WINDOW)
+        return 1;
+    taken = ~(hints->window_free >> (page - hints->window));
+    if (taken == 0)
+        return WINDOW;
+    return (unsigned)max_u64((unsigned)__builtin_ctzll(taken), 1);
+}
+
+int mpgi_space_set_use_run(struct format *format, uint64_t page, unsigned count,
+                           enum mpg_page_use use)
+{
+    struct format_1 *f = format_1_of(format);
+    uint64_t mask = count < WINDOW ? (UINT64_C(1) << count) - 1 : UINT64_MAX;
+    int error = mpgi_tree_edit(f, &f->space, page);
+
+    if (error)
+        return error;
+    /* A window lies within one leaf. */
+    mpgi_uses_fill(f->space.edit.content, page - f->space.edit.first,
+                   page + count - f->space.edit.first, use);
+    mpgi_root_add(f, ROOT_FREE, -(int64_t)count);
+    if (use == MPG_USE_METADATA)
+        mpgi_root_add(f, ROOT_METADATA, count);
+    if (page - f->hints.window < WINDOW)
+        f->hints.window_free &= ~(mask << (page - f->hints.window));
+    return 0;
+}
+
 /* Rule 9: the file holds the pages before anything refers to them. */
 static int grow_to_hold(struct format_1 *f, uint64_t end)
 {
