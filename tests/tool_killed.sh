@@ -15,7 +15,9 @@ after() {
     delay=$(printf '0.%03d' "$1")
     signal=$2
     shift 2
-    timeout -s "$signal" "$delay" "$@" >out 2>err
+    # To the process alone, and no SIGCONT after it, which a leak checker at its end could not bear.
+    timeout --foreground -k 60 -s "$signal" "$delay" "$@" >out 2>err
+    [ $? -ne 137 ] || [ "$signal" = KILL ] || fail "it did not end after SIG$signal: $*"
 }
 
 # told_pages FILE - fails if FILE has regular pages other than those that alloc told of.
