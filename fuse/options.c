@@ -16,7 +16,7 @@
         template, offsetof(struct options, field), 1                                               \
     }
 
-/* Options of /etc/fstab that are not for a filesystem. */
+/* Options of /etc/fstab that are not for a filesystem (x-… is another). */
 enum { KEY_IGNORE = 1 };
 
 static const struct fuse_opt templates[] = {
@@ -53,7 +53,6 @@ static const struct fuse_opt templates[] = {
     FUSE_OPT_KEY("auto", KEY_IGNORE),
     FUSE_OPT_KEY("noauto", KEY_IGNORE),
     FUSE_OPT_KEY("_netdev", KEY_IGNORE),
-    FUSE_OPT_KEY("x-", KEY_IGNORE),
     FUSE_OPT_KEY("comment=", KEY_IGNORE),
     FUSE_OPT_END,
 };
@@ -89,7 +88,7 @@ static int process(void *data, const char *argument, int key, struct fuse_args *
     char **name;
 
     (void)out;
-    if (key == KEY_IGNORE) {
+    if (key == KEY_IGNORE || (key == FUSE_OPT_KEY_OPT && strncmp(argument, "x-", 2) == 0)) {
         return 0;
     }
     if (key != FUSE_OPT_KEY_NONOPT) {

@@ -1,0 +1,142 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# The program: its options, its exit status, where it tells what, how it begins and ends.
+# shellcheck source=tests/lib.sh
+. "${top_srcdir:?set by make check}/tests/lib.sh"
+need_fuse
+
+mappedpages create --page-size 1K --format 0.2 f.mpp || fail "create"
+mkdir m
+file=$work/f.mpp
+
+# gone PID - whether a process has ended.
+gone() {
+    ! kill -0 "$1" 2>/dev/null || [ "$(awk '{ print $3 }' "/proc/$1/stat")" = Z ]
+}
+
+# daemon_of DIR - the process that serves a mount made in the background.
+daemon_of() {
+    pgrep -f "^([^ ]*/)?(lt-)?mappedpagesfs .*$work/$1( |\$)"
+}
+
+expect 0 mappedpagesfs --help
+grep -q '^usage: mappedpagesfs FILE MOUNTPOINT' out || fail "the help"
+expect 0 mappedpagesfs --version
+expect 1 mappedpagesfs
+expect 1 mappedpagesfs f.mpp
+expect 1 mappedpagesfs f.mpp m third
+expect 1 mappedpagesfs f.mpp m -o uid=root
+complained 'uid='
+expect 1 mappedpagesfs f.mpp m -o scratch=5X
+expect 32 mappedpagesfs f.mpp m -o no_such_option
+expect 32 mappedpagesfs no-such-file m
+complained 'no-such-file'
+expect 32 mappedpagesfs f.mpp no-such-directory
+complained 'no-such-directory'
+
+# Damaged files are refused, with the reason and what to do.
+for name in bad-magic bad-both-meta bad-both-dir truncated-half; do
+    cp "$golden/$name.mpp" . || fail "$name"
+    chmod u+w $name.mpp
+    expect 32 mappedpagesfs $name.mpp m
+    complained "$name.mpp"
+    complained 'mappedpages check'
+    mountpoint -q m && fail "mounted $name.mpp"
+done
+
+# In the background: mounted when the command returns.
+expect 0 mappedpagesfs "$file" "$work/m" -o fsname=named
+mountpoint -q m || fail "not mounted"
+daemon=$(daemon_of m) || fail "no daemon"
+mounts="$mounts m"
+echo "$daemon" >m.pid
+touch m/pages/5 || fail "create"
+mkdir m2
+
+# A second mount is refused at once.
+expect 32 mappedpagesfs "$file" m2
+complained 'busy'
+expect 32 mappedpagesfs "$file" m2 -o ro
+complained 'busy'
+fusermount3 -u m || fail "unmount"
+within 20 gone "$daemon" || fail "the daemon did not end"
+
+# The source in /proc/mounts is the file, whatever its name.
+cp f.mpp 'a,b c.mpp' || fail "copy"
+expect 0 mappedpagesfs 'a,b c.mpp' "$work/m" -o nofail,user,noauto,_netdev,x-systemd.automount,defaults
+mounts="$mounts m"
+daemon=$(daemon_of m) || fail "no daemon"
+echo "$daemon" >m.pid
+[ "$(findmnt -n -o SOURCE "$work/m")" = "$work/a,b c.mpp" ] || fail "the source: $(findmnt "$work/m")"
+[ "$(findmnt -n -o FSTYPE "$work/m")" = fuse.mappedpagesfs ] || fail "the type: $(findmnt "$work/m")"
+fusermount3 -u m || fail "unmount"
+within 20 gone "$daemon" || fail "the daemon did not end"
+
+# Signals end it well, with files open, too.
+for signal in TERM INT HUP; do
+    mount_file f.mpp m
+    touch m/pages/6 || fail "create"
+    exec 5<m/pages/6
+    kill -$signal "$(cat m.pid)"
+    exec 5<&-
+    within 20 gone "$(cat m.pid)" || fail "SIG$signal did not end it"
+    wait "$(cat m.pid)" || fail "SIG$signal: status $?: $(cat m.log)"
+    mountpoint -q m && fail "still mounted after SIG$signal"
+    expect 0 mappedpages check f.mpp
+    expect 0 mappedpages free f.mpp 6
+done
+mount_file f.mpp m -s
+touch m/pages/6 || fail "create with a single thread"
+kill "$(cat m.pid)"
+wait "$(cat m.pid)" || fail "SIGTERM with a single thread: status $?: $(cat m.log)"
+
+# Telling that it serves: a descriptor, and the service manager's socket.
+mkfifo ready || fail "mkfifo"
+mappedpagesfs -f f.mpp m -o ready_fd=7 7>ready 2>m.log &
+echo $! >m.pid
+mounts="$mounts m"
+read -r line <ready
+[ "$line" = READY=1 ] || fail "ready_fd said '$line'"
+mountpoint -q m || fail "ready before it was mounted"
+unmount m
+
+cat >notify.py <<'END'
+import os, socket, subprocess, sys
+for name in "notify.socket", "@" + os.path.basename(os.getcwd()):
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    listener.settimeout(20)
+    path = os.path.abspath(name) if name[0] != "@" else name
+    listener.bind(path if name[0] != "@" else "\0" + name[1:])
+    daemon = subprocess.Popen(["mappedpagesfs", "-f", "f.mpp", "m"],
+                              env=dict(os.environ, NOTIFY_SOCKET=path))
+    message = listener.recv(1000).decode().split("\n")
+    assert "READY=1" in message, message
+    assert os.path.ismount("m")
+    daemon.terminate()
+    assert "STOPPING=1" in listener.recv(1000).decode().split("\n")
+    assert daemon.wait(20) == 0
+END
+timeout 100 python3 notify.py || fail "NOTIFY_SOCKET"
+
+# Owner and mode: those of the file, or as asked for.
+chmod 640 f.mpp
+mount_file f.mpp m
+[ "$(stat -c '%a %u' m/pages/6)" = "640 $(id -u)" ] || fail "mode: $(stat m/pages/6)"
+[ "$(stat -c %a m/pages)" = 750 ] || fail "mode of a directory: $(stat m/pages)"
+unmount m
+mount_file f.mpp m -o uid=1234,gid=2345,umask=027
+[ "$(stat -c '%a %u %g' m/pages/6)" = "640 1234 2345" ] || fail "owner: $(stat m/pages/6)"
+unmount m
+
+# mount(8), as from fstab. It looks for the program where programs are installed; so this is done where
+# nobody else sees what is mounted.
+if [ "$(id -u)" = 0 ] && command -v mount.fuse3 >/dev/null && unshare -m true; then
+    mkdir bin && printf '#!/bin/sh\nexec "%s" "$@"\n' "$(command -v mappedpagesfs)" >bin/mappedpagesfs
+    chmod +x bin/mappedpagesfs
+    expect 0 unshare -m sh -e -c '
+        mount --bind bin /usr/local/bin
+        mount -t fuse.mappedpagesfs "$1/f.mpp" "$1/m" -o nofail,x-test=1
+        test -e m/pages/6
+        umount m' sh "$work"
+    within 20 sh -c "! pgrep -f 'mappedpagesfs .*$work/m( |\$)'" || fail "umount did not end it"
+fi
