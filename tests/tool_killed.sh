@@ -5,7 +5,7 @@
 # shellcheck source=tests/lib.sh
 . "${top_srcdir:?set by make check}/tests/lib.sh"
 
-rounds=40 # for each signal
+rounds=20 # for each signal
 
 head -c 1024 /dev/zero | tr '\0' A >a
 head -c 1024 /dev/zero | tr '\0' B >b
@@ -36,14 +36,14 @@ for format in 0.2 1; do
         round=0
         while [ $round -lt $rounds ]; do
             round=$((round + 1))
-            after $round "$signal" mappedpages alloc --count 20 "$file"
+            after $((2 * round)) "$signal" mappedpages alloc --count 20 "$file"
             cat out >>told
             [ "$signal" = KILL ] || told_pages "$file"
             [ $((round % 2)) -eq 0 ] && content=a || content=b
-            after $round "$signal" mappedpages write -p "$file" 1 <"$content"
+            after $((2 * round)) "$signal" mappedpages write -p "$file" 1 <"$content"
             expect 0 mappedpages read -p "$file" 1
             cmp -s out a || cmp -s out b || fail "SIG$signal: a page that nobody wrote"
-            after $round "$signal" mappedpages create --format $format new
+            after $((2 * round)) "$signal" mappedpages create --format $format new
             if [ -e new ] && [ "$signal" != KILL ]; then
                 expect 0 mappedpages check new
             fi

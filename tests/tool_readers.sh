@@ -4,7 +4,7 @@
 # shellcheck source=tests/lib.sh
 . "${top_srcdir:?set by make check}/tests/lib.sh"
 
-rounds=150 # of the writer
+rounds=80 # of the writer
 
 for format in 0.2 1; do
     file=f-$format
