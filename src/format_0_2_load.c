@@ -180,6 +180,19 @@ static int recover_index(struct format_0_2 *own)
                          "the directory index");
 }
 
+/* Makes page 0 whole again: the spare copy is good until the next commit. */
+static int mend_page_0(struct format_0_2 *own)
+{
+    unsigned char *page0 = own->index.durable->bytes;
+    uint32_t page_size = own->base.page_size;
+
+    page0[SUPER_ACTIVE] = (unsigned char)own->active;
+    put_u32(page0 + SUPER_METADATA_CRC, crc_of(own->metadata.durable->bytes, page_size));
+    if (own->base.read_only)
+        return 0;
+    return mpgi_file_write(own->base.file, page0, page_size, 0, 0);
+}
+
 static int load_index(struct format_0_2 *own)
 {
     const unsigned char *index = own->index.durable->bytes;
@@ -188,8 +201,11 @@ static int load_index(struct format_0_2 *own)
 
     if (get_u32(index + INDEX_COUNT) == 0)
         return 0;
-    if (!mpgi_0_2_trailer_fits(index, page_size, INDEX_COUNT))
+    if (!mpgi_0_2_trailer_fits(index, page_size, INDEX_COUNT)) {
         result = recover_index(own);
+        if (result == 0)
+            result = mend_page_0(own);
+    }
     if (result == 0 && get_u32(index + INDEX_COUNT) > most_blocks(page_size))
         result = mpgi_fail(MPG_E_CORRUPT_DIRECTORY_INDEX, "open", 0,
                            "%s: the directory index counts %u blocks; it has room for %u",

@@ -3,14 +3,16 @@
  * Floor 3: commits in format 0.2. Page 0 names the active metadata page and the active copy of
  * every directory block, so one write of page 0 commits any batch:
  *
- *   a batch of allocations only   metadata, and the first 20 bytes of page 0; one sync. Those bytes
- *                                 lie in one sector and carry the CRC of the metadata page, so
- *                                 opening sees an unfinished commit.
- *   a batch with the directory    blocks and metadata; sync; page 0; sync. A block has no CRC above
- *                                 it that would tell a new copy from an old one.
+ *     new directory blocks and metadata into inactive pages; sync; page 0; sync
  *
- * Page 0 is larger than a sector, and a torn write of it breaks the CRC of its index. The format
- * has no second page 0, so the second kind leaves a spare copy of the new one in a free page, where
+ * The first sync cannot be spared, not even where only the metadata changes: page 0 carries a
+ * checksum of the metadata page, but of a page that ends with its own checksum, and so it is the
+ * same number for all of them. If page 0 reached the disk without the metadata it names, it would
+ * name the state before the last one, and nothing would be wrong with it.
+ *
+ * Page 0 is larger than a sector, and a torn write of it breaks the CRC of its index. A commit that
+ * does not change the directory writes only its first 20 bytes, in one sector. For one that does,
+ * the format has no second page 0, so it leaves a spare copy of the new one in a free page, where
  * it is nobody's and harms nobody, before it touches page 0. Where there is no free page there is
  * no spare.
  */
@@ -30,22 +32,26 @@
 
 /* ---- seal ---- */
 
-/* The highest page that is free now and after this commit, so that it rests out of the way; or 0.
+/*
+ * The highest page that is free now and after this commit, so that it rests out of the way; or 0.
+ * What this commit adds to the file is free now.
  */
 static uint64_t choose_spare(const struct format_0_2 *own)
 {
     const unsigned char *now = own->uses.durable->bytes + USES_ARRAY;
     const unsigned char *then = own->uses.frozen->bytes + USES_ARRAY;
-    uint64_t page = get_u64(own->metadata.durable->bytes + METADATA_TOTAL);
+    uint64_t durable_total = get_u64(own->metadata.durable->bytes + METADATA_TOTAL);
+    uint64_t page = get_u64(own->metadata.frozen->bytes + METADATA_TOTAL);
 
     if (get_u64(own->metadata.frozen->bytes + METADATA_FREE) == 0)
         return 0;
     while (--page >= FIRST_USER_PAGE) {
+        bool is_new = page >= durable_total;
         bool held =
             own->base.reserved != NULL && mpgi_id_map_find(own->base.reserved, page) != NULL;
 
-        if (mpgi_uses_get(now, page) == MPG_USE_FREE && mpgi_uses_get(then, page) == MPG_USE_FREE &&
-            !held)
+        if ((is_new || mpgi_uses_get(now, page) == MPG_USE_FREE) &&
+            mpgi_uses_get(then, page) == MPG_USE_FREE && !held)
             return page;
     }
     return 0;
@@ -87,11 +93,8 @@ void mpgi_0_2_seal(struct format *format, bool *ordered)
     mpgi_versions_freeze(&own->index);
     mpgi_versions_freeze(&own->uses);
     own->in_flight = true;
-    own->spare_page = 0;
-    if (own->frozen_blocks != NULL) {
-        *ordered = true;
-        own->spare_page = choose_spare(own);
-    }
+    *ordered = true;
+    own->spare_page = own->frozen_blocks != NULL ? choose_spare(own) : 0;
 }
 
 /* ---- write ---- */
@@ -100,6 +103,24 @@ static int write_page(const struct format_0_2 *own, const struct buffer *content
 {
     return mpgi_file_write(own->base.file, content->bytes, own->base.page_size,
                            page * own->base.page_size, page);
+}
+
+/* Where it ends up it stays until another commit or an allocation takes the page. */
+static int write_spare(const struct format_0_2 *own)
+{
+    uint64_t offset = own->spare_page * own->base.page_size;
+    unsigned char head[SUPER_HEAD_SIZE] = {0};
+    int result;
+
+    memcpy(head + SPARE_TAG, SPARE_TAG_TEXT, 4);
+    put_u64(head + SPARE_GENERATION, get_u64(own->metadata.frozen->bytes + METADATA_GENERATION));
+    put_u32(head + SPARE_HEAD_CRC, crc_of(head, SPARE_HEAD_CRC));
+    result = mpgi_file_write(own->base.file, head, sizeof(head), offset, own->spare_page);
+    if (result == 0)
+        result = mpgi_file_write(own->base.file, own->index.frozen->bytes + SUPER_HEAD_SIZE,
+                                 own->base.page_size - SUPER_HEAD_SIZE, offset + SUPER_HEAD_SIZE,
+                                 own->spare_page);
+    return result;
 }
 
 int mpgi_0_2_write_nodes(struct format *format)
@@ -117,7 +138,7 @@ int mpgi_0_2_write_nodes(struct format *format)
     if (result == 0)
         result = write_page(own, own->metadata.frozen, 1 + !own->active);
     if (result == 0 && own->spare_page != 0)
-        result = write_page(own, own->index.frozen, own->spare_page);
+        result = write_spare(own);
     return result;
 }
 
@@ -189,18 +210,18 @@ void mpgi_0_2_discard(struct format *format)
 
 /* ---- the spare copy of page 0 ---- */
 
-static bool is_spare(const unsigned char *page, uint32_t page_size, uint32_t metadata_crc)
+static bool is_spare(const unsigned char *page, uint32_t page_size, uint64_t generation)
 {
-    return memcmp(page + SUPERBLOCK_TAG, SUPERBLOCK_TAG_TEXT, 4) == 0 &&
-           get_u32(page + SUPERBLOCK_PAGE_SIZE_LOG2) == (uint32_t)__builtin_ctz(page_size) &&
-           get_u32(page + SUPER_METADATA_CRC) == metadata_crc &&
+    return memcmp(page + SPARE_TAG, SPARE_TAG_TEXT, 4) == 0 &&
+           get_u64(page + SPARE_GENERATION) == generation &&
+           get_u32(page + SPARE_HEAD_CRC) == crc_of(page, SPARE_HEAD_CRC) &&
            mpgi_0_2_trailer_fits(page, page_size, INDEX_COUNT);
 }
 
 bool mpgi_0_2_read_spare(const struct file *file, uint32_t page_size, const unsigned char *metadata,
                          unsigned char *page0)
 {
-    uint32_t metadata_crc = crc_of(metadata, page_size);
+    uint64_t generation = get_u64(metadata + METADATA_GENERATION);
     uint64_t total = get_u64(metadata + METADATA_TOTAL);
     unsigned char *page = malloc(page_size);
     bool found = false;
@@ -210,10 +231,10 @@ bool mpgi_0_2_read_spare(const struct file *file, uint32_t page_size, const unsi
             continue;
         if (mpgi_file_read(file, page, page_size, i * page_size, i) != 0)
             break;
-        found = is_spare(page, page_size, metadata_crc);
+        found = is_spare(page, page_size, generation);
     }
     if (found)
-        memcpy(page0, page, page_size);
+        memcpy(page0 + INDEX_COUNT, page + INDEX_COUNT, page_size - INDEX_COUNT);
     free(page);
     return found;
 }

@@ -52,6 +52,18 @@ enum entry_0_2_offset {
 #define TRAILER_SIZE 4
 
 _Static_assert(INDEX_COUNT == SUPER_HEAD_SIZE, "the index follows the superblock");
+
+/*
+ * The spare copy of page 0, in a page that is free: another head, then the index as in page 0. It
+ * says which generation of the metadata it goes with; the checksum in page 0 cannot tell, for it
+ * covers a page that ends with its own checksum, and so is the same for every metadata page.
+ */
+enum spare_offset {
+    SPARE_TAG = 0,        /* 4 bytes */
+    SPARE_GENERATION = 4, /* 8 */
+    SPARE_HEAD_CRC = 12,  /* 4: CRC32 of the bytes before it; 4 zero bytes follow */
+};
+#define SPARE_TAG_TEXT "MPSP"
 _Static_assert(REFERENCE_SIZE == REFERENCE_ACTIVE + 1, "references are packed");
 _Static_assert(ENTRY_SIZE == ENTRY_CRC + 4, "entries are packed");
 

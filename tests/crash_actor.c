@@ -1,0 +1,518 @@
+/* SPDX-License-Identifier: MIT */
+#include "crash_actor.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness.h"
+#include "open.h"
+
+/* Most pages of a bulk operation here. */
+#define MOST_BULK 4096
+
+void actor_init(struct actor *actor, struct memory_disk *disk, const mpg_options *options,
+                uint64_t seed)
+{
+    memset(actor, 0, sizeof(*actor));
+    actor->disk = disk;
+    actor->options = *options;
+    actor->random = seed;
+    actor->buffer = must_realloc(NULL, options->page_size);
+}
+
+void actor_end(struct actor *actor)
+{
+    mpg_txn_abort(actor->txn);
+    (void)mpg_close(actor->pager);
+    state_free(&actor->before);
+    state_free(&actor->now);
+    state_free(&actor->saved);
+    free(actor->buffer);
+    memset(actor, 0, sizeof(*actor));
+}
+
+void actor_fail(struct actor *actor, const char *what, int error)
+{
+    mpg_error_info info = {0};
+
+    if (actor->failed)
+        return;
+    actor->failed = true;
+    if (error != 0)
+        (void)mpg_last_error(&info);
+    snprintf(actor->why, sizeof(actor->why), "%s: %s %s", what, error ? mpg_strerror(error) : "",
+             info.message);
+}
+
+static bool is_over(const struct actor *actor)
+{
+    return actor->failed || actor->ended;
+}
+
+/* What every operation does at its end. Returns whether it went well. */
+static bool done(struct actor *actor, const char *what, int error)
+{
+    if (error < 0)
+        actor_fail(actor, what, error);
+    return !actor->failed;
+}
+
+static unsigned new_content(struct actor *actor)
+{
+    return CONTENT_ZERO + 1 + (unsigned)random_below(&actor->random, POOL_SIZE - CONTENT_ZERO - 1);
+}
+
+/* An operation that syncs has returned: what is now is durable. */
+static void settle(struct actor *actor)
+{
+    state_count(&actor->now, actor->pager);
+    if (actor->watch)
+        actor->watch(actor->watcher, actor, true);
+    state_copy(&actor->before, &actor->now);
+    actor->exists_before = true;
+}
+
+static void not_settled(struct actor *actor)
+{
+    actor->now.total = 0;
+    if (actor->watch)
+        actor->watch(actor->watcher, actor, false);
+}
+
+/* What an operation that syncs does at its end, when `now` is what it was to make durable. */
+static void commit_done(struct actor *actor, const char *what, int error)
+{
+    if (error == MPG_E_IO && actor->sync_may_fail) {
+        mpg_txn_abort(actor->txn);
+        (void)mpg_close(actor->pager);
+        actor->txn = NULL;
+        actor->pager = NULL;
+        actor->ended = true;
+        not_settled(actor);
+    } else if (done(actor, what, error)) {
+        settle(actor);
+    }
+}
+
+/* An operation on the allocation of pages has returned. */
+static void allocation_done(struct actor *actor)
+{
+    if (actor->txn)
+        return;
+    if (actor->options.flags & MPG_DEFER_ALLOCATION)
+        not_settled(actor);
+    else
+        settle(actor);
+}
+
+/* ---- Files ---------------------------------------------------------------------------------- */
+
+void actor_create(struct actor *actor)
+{
+    if (!done(actor, "create",
+              mpgi_create_with(&actor->pager, "image", &actor->options, &memory_disk_io,
+                               actor->disk)))
+        return;
+    if (!actor->disk->name_durable)
+        actor_fail(actor, "create: the name of the file is not durable", 0);
+    settle(actor);
+}
+
+void actor_reopen(struct actor *actor)
+{
+    mpg_pager *old = actor->pager;
+
+    if (is_over(actor))
+        return;
+    actor->pager = NULL;
+    if (!done(actor, "close", mpg_close(old)))
+        return;
+    if (!memory_disk_is_idle(actor->disk))
+        actor_fail(actor, "close: something is left open", 0);
+    if (done(actor, "open",
+             mpgi_open_with(&actor->pager, "image", &actor->options, false, &memory_disk_io,
+                            actor->disk)))
+        settle(actor);
+}
+
+/* ---- Regular pages -------------------------------------------------------------------------- */
+
+static void add_regular(struct actor *actor, uint64_t id, unsigned flags)
+{
+    if (page_set_find(&actor->now.regular, id))
+        actor_fail(actor, "alloc: the page was allocated already", 0);
+    else
+        page_set_add(&actor->now.regular, id, flags & MPG_ZERO ? CONTENT_ZERO : CONTENT_ANY);
+}
+
+void actor_alloc(struct actor *actor, size_t count, unsigned flags)
+{
+    static mpg_page_id ids[MOST_BULK];
+    int error = 0;
+
+    must(count > 0 && count <= MOST_BULK);
+    if (is_over(actor))
+        return;
+    if (actor->txn)
+        for (size_t i = 0; i < count && error == 0; i++)
+            error = mpg_txn_alloc(&ids[i], actor->txn, flags);
+    else if (count == 1)
+        error = mpg_alloc(&ids[0], actor->pager, flags);
+    else
+        error = mpg_alloc_bulk(ids, actor->pager, count, flags);
+    if (!done(actor, "alloc", error))
+        return;
+    for (size_t i = 0; i < count; i++)
+        add_regular(actor, ids[i].value, flags);
+    allocation_done(actor);
+}
+
+void actor_alloc_at(struct actor *actor, uint64_t id, unsigned flags)
+{
+    mpg_page_id page = {id};
+    int error;
+
+    if (is_over(actor))
+        return;
+    error = actor->txn ? mpg_txn_alloc_at(actor->txn, page, flags)
+                       : mpg_alloc_at(actor->pager, page, flags);
+    if (!done(actor, "alloc_at", error))
+        return;
+    add_regular(actor, id, flags);
+    allocation_done(actor);
+}
+
+void actor_free_at(struct actor *actor, uint64_t id)
+{
+    const struct page_state *page = page_set_find(&actor->now.regular, id);
+
+    must(page);
+    actor_free(actor, (size_t)(page - actor->now.regular.pages), 1);
+}
+
+void actor_free(struct actor *actor, size_t index, size_t count)
+{
+    static mpg_page_id ids[MOST_BULK];
+    int error = 0;
+
+    if (is_over(actor))
+        return;
+    must(count > 0 && count <= MOST_BULK && index + count <= actor->now.regular.count);
+    for (size_t i = 0; i < count; i++)
+        ids[i].value = actor->now.regular.pages[index + i].id;
+    if (actor->txn)
+        for (size_t i = 0; i < count && error == 0; i++)
+            error = mpg_txn_free(actor->txn, ids[i]);
+    else if (count == 1)
+        error = mpg_free(actor->pager, ids[0]);
+    else
+        error = mpg_free_bulk(actor->pager, ids, count);
+    if (!done(actor, "free", error))
+        return;
+    for (size_t i = 0; i < count; i++)
+        page_set_remove(&actor->now.regular, ids[i].value);
+    allocation_done(actor);
+}
+
+void actor_write(struct actor *actor, size_t index, bool mapped)
+{
+    struct page_state *page, *durable;
+    unsigned content = new_content(actor);
+    const unsigned char *data = pool_content(content);
+    mpg_page_id id;
+    void *address;
+    int error;
+
+    if (is_over(actor))
+        return;
+    must(!actor->txn && index < actor->now.regular.count);
+    page = &actor->now.regular.pages[index];
+    id.value = page->id;
+    durable = page_set_find(&actor->before.regular, id.value);
+    page->content = CONTENT_ANY;
+    if (durable)
+        durable->content = CONTENT_ANY;
+    if (mapped) {
+        error = mpg_page_get_mut(&address, actor->pager, id);
+        if (error == 0) {
+            memcpy(address, data, actor->options.page_size);
+            memory_disk_touch(actor->disk, id.value * actor->options.page_size,
+                              actor->options.page_size);
+        }
+        memory_disk_log_mapped(actor->disk);
+    } else {
+        error = mpg_page_write(actor->pager, id, data, 0, actor->options.page_size);
+    }
+    if (!done(actor, "page_write", error))
+        return;
+    page->written = (uint16_t)content;
+    not_settled(actor);
+}
+
+void actor_sync(struct actor *actor)
+{
+    const struct page_set *set = &actor->now.regular;
+    int error;
+
+    if (is_over(actor))
+        return;
+    must(!actor->txn);
+    state_copy(&actor->saved, &actor->now);
+    for (size_t i = 0; i < set->count; i++) {
+        if (set->pages[i].written == CONTENT_ANY)
+            continue;
+        set->pages[i].content = set->pages[i].written;
+        set->pages[i].written = CONTENT_ANY;
+    }
+    error = mpg_sync(actor->pager);
+    if (error < 0) /* what was written is in the cache, and promised by nobody */
+        state_copy(&actor->now, &actor->saved);
+    commit_done(actor, "sync", error);
+}
+
+/* ---- Protected pages ------------------------------------------------------------------------ */
+
+static void add_protected(struct actor *actor, uint64_t id)
+{
+    if (page_set_find(&actor->now.protected_pages, id))
+        actor_fail(actor, "alloc_protected: the page was allocated already", 0);
+    else
+        page_set_add(&actor->now.protected_pages, id, CONTENT_ZERO);
+}
+
+void actor_alloc_protected(struct actor *actor, size_t count)
+{
+    static mpg_protected_id ids[MOST_BULK];
+    int error = 0;
+
+    must(count > 0 && count <= MOST_BULK);
+    if (is_over(actor))
+        return;
+    if (actor->txn)
+        for (size_t i = 0; i < count && error == 0; i++)
+            error = mpg_txn_alloc_protected(&ids[i], actor->txn);
+    else if (count == 1)
+        error = mpg_alloc_protected(&ids[0], actor->pager);
+    else
+        error = mpg_alloc_protected_bulk(ids, actor->pager, count);
+    if (!done(actor, "alloc_protected", error))
+        return;
+    for (size_t i = 0; i < count; i++)
+        add_protected(actor, ids[i].value);
+    allocation_done(actor);
+}
+
+void actor_alloc_protected_at(struct actor *actor, uint64_t id)
+{
+    mpg_protected_id page = {id};
+    int error;
+
+    if (is_over(actor))
+        return;
+    error = actor->txn ? mpg_txn_alloc_protected_at(actor->txn, page)
+                       : mpg_alloc_protected_at(actor->pager, page);
+    if (!done(actor, "alloc_protected_at", error))
+        return;
+    add_protected(actor, id);
+    allocation_done(actor);
+}
+
+void actor_free_protected(struct actor *actor, size_t index, size_t count)
+{
+    static mpg_protected_id ids[MOST_BULK];
+    int error = 0;
+
+    if (is_over(actor))
+        return;
+    must(count > 0 && count <= MOST_BULK && index + count <= actor->now.protected_pages.count);
+    for (size_t i = 0; i < count; i++)
+        ids[i].value = actor->now.protected_pages.pages[index + i].id;
+    if (actor->txn)
+        for (size_t i = 0; i < count && error == 0; i++)
+            error = mpg_txn_free_protected(actor->txn, ids[i]);
+    else if (count == 1)
+        error = mpg_free_protected(actor->pager, ids[0]);
+    else
+        error = mpg_free_protected_bulk(actor->pager, ids, count);
+    if (!done(actor, "free_protected", error))
+        return;
+    for (size_t i = 0; i < count; i++)
+        page_set_remove(&actor->now.protected_pages, ids[i].value);
+    allocation_done(actor);
+}
+
+static int write_alone(struct actor *actor, mpg_protected_id id, const unsigned char *data)
+{
+    mpg_writer *writer;
+    int error = mpg_writer_open(&writer, actor->pager, id);
+
+    if (error < 0)
+        return error;
+    memcpy(mpg_writer_data(writer), data, actor->options.page_size);
+    error = mpg_writer_commit(writer);
+    if (error < 0)
+        mpg_writer_discard(writer);
+    return error;
+}
+
+void actor_write_protected(struct actor *actor, size_t index)
+{
+    unsigned content = new_content(actor);
+    const unsigned char *data = pool_content(content);
+    size_t half = actor->options.page_size / 2;
+    struct page_state *page;
+    mpg_protected_id id;
+    int error;
+
+    if (is_over(actor))
+        return;
+    must(index < actor->now.protected_pages.count);
+    page = &actor->now.protected_pages.pages[index];
+    id.value = page->id;
+    if (actor->txn) {
+        error = mpg_txn_protected_write(actor->txn, id, data, 0, half);
+        if (error == 0)
+            error = mpg_txn_protected_write(actor->txn, id, data + half, half, half);
+    } else {
+        error = write_alone(actor, id, data);
+    }
+    page->content = (uint16_t)content;
+    if (actor->txn)
+        (void)done(actor, "protected write", error);
+    else
+        commit_done(actor, "protected write", error);
+}
+
+/* ---- Transactions --------------------------------------------------------------------------- */
+
+void actor_begin(struct actor *actor)
+{
+    if (is_over(actor))
+        return;
+    must(!actor->txn);
+    state_copy(&actor->saved, &actor->now);
+    (void)done(actor, "begin", mpg_txn_begin(&actor->txn, actor->pager));
+}
+
+void actor_alloc_filled(struct actor *actor)
+{
+    unsigned content = new_content(actor);
+    mpg_page_id id;
+    int error;
+
+    if (is_over(actor))
+        return;
+    must(actor->txn);
+    error = mpg_txn_alloc(&id, actor->txn, 0);
+    if (error == 0)
+        error =
+            mpg_txn_page_write(actor->txn, id, pool_content(content), 0, actor->options.page_size);
+    if (!done(actor, "alloc with content", error))
+        return;
+    add_regular(actor, id.value, 0);
+    page_set_find(&actor->now.regular, id.value)->content = (uint16_t)content;
+}
+
+void actor_commit(struct actor *actor, unsigned flags)
+{
+    int error;
+
+    if (is_over(actor))
+        return;
+    must(actor->txn);
+    error = mpg_txn_commit(actor->txn, flags);
+    if (error == 0)
+        actor->txn = NULL;
+    commit_done(actor, "commit", error);
+}
+
+void actor_abort(struct actor *actor)
+{
+    if (is_over(actor))
+        return;
+    must(actor->txn);
+    mpg_txn_abort(actor->txn);
+    actor->txn = NULL;
+    state_copy(&actor->now, &actor->saved);
+    not_settled(actor);
+}
+
+/* ---- Whatever comes ------------------------------------------------------------------------- */
+
+/* One of `count` things. */
+static size_t any(struct actor *actor, size_t count)
+{
+    return (size_t)random_below(&actor->random, count);
+}
+
+/* A change of allocation or of a protected page: what may be part of a transaction. */
+static void change_something(struct actor *actor)
+{
+    const struct page_set *regular = &actor->now.regular;
+    const struct page_set *guarded = &actor->now.protected_pages;
+
+    switch (any(actor, 8)) {
+    case 0:
+        actor_alloc(actor, 1 + any(actor, 3), any(actor, 4) == 0 ? MPG_ZERO : 0);
+        break;
+    case 1:
+    case 2:
+        if (regular->count > 0)
+            actor_free(actor, any(actor, regular->count), 1);
+        break;
+    case 3:
+        if (guarded->count < 40)
+            actor_alloc_protected(actor, 1 + any(actor, 2));
+        break;
+    case 4:
+        if (guarded->count > 0)
+            actor_free_protected(actor, any(actor, guarded->count), 1);
+        break;
+    case 5:
+        if (actor->txn)
+            actor_alloc_filled(actor);
+        break;
+    default:
+        if (guarded->count > 0)
+            actor_write_protected(actor, any(actor, guarded->count));
+        else
+            actor_alloc_protected(actor, 1);
+        break;
+    }
+}
+
+void actor_do_something(struct actor *actor)
+{
+    size_t what = any(actor, 16);
+
+    if (is_over(actor))
+        return;
+    if (what == 0 && actor->now.regular.count > 0) {
+        actor_write(actor, any(actor, actor->now.regular.count), any(actor, 2) == 0);
+        actor_sync(actor);
+    } else if (what == 1) {
+        actor_reopen(actor);
+    } else if (what < 9) {
+        actor_begin(actor);
+        for (size_t i = 1 + any(actor, 6); i > 0 && !is_over(actor); i--)
+            change_something(actor);
+        if (any(actor, 8) == 0)
+            actor_abort(actor);
+        else
+            actor_commit(actor, any(actor, 8) == 0 ? MPG_ORDERED : 0);
+    } else {
+        change_something(actor);
+    }
+}
+
+void actor_verify(struct actor *actor)
+{
+    char why[200];
+
+    if (is_over(actor))
+        return;
+    if (!state_matches(&actor->now, actor->pager, actor->buffer, why, sizeof(why)) ||
+        !file_is_sound(actor->pager, why, sizeof(why)))
+        actor_fail(actor, why, 0);
+}

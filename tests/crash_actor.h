@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Somebody who works on a page file and knows what it must show.
+ *
+ * An actor does one operation after the other on a pager and keeps two states: `before`, which is
+ * durable, and `now`, with what was done since. When an operation returns that makes all of it
+ * durable, whoever watches is told, with both states; a crash meanwhile may leave either.
+ *
+ * The first thing that goes wrong ends the work: the functions do nothing after that.
+ */
+#ifndef CRASH_ACTOR_H
+#define CRASH_ACTOR_H
+
+#include "crash_state.h"
+#include "memory_disk.h"
+
+struct actor {
+    mpg_pager *pager;
+    struct memory_disk *disk;
+    mpg_options options; /* for create and reopen */
+    struct state before, now, saved;
+    bool exists_before; /* the file itself is durable */
+    mpg_txn *txn;       /* operations go into it while it is open */
+    uint64_t random;    /* for contents and for actor_do_something */
+    bool failed;
+    char why[700];
+    bool sync_may_fail; /* an IO error of a commit is no failure: it ends the work */
+    bool ended;         /* so it was, and the pager is closed */
+
+    /*
+     * Told after each operation, when `settled` or not: all of `now` is durable on return if it is.
+     * NULL if nobody watches.
+     */
+    void (*watch)(void *watcher, struct actor *actor, bool settled);
+    void *watcher;
+    unsigned char *buffer; /* room for a page */
+};
+
+void actor_init(struct actor *actor, struct memory_disk *disk, const mpg_options *options,
+                uint64_t seed);
+/* Closes the pager, if it is open, without telling. */
+void actor_end(struct actor *actor);
+/* Ends the work with a message. */
+void actor_fail(struct actor *actor, const char *what, int error);
+
+void actor_create(struct actor *actor);
+void actor_reopen(struct actor *actor);
+
+/* Into the open transaction, or alone. Counts are of pages; more than one is a bulk operation. */
+void actor_alloc(struct actor *actor, size_t count, unsigned flags);
+void actor_alloc_at(struct actor *actor, uint64_t id, unsigned flags);
+void actor_free_at(struct actor *actor, uint64_t id);
+/* Frees `count` regular pages from the index-th one on. */
+void actor_free(struct actor *actor, size_t index, size_t count);
+void actor_alloc_protected(struct actor *actor, size_t count);
+void actor_alloc_protected_at(struct actor *actor, uint64_t id);
+void actor_free_protected(struct actor *actor, size_t index, size_t count);
+/* Writes the whole index-th protected page; in a transaction too. */
+void actor_write_protected(struct actor *actor, size_t index);
+
+/* Writes the index-th regular page, by copy or through the map; durable after actor_sync. */
+void actor_write(struct actor *actor, size_t index, bool mapped);
+void actor_sync(struct actor *actor);
+
+void actor_begin(struct actor *actor);
+/* Allocates a regular page in the transaction and stages its content. */
+void actor_alloc_filled(struct actor *actor);
+void actor_commit(struct actor *actor, unsigned flags);
+void actor_abort(struct actor *actor);
+
+/* One operation, or a transaction of a few, chosen at random. */
+void actor_do_something(struct actor *actor);
+
+/* Fails the work unless the pager shows `now`, and the file is sound. */
+void actor_verify(struct actor *actor);
+
+#endif

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: MIT */
+/* Opens one image that a crash left, looks at what it shows, and works on. */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "crash_explorer.h"
+#include "harness.h"
+#include "open.h"
+
+/* How many operations are done after a crash. */
+#define MORE_WORK 3
+
+/* Which of the allowed states the pager shows, or NULL after a complaint. */
+static const struct state *recognise(struct explorer *explorer, unsigned depth,
+                                     struct allowed allowed, const mpg_pager *pager)
+{
+    char older[256] = "there is none", newer[256], both[600];
+
+    if (!file_is_sound(pager, newer, sizeof(newer))) {
+        explorer_complain(explorer, depth, "the file is not sound", newer);
+        return NULL;
+    }
+    if (state_matches(allowed.after, pager, explorer->buffer, newer, sizeof(newer))) {
+        explorer->counts.newer++;
+        return allowed.after;
+    }
+    if (allowed.before &&
+        state_matches(allowed.before, pager, explorer->buffer, older, sizeof(older))) {
+        explorer->counts.older++;
+        return allowed.before;
+    }
+    snprintf(both, sizeof(both), "not the newer one (%s), nor the older (%s)", newer, older);
+    explorer_complain(explorer, depth, "it shows none of the states it may", both);
+    return NULL;
+}
+
+/* Whether an image may be beyond opening. */
+static bool may_be_lost(struct explorer *explorer, struct allowed allowed, int error)
+{
+    if (!allowed.before) {
+        explorer->counts.not_there++;
+        return true;
+    }
+    if (error == MPG_E_CORRUPT_DIRECTORY_INDEX && explorer->index_may_be_lost) {
+        explorer->counts.index_lost++;
+        return true;
+    }
+    return false;
+}
+
+static void opening_failed(struct explorer *explorer, unsigned depth, struct allowed allowed,
+                           const char *who, int error)
+{
+    mpg_error_info info;
+
+    (void)mpg_last_error(&info);
+    if (!may_be_lost(explorer, allowed, error))
+        explorer_complain(explorer, depth, who, info.message);
+}
+
+/* A reader changes nothing, and sees one of the states too. */
+static void look_read_only(struct explorer *explorer, unsigned depth, struct allowed allowed)
+{
+    struct memory_disk *disk = &explorer->levels[depth].disk;
+    size_t touched = disk->touched_count;
+    mpg_pager *pager;
+    int error = mpgi_open_with(&pager, "image", &explorer->options, true, &memory_disk_io, disk);
+
+    if (error < 0) {
+        opening_failed(explorer, depth, allowed, "a reader cannot open it", error);
+        return;
+    }
+    (void)recognise(explorer, depth, allowed, pager);
+    (void)mpg_close(pager);
+    if (disk->touched_count != touched)
+        explorer_complain(explorer, depth, "a reader", "wrote to the file");
+}
+
+/* Somebody whose work is explored on a level of its own. */
+struct follower {
+    struct explorer *explorer;
+    unsigned depth;
+};
+
+static void explore_operation(void *watcher, struct actor *actor, bool settled)
+{
+    struct follower *follower = watcher;
+    struct allowed allowed = {actor->exists_before ? &actor->before : NULL, &actor->now};
+
+    memory_disk_log_mapped(actor->disk);
+    explorer_explore(follower->explorer, follower->depth, allowed, settled ? &actor->now : NULL);
+    if (follower->explorer->failed)
+        actor_fail(actor, "explorer", 0);
+}
+
+/* Works on with the pager for a while, and closes it. */
+static void work_on(struct explorer *explorer, unsigned depth, mpg_pager *pager,
+                    const struct state *state, bool follow)
+{
+    struct follower follower = {explorer, depth + 1};
+    mpg_options options = explorer->options;
+    struct actor actor;
+
+    options.flags &= ~(unsigned)MPG_DEFER_ALLOCATION;
+    actor_init(&actor, &explorer->levels[depth].disk, &options, random_next(&explorer->random));
+    actor.pager = pager;
+    actor.exists_before = true;
+    state_copy(&actor.before, state);
+    state_copy(&actor.now, state);
+    state_forget_written(&actor.now);
+    if (follow) {
+        actor.watch = explore_operation;
+        actor.watcher = &follower;
+    }
+    for (int i = 0; i < MORE_WORK; i++)
+        actor_do_something(&actor);
+    actor_verify(&actor);
+    if (actor.failed)
+        explorer_complain(explorer, depth, "working on afterwards", actor.why);
+    actor_end(&actor);
+}
+
+/* Begins to record into the next level. */
+static void begin_following(struct explorer *explorer, unsigned depth, enum fate fate)
+{
+    struct memory_disk *disk = &explorer->levels[depth].disk;
+    struct level *next = &explorer->levels[depth + 1];
+
+    if (fate == FATE_FOLLOW)
+        explorer_begin_level(next, disk->cache, disk->size);
+    memory_disk_record(disk, &next->log);
+    explorer->counts.followed += fate == FATE_FOLLOW;
+    explorer->counts.died += fate == FATE_DEATH;
+}
+
+static void look(struct explorer *explorer, unsigned depth, struct allowed allowed, enum fate fate)
+{
+    struct memory_disk *disk = &explorer->levels[depth].disk;
+    mpg_options options = explorer->options;
+    const struct state *state;
+    mpg_pager *pager;
+    int error;
+
+    options.flags &= ~(unsigned)MPG_DEFER_ALLOCATION;
+    error = mpgi_open_with(&pager, "image", &options, false, &memory_disk_io, disk);
+    if (error < 0) {
+        opening_failed(explorer, depth, allowed, "it cannot be opened", error);
+        return;
+    }
+    state = recognise(explorer, depth, allowed, pager);
+    if (state && fate != FATE_LOOK) {
+        /* Where the power was cut, recovery must not change its mind about what it finds. */
+        struct allowed same = {state, state};
+
+        explorer_explore(explorer, depth + 1, fate == FATE_FOLLOW ? same : allowed, state);
+    }
+    if (state && (fate != FATE_LOOK || explorer_one_in(explorer, explorer->limits.work_one_in)))
+        work_on(explorer, depth, pager, state, fate != FATE_LOOK);
+    else
+        (void)mpg_close(pager);
+}
+
+void explorer_open_image(struct explorer *explorer, unsigned depth, struct allowed allowed,
+                         enum fate fate)
+{
+    struct level *level = &explorer->levels[depth];
+
+    explorer->counts.images++;
+    if (explorer->counts.images % 8 == 0)
+        look_read_only(explorer, depth, allowed);
+    if (fate != FATE_LOOK)
+        begin_following(explorer, depth, fate);
+    look(explorer, depth, allowed, fate);
+    memory_disk_record(&level->disk, NULL);
+    memory_disk_restore(&level->disk, level->base, level->base_size);
+    if (!memory_disk_is_idle(&level->disk))
+        explorer_complain(explorer, depth, "closing", "something is left open");
+}
+
+void explorer_watch(struct explorer *explorer, struct actor *actor)
+{
+    static struct follower follower;
+
+    follower = (struct follower){explorer, 0};
+    actor->watch = explore_operation;
+    actor->watcher = &follower;
+    explorer_begin_level(&explorer->levels[0], actor->disk->cache, actor->disk->size);
+    memory_disk_record(actor->disk, &explorer->levels[0].log);
+}

@@ -1,0 +1,481 @@
+/* SPDX-License-Identifier: MIT */
+#include "crash_scenarios.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "harness.h"
+
+#define DEFAULT_CAPACITY (1u << 20)
+
+/* ---- One operation at a time ---------------------------------------------------------------- */
+
+static void regular_pages(struct actor *a)
+{
+    actor_alloc(a, 1, 0);
+    actor_alloc(a, 1, MPG_ZERO);
+    actor_alloc_at(a, 20, 0);
+    actor_write(a, 0, false);
+    actor_sync(a);
+    actor_write(a, 1, true);
+    actor_write(a, 2, true);
+    actor_sync(a);
+    actor_free(a, 1, 1);
+    actor_alloc(a, 1, 0);
+    actor_free(a, 0, 1);
+    actor_free(a, 0, 1);
+    actor_alloc(a, 1, MPG_ZERO);
+}
+
+static void protected_pages(struct actor *a)
+{
+    actor_alloc_protected(a, 1);
+    actor_write_protected(a, 0);
+    actor_write_protected(a, 0);
+    actor_alloc_protected(a, 1);
+    actor_write_protected(a, 1);
+    actor_write_protected(a, 0);
+    actor_free_protected(a, 0, 1);
+    actor_alloc_protected_at(a, 7);
+    actor_alloc_protected(a, 1);
+    actor_write_protected(a, 2);
+    actor_free_protected(a, 1, 1);
+}
+
+static void bulk(struct actor *a)
+{
+    actor_alloc(a, 30, 0);
+    actor_free(a, 5, 20);
+    actor_alloc_protected(a, 9);
+    actor_alloc(a, 12, MPG_ZERO);
+    actor_free_protected(a, 2, 5);
+    actor_free(a, 0, a->now.regular.count);
+}
+
+static void reopening(struct actor *a)
+{
+    actor_reopen(a);
+    actor_alloc(a, 3, 0);
+    actor_reopen(a);
+    actor_alloc_protected(a, 2);
+    actor_write_protected(a, 1);
+    actor_reopen(a);
+    actor_write_protected(a, 1);
+    actor_free(a, 0, 2);
+    actor_reopen(a);
+}
+
+/* ---- Batches -------------------------------------------------------------------------------- */
+
+static void transactions(struct actor *a)
+{
+    actor_begin(a);
+    actor_alloc_filled(a);
+    actor_alloc_filled(a);
+    actor_commit(a, 0);
+    actor_begin(a);
+    actor_alloc_protected(a, 2);
+    actor_write_protected(a, 0);
+    actor_alloc(a, 2, 0);
+    actor_commit(a, 0);
+    actor_begin(a);
+    actor_write_protected(a, 0);
+    actor_write_protected(a, 1);
+    actor_free(a, 0, 1);
+    actor_abort(a);
+    actor_begin(a);
+    actor_write_protected(a, 0);
+    actor_write_protected(a, 1);
+    actor_free(a, 0, 1);
+    actor_commit(a, 0);
+    actor_begin(a);
+    actor_write_protected(a, 0);
+    actor_alloc(a, 1, 0);
+    actor_commit(a, MPG_ORDERED);
+    actor_begin(a);
+    actor_free_protected(a, 0, 2);
+    actor_free(a, 0, 1);
+    actor_alloc_filled(a);
+    actor_commit(a, 0);
+}
+
+/* What a batch frees must stay whole until the batch is durable. */
+static void reuse_in_a_batch(struct actor *a)
+{
+    actor_begin(a);
+    for (int i = 0; i < 6; i++)
+        actor_alloc_filled(a);
+    actor_alloc_protected(a, 3);
+    for (size_t i = 0; i < 3; i++)
+        actor_write_protected(a, i);
+    actor_commit(a, 0);
+    for (int round = 0; round < 4; round++) {
+        actor_begin(a);
+        actor_free(a, 0, 3);
+        actor_free_protected(a, 0, 1);
+        actor_alloc_filled(a);
+        actor_alloc_filled(a);
+        actor_alloc_protected(a, 1);
+        actor_write_protected(a, 0);
+        actor_alloc_filled(a);
+        actor_commit(a, 0);
+    }
+}
+
+static void deferred(struct actor *a)
+{
+    actor_alloc(a, 1, 0);
+    actor_alloc(a, 4, 0);
+    actor_alloc_protected(a, 2);
+    actor_sync(a);
+    actor_write(a, 0, false);
+    actor_write(a, 1, false);
+    actor_sync(a);
+    actor_free(a, 0, 2);
+    actor_alloc(a, 2, MPG_ZERO);
+    actor_free_protected(a, 1, 1);
+    actor_alloc_protected(a, 1);
+    actor_write_protected(a, 0);
+    actor_alloc(a, 70, 0);
+    actor_free(a, 10, 30);
+    actor_sync(a);
+    actor_alloc(a, 1, 0);
+    actor_free(a, 0, 1);
+    actor_reopen(a);
+}
+
+static void hundred_operations(struct actor *a)
+{
+    actor_alloc(a, 30, 0);
+    actor_alloc_protected(a, 20);
+    actor_begin(a);
+    for (size_t i = 0; i < 20; i++) {
+        actor_write_protected(a, i);
+        actor_alloc(a, 1, i % 2 ? MPG_ZERO : 0);
+        actor_free(a, i, 1);
+        if (i % 4 == 0)
+            actor_free_protected(a, i / 2, 1);
+        else
+            actor_alloc_filled(a);
+        if (i % 3 == 0)
+            actor_alloc_protected(a, 1);
+        else
+            actor_write_protected(a, i / 2);
+    }
+    actor_commit(a, 0);
+    actor_begin(a);
+    for (size_t i = 0; i < a->now.protected_pages.count; i++)
+        actor_write_protected(a, i);
+    actor_commit(a, 0);
+}
+
+/* ---- Growth --------------------------------------------------------------------------------- */
+
+static void growth(struct actor *a)
+{
+    for (int i = 0; i < 3; i++) {
+        actor_alloc(a, 60, 0);
+        for (int k = 0; k < 8; k++)
+            actor_alloc(a, 1, k % 2 ? MPG_ZERO : 0);
+    }
+    actor_alloc_at(a, 500, 0);
+    actor_begin(a);
+    actor_alloc_at(a, 700, 0);
+    actor_alloc_filled(a);
+    actor_alloc_protected(a, 2);
+    actor_commit(a, 0);
+}
+
+/* Past what a directory block, or the directory's area in a root, can hold. */
+static void directory_growth(struct actor *a)
+{
+    actor_alloc_protected(a, 12);
+    for (size_t i = 0; i < 6; i++) {
+        actor_alloc_protected(a, 1);
+        actor_write_protected(a, 2 * i + 1);
+    }
+    actor_alloc_protected(a, 12);
+    actor_begin(a);
+    actor_alloc_protected(a, 6);
+    for (size_t i = 25; i < 36; i++)
+        actor_write_protected(a, i);
+    actor_commit(a, 0);
+    actor_free_protected(a, 3, 30);
+    actor_alloc_protected_at(a, 150);
+    actor_write_protected(a, 3);
+}
+
+/* Past what one level of directory nodes can hold. */
+static void directory_height(struct actor *a)
+{
+    actor_alloc_protected(a, 10);
+    actor_write_protected(a, 3);
+    actor_alloc_protected_at(a, 570);
+    actor_write_protected(a, 10);
+    actor_alloc_protected_at(a, 5000);
+    actor_write_protected(a, 11);
+    actor_begin(a);
+    actor_write_protected(a, 0);
+    actor_write_protected(a, 10);
+    actor_write_protected(a, 11);
+    actor_free_protected(a, 4, 3);
+    actor_alloc_filled(a);
+    actor_commit(a, 0);
+    actor_free_protected(a, 7, 1);
+}
+
+/* Past what the space's area in a root can hold. */
+static void space_height(struct actor *a)
+{
+    actor_alloc(a, 1700, 0);
+    actor_alloc_protected(a, 2);
+    actor_alloc(a, 80, 0);
+    for (int i = 0; i < 6; i++) {
+        actor_alloc(a, 2, 0);
+        actor_write_protected(a, 1);
+    }
+    actor_begin(a);
+    actor_alloc(a, 10, 0);
+    actor_alloc_filled(a);
+    actor_alloc_protected(a, 3);
+    actor_free(a, 7, 4);
+    actor_commit(a, 0);
+    actor_alloc_at(a, 4100, 0);
+    actor_alloc_at(a, 8100, MPG_ZERO);
+    actor_free(a, 10, 1500);
+}
+
+/* Past what one level of space nodes can hold. */
+static void space_height_2(struct actor *a)
+{
+    actor_alloc(a, 5, 0);
+    actor_alloc_protected(a, 2);
+    actor_alloc_at(a, 71500, 0);
+    actor_write_protected(a, 1);
+    actor_begin(a);
+    actor_alloc_at(a, 40000, MPG_ZERO);
+    actor_alloc_filled(a);
+    actor_write_protected(a, 0);
+    actor_commit(a, 0);
+    actor_free_at(a, 40000);
+}
+
+/* Format 0.2 at its limit. */
+static void full(struct actor *a)
+{
+    actor_alloc_protected(a, 3);
+    actor_alloc(a, 4000, 0);
+    actor_alloc(a, 3957, 0);
+    actor_write_protected(a, 1);
+    actor_begin(a);
+    actor_write_protected(a, 0);
+    actor_write_protected(a, 2);
+    actor_commit(a, 0);
+    actor_free(a, 100, 2);
+    actor_alloc_protected(a, 1);
+}
+
+/* ---- Failures ------------------------------------------------------------------------------- */
+
+/* Counts down to the sync that fails. */
+static unsigned syncs_until_failure;
+
+static int failing_sync(void *context, enum disk_call call, size_t *length)
+{
+    (void)context;
+    (void)length;
+    if (call != CALL_FDATASYNC || syncs_until_failure == 0)
+        return 0;
+    return --syncs_until_failure == 0 ? EIO : 0;
+}
+
+static void prepare_failure(struct actor *a)
+{
+    actor_begin(a);
+    for (int i = 0; i < 4; i++)
+        actor_alloc_filled(a);
+    actor_alloc_protected(a, 3);
+    for (size_t i = 0; i < 3; i++)
+        actor_write_protected(a, i);
+    actor_commit(a, 0);
+    a->disk->fault = failing_sync;
+    a->sync_may_fail = true;
+}
+
+static void failing_protected_write(struct actor *a)
+{
+    prepare_failure(a);
+    for (int i = 0; i < 3; i++)
+        actor_write_protected(a, 1);
+}
+
+static void failing_transaction(struct actor *a)
+{
+    prepare_failure(a);
+    for (size_t i = 0; i < 2; i++) {
+        actor_begin(a);
+        actor_free(a, 1, 1);
+        actor_alloc(a, 2, 0);
+        actor_write_protected(a, i);
+        actor_alloc_protected(a, 1);
+        actor_commit(a, 0);
+    }
+}
+
+static void failing_ordered(struct actor *a)
+{
+    prepare_failure(a);
+    for (size_t i = 0; i < 2; i++) {
+        actor_begin(a);
+        actor_alloc_filled(a);
+        actor_write_protected(a, i);
+        actor_commit(a, 0);
+    }
+}
+
+static void failing_sync_of_content(struct actor *a)
+{
+    prepare_failure(a);
+    actor_write(a, 1, false);
+    actor_sync(a);
+    actor_write(a, 2, true);
+    actor_sync(a);
+}
+
+/* ---- Whatever comes ------------------------------------------------------------------------- */
+
+static void anything(struct actor *a)
+{
+    for (int i = 0; i < 12; i++)
+        actor_do_something(a);
+}
+
+#define MIB (UINT32_C(1) << 20)
+
+const struct scenario scenarios[] = {
+    {.name = "regular pages", .run = regular_pages, .page_size = 1024},
+    {.name = "regular pages of 4 KiB", .run = regular_pages, .page_size = 4096},
+    {.name = "regular pages of 8 KiB", .run = regular_pages, .page_size = 8192},
+    {.name = "protected pages", .run = protected_pages, .page_size = 1024},
+    {.name = "protected pages of 2 KiB", .run = protected_pages, .page_size = 2048},
+    {.name = "protected pages of 8 KiB", .run = protected_pages, .page_size = 8192},
+    {.name = "bulk", .run = bulk, .page_size = 1024},
+    {.name = "reopening", .run = reopening, .page_size = 1024},
+    {.name = "transactions", .run = transactions, .page_size = 1024},
+    {.name = "transactions of 4 KiB", .run = transactions, .page_size = 4096},
+    {.name = "reuse in a batch", .run = reuse_in_a_batch, .page_size = 1024},
+    {.name = "deferred", .run = deferred, .page_size = 1024, .flags = MPG_DEFER_ALLOCATION},
+    {.name = "hundred operations", .run = hundred_operations, .page_size = 1024},
+    {.name = "growth", .run = growth, .page_size = 1024, .capacity = 2 * MIB},
+    {.name = "sparse growth",
+     .run = growth,
+     .page_size = 1024,
+     .capacity = 2 * MIB,
+     .flags = MPG_SPARSE},
+    {.name = "directory growth", .run = directory_growth, .page_size = 1024},
+    {.name = "directory growth of 8 KiB",
+     .run = directory_growth,
+     .page_size = 8192,
+     .capacity = 4 * MIB},
+    {.name = "directory height",
+     .run = directory_height,
+     .page_size = 1024,
+     .format = MPG_FORMAT_1},
+    {.name = "space height",
+     .run = space_height,
+     .page_size = 1024,
+     .capacity = 16 * MIB,
+     .format = MPG_FORMAT_1,
+     .is_large = true},
+    {.name = "space height 2",
+     .run = space_height_2,
+     .page_size = 1024,
+     .capacity = 96 * MIB,
+     .format = MPG_FORMAT_1,
+     .is_large = true},
+    {.name = "full",
+     .run = full,
+     .page_size = 1024,
+     .capacity = 16 * MIB,
+     .format = MPG_FORMAT_0_2,
+     .fills = true,
+     .is_large = true},
+    {.name = "failing sync of a protected write",
+     .run = failing_protected_write,
+     .page_size = 1024,
+     .fails = 1},
+    {.name = "failing second sync of a protected write",
+     .run = failing_protected_write,
+     .page_size = 1024,
+     .fails = 2},
+    {.name = "failing sync of a transaction",
+     .run = failing_transaction,
+     .page_size = 1024,
+     .fails = 1},
+    {.name = "failing second sync of a transaction",
+     .run = failing_transaction,
+     .page_size = 1024,
+     .fails = 2},
+    {.name = "failing sync of an ordered transaction",
+     .run = failing_ordered,
+     .page_size = 1024,
+     .fails = 1},
+    {.name = "failing second sync of an ordered transaction",
+     .run = failing_ordered,
+     .page_size = 1024,
+     .fails = 2},
+    {.name = "failing sync of content",
+     .run = failing_sync_of_content,
+     .page_size = 1024,
+     .fails = 1},
+    {.name = "failing second sync of content",
+     .run = failing_sync_of_content,
+     .page_size = 1024,
+     .fails = 2},
+};
+const size_t scenario_count = sizeof(scenarios) / sizeof(scenarios[0]);
+
+const struct scenario random_scenario = {.name = "anything", .run = anything, .page_size = 1024};
+
+bool scenario_run(struct outcome *outcome, const struct scenario *scenario, int format,
+                  const struct explorer_limits *limits, uint64_t seed)
+{
+    size_t capacity = scenario->capacity ? scenario->capacity : DEFAULT_CAPACITY;
+    mpg_options options = MPG_OPTIONS_INIT;
+    struct explorer explorer;
+    struct memory_disk disk;
+    struct actor actor;
+
+    options.page_size = scenario->page_size;
+    options.format = format;
+    options.flags = scenario->flags;
+    options.initial_pages = scenario->initial_pages;
+    options.address_space = capacity;
+    pool_init(scenario->page_size);
+    memory_disk_init(&disk, capacity);
+    actor_init(&actor, &disk, &options, seed);
+    explorer_init(&explorer, &options, capacity, limits, seed + 1);
+    explorer.scenario = scenario->name;
+    explorer.index_may_be_lost = scenario->fills;
+    explorer_watch(&explorer, &actor);
+
+    syncs_until_failure = scenario->fails;
+    actor_create(&actor);
+    scenario->run(&actor);
+    if (!actor.ended)
+        actor_verify(&actor);
+
+    memset(outcome, 0, sizeof(*outcome));
+    outcome->counts = explorer.counts;
+    outcome->failed = explorer.failed || actor.failed || (scenario->fails && !actor.ended);
+    if (explorer.failed)
+        snprintf(outcome->why, sizeof(outcome->why), "%s", explorer.why);
+    else if (outcome->failed)
+        snprintf(outcome->why, sizeof(outcome->why), "%s: %s", scenario->name,
+                 actor.failed ? actor.why : "the sync that was to fail was never called");
+    explorer_end(&explorer);
+    actor_end(&actor);
+    memory_disk_destroy(&disk);
+    return !outcome->failed;
+}
