@@ -331,7 +331,7 @@ static int place(struct format_1 *f, struct tree *tree, uint64_t unit, struct gr
     uint64_t leaf_index = unit / tree->leaf_units;
 
     if (tree->kind == TREE_SPACE) {
-        struct node *leaf = NULL;
+        struct node *leaf = growth->made[0];
 
         /* Where something above a leaf is missing, so is the leaf: it has room for all. */
         for (unsigned i = 0; i < growth->count; i++) {

@@ -3,6 +3,7 @@
  * Format 1 at the edges of its trees: trees that grow in height, at every size of node and pair;
  * roots, nodes and contents that a crash left unfinished; features of the future.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <setjmp.h>
@@ -366,8 +367,10 @@ static bool full;
 static ssize_t failing_pwrite(void *context, int fd, const void *data, size_t length,
                               uint64_t offset)
 {
-    if (full)
+    if (full) {
+        errno = EIO;
         return -1;
+    }
     return mpgi_io_system.pwrite(context, fd, data, length, offset);
 }
 
@@ -524,6 +527,28 @@ static void file_cut_short_is_an_error(void **state)
     assert_int_equal(try_open(&pager, false), MPG_E_TRUNCATED);
 }
 
+/* Rule 7: a failed commit uses up a generation, but not the page of the durable root. */
+static void commit_after_a_failed_one_spares_the_durable_root(void **state)
+{
+    mpg_writer *writer;
+    mpg_pager *pager;
+
+    (void)state;
+    make_committed(4096, false);
+    quick.pwrite = failing_pwrite;
+    pager = open_again(NULL);
+    assert_int_equal(mpg_writer_open(&writer, pager, protected_id(0)), 0);
+    full = true;
+    assert_int_equal(mpg_writer_commit(writer), MPG_E_IO);
+    full = false;
+    quick.pwrite = mpgi_io_system.pwrite;
+    memset(mpg_writer_data(writer), 7, 4096);
+    assert_int_equal(mpg_writer_commit(writer), 0);
+    assert_int_equal(mpg_close(pager), 0);
+    flip_at((uint64_t)newest_root_page(4096) * 4096 + 700);
+    assert_recovers(2);
+}
+
 /* Each fallback uses up generations; they never come again. */
 static void recovery_repeats(void **state)
 {
@@ -602,6 +627,7 @@ int main(void)
         cmocka_unit_test(damage_after_the_commit_is_reported),
         cmocka_unit_test(two_bad_roots_are_an_error),
         cmocka_unit_test(file_cut_short_is_an_error),
+        cmocka_unit_test(commit_after_a_failed_one_spares_the_durable_root),
         cmocka_unit_test(recovery_repeats),
         cmocka_unit_test(features_of_the_future),
         cmocka_unit_test(damaged_superblock_is_an_error),
