@@ -25,7 +25,8 @@ first=3
 protected=1000
 some=20000       # of the files: those that are opened one by one
 operations=200   # durable ones in a round
-rounds=7
+rounds=5
+peer_rounds=2    # those that fuse2fs and bindfs take part in, as they take longest
 if [ -n "$quick" ]; then
     files=20000 some=5000 operations=50 rounds=1
 fi
@@ -83,24 +84,23 @@ echo "bench: making files" >&2
 mkdir "$root/tree" "$root/tree/pages" "$root/disk"
 "$client" tree "$root/tree/pages" "$first" "$files" 4096
 
-subjects="mount limit ext4"
+peers=
 if command -v bindfs >/dev/null; then
-    subjects="$subjects bindfs"
+    peers=bindfs
 fi
 if command -v fuse2fs >/dev/null && command -v mke2fs >/dev/null; then
-    mke2fs -q -t ext4 -N $((files + 1000)) -d "$root/tree" "$root/image" $((files / 100))M
-    subjects="$subjects fuse2fs"
+    mke2fs -q -t ext4 -N $((files + 1000)) -d "$root/tree" "$root/image" $((files / 100))M >/dev/null
+    peers="$peers fuse2fs"
 fi
 
 start_all() {
     mount_on mount "$driver" -f "$root/file" "$root/mount"
     mount_on limit "$bench/null_fs" "$root/limit" 4096 "$files" "$protected" rw
-    mount_on limit-ro "$bench/null_fs" "$root/limit-ro" 4096 "$files" "$protected" ro
     for subject in $subjects; do
         case $subject in
         ext4) ln -sfn tree "$root/ext4" ;;
         bindfs) mount_on bindfs bindfs -f "$root/tree" "$root/bindfs" ;;
-        fuse2fs) mount_on fuse2fs fuse2fs -f "$root/image" "$root/fuse2fs" -o fakeroot ;;
+        fuse2fs) mount_on fuse2fs fuse2fs -f "$root/image" "$root/fuse2fs" -o fakeroot 2>/dev/null ;;
         esac
     done
 }
@@ -153,6 +153,7 @@ durable() {
 }
 
 read_only() {
+    mount_on limit-ro "$bench/null_fs" "$root/limit-ro" 4096 "$files" "$protected" ro
     mount_on mount-ro "$driver" -f "$root/file" "$root/mount-ro" -o ro
     time_work cold limit-ro read "$root/limit-ro/pages" "$first" "$some" 4096
     time_work cold mount-ro read "$root/mount-ro/pages" "$first" "$some" 4096
@@ -180,14 +181,15 @@ memory() {
 round=0
 while [ "$round" -lt "$rounds" ]; do
     echo "bench: round $((round + 1)) of $rounds" >&2
+    subjects="mount limit ext4"
+    if [ "$round" -lt "$peer_rounds" ]; then
+        subjects="$subjects $peers"
+    fi
     start_all
     listings
     contents
     durable
     unmount_all
-    start_all
-    umount "$root/mount" # the file is to be mounted read-only
-    mounted=$(echo "$mounted" | sed "s|$root/mount ||")
     read_only
     big_pages
     if [ "$round" -eq 0 ]; then

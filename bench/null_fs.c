@@ -20,6 +20,7 @@
 
 #define FIRST_PAGE 3
 #define FOREVER 86400.0
+#define THREADS 32
 
 /* Node numbers: the root is 1, a regular page is its id. */
 #define NODE_PAGES (UINT64_C(1) << 62)
@@ -205,6 +206,23 @@ static void answer_fsync(fuse_req_t request, fuse_ino_t node, int only_data,
     answer_done(request, node, file);
 }
 
+static void answer_flush(fuse_req_t request, fuse_ino_t node, struct fuse_file_info *file)
+{
+    (void)node;
+    (void)file;
+    (void)fuse_reply_err(request, null.read_only ? ENOSYS : 0);
+}
+
+/* What the driver asks for, too. */
+static void begin(void *data, struct fuse_conn_info *connection)
+{
+    (void)data;
+    connection->want &= ~(unsigned)FUSE_CAP_AUTO_INVAL_DATA;
+    connection->want |= connection->capable & FUSE_CAP_PARALLEL_DIROPS;
+    connection->max_background = 128;
+    connection->congestion_threshold = 96;
+}
+
 /* ---- listing ---- */
 
 /* Entry number `at` of a directory: "." and ".." first. Offsets are entry numbers + 1. */
@@ -288,6 +306,7 @@ static void answer_forget(fuse_req_t request, fuse_ino_t node, uint64_t count)
 }
 
 static const struct fuse_lowlevel_ops answers = {
+    .init = begin,
     .lookup = answer_lookup,
     .forget = answer_forget,
     .getattr = answer_getattr,
@@ -298,7 +317,7 @@ static const struct fuse_lowlevel_ops answers = {
     .unlink = answer_unlink,
     .read = answer_read,
     .write = answer_write,
-    .flush = answer_done,
+    .flush = answer_flush,
     .release = answer_done,
     .fsync = answer_fsync,
     .readdir = answer_readdir,
@@ -320,6 +339,8 @@ static int serve(const char *mountpoint)
         if (fuse_session_mount(session, mountpoint) == 0) {
             struct fuse_loop_config *config = fuse_loop_cfg_create();
 
+            fuse_loop_cfg_set_max_threads(config, THREADS);
+            fuse_loop_cfg_set_idle_threads(config, THREADS);
             result = fuse_session_loop_mt(session, config) < 0;
             fuse_loop_cfg_destroy(config);
             fuse_session_unmount(session);
