@@ -1,0 +1,74 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# An ordinary user mounts a file of their own, through fusermount3.
+# shellcheck source=tests/lib.sh
+. "${top_srcdir:?set by make check}/tests/lib.sh"
+need_fuse
+[ "$(id -u)" = 0 ] || skip "another user can only be tried by root"
+command -v runuser >/dev/null || skip "no runuser"
+user=nobody
+id $user >/dev/null 2>&1 || skip "no user $user"
+
+# Where /dev/fuse is not open to all, as it is by default, it is made so for this test alone.
+if ! runuser -u $user -- test -w /dev/fuse; then
+    [ -z "${own_device:-}" ] || fail "$user cannot write to /dev/fuse of their own"
+    cd / && rm -rf "$work"
+    own_device=yes exec unshare -m sh -e -c '
+        mount -t tmpfs -o dev,mode=755 tmpfs /mnt
+        mknod -m 666 /mnt/fuse c 10 229
+        mount --bind /mnt/fuse /dev/fuse
+        exec sh "$0"' "$0"
+fi
+
+# The programs must be within that user's reach.
+chmod 755 "$work"
+mkdir theirs && chown $user theirs
+program=$top_builddir/fuse/.libs/mappedpagesfs
+[ -x "$program" ] || program=$top_builddir/fuse/mappedpagesfs # linked statically: no wrapper
+cp "$program" "$work/mappedpagesfs" || fail "copy of the program"
+cp "$top_builddir"/src/.libs/libmappedpages.so* "$work" 2>/dev/null
+cat >user.sh <<'END'
+set -e
+cd "$1/theirs"
+LD_LIBRARY_PATH=$1
+export LD_LIBRARY_PATH
+mkdir m
+ready() {
+    read -r line <ready && [ "$line" = READY=1 ]
+}
+mkfifo ready
+"$1/mappedpagesfs" -f f.mpp m -o ready_fd=7 7>ready &
+ready
+echo mine >m/pages/5
+echo safe >m/protected/new
+[ "$(head -n 1 m/pages/5)" = mine ]
+[ "$(head -n 1 m/protected/0)" = safe ]
+[ "$(stat -c %U m/pages/5)" = nobody ]
+sed -i s/mine/ours/ m/pages/5
+[ "$(head -n 1 m/pages/5)" = ours ]
+rm m/pages/5
+[ ! -e m/pages/5 ]
+touch outside
+fusermount3 -u m
+wait $!
+"$1/mappedpagesfs" f.mpp "$1/theirs/m"
+grep -q ours m/pages/* && exit 1
+[ "$(head -n 1 m/protected/0)" = safe ]
+fusermount3 -u m
+END
+mappedpages create --page-size 1K --format 0.2 theirs/f.mpp || fail "create"
+chown $user theirs/f.mpp
+expect 0 timeout 60 runuser -u $user -- sh "$work/user.sh" "$work"
+
+# Others, root as well, have no business there unless asked in.
+mkdir theirs/n && chown $user theirs/n
+mkfifo ready && chmod 666 ready
+timeout 60 runuser -u $user -- env LD_LIBRARY_PATH="$work" "$work/mappedpagesfs" -f theirs/f.mpp theirs/n \
+    -o ready_fd=7 7>ready 2>err &
+daemon=$!
+read -r line <ready
+[ "$line" = READY=1 ] || fail "not mounted: $(cat err)"
+ls theirs/n >out 2>err && fail "root looks into a user's mount"
+runuser -u $user -- fusermount3 -u theirs/n || fail "unmount"
+wait $daemon || fail "the driver ended with status $?: $(cat err)"
+expect 0 mappedpages check theirs/f.mpp
