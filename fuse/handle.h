@@ -48,7 +48,7 @@ void handle_apply(struct handle *handle, void *data, uint64_t offset, size_t len
 int handle_flush(struct fs *fs, struct handle *handle, pid_t pid);
 /* fsync: commits all that is staged. */
 int handle_sync(struct fs *fs, struct handle *handle);
-/* The last descriptor is gone: commits a truncation, drops what failed or was left. */
+/* The last descriptor is gone: commits a truncation of opening, drops what failed or was left. */
 void handle_release(struct fs *fs, struct handle *handle);
 
 #endif

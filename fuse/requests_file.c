@@ -44,6 +44,11 @@ int open_target(struct fs *fs, fuse_ino_t node, const struct target *target,
         error = handle->text == NULL ? EIO : 0;
     } else if (fi->flags & O_TRUNC) {
         error = content_truncate(fs, target, handle, 0, pid);
+        /*
+         * A shell opens with O_TRUNC and closes a duplicate before it writes: that flush may not
+         * commit zeros ahead of the data.
+         */
+        handle->stage.written = false;
     }
     if (error != 0) {
         handle_close(fs, handle);

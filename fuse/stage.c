@@ -196,6 +196,7 @@ int stage_zero(struct stage *stage, uint64_t offset, uint64_t length)
         return ENOMEM;
     }
     insert(stage, first_behind(stage, offset), extent);
+    stage->written = true;
     return 0;
 }
 

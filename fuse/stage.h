@@ -21,7 +21,7 @@ struct stage {
     struct extent *extents; /* in ascending order, not overlapping */
     size_t count;
     size_t capacity; /* extents there is room for */
-    bool written;    /* something was written, not just truncated, since the last commit */
+    bool written;    /* more than the truncation of opening it; to be committed at a close */
 };
 
 /* Puts bytes, or zeros, onto what is staged. Return 0 or ENOMEM, and then nothing changed. */
