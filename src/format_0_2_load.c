@@ -180,19 +180,6 @@ static int recover_index(struct format_0_2 *own)
                          "the directory index");
 }
 
-/* Makes page 0 whole again: the spare copy is good until the next commit. */
-static int mend_page_0(struct format_0_2 *own)
-{
-    unsigned char *page0 = own->index.durable->bytes;
-    uint32_t page_size = own->base.page_size;
-
-    page0[SUPER_ACTIVE] = (unsigned char)own->active;
-    put_u32(page0 + SUPER_METADATA_CRC, crc_of(own->metadata.durable->bytes, page_size));
-    if (own->base.read_only)
-        return 0;
-    return mpgi_file_write(own->base.file, page0, page_size, 0, 0);
-}
-
 static int load_index(struct format_0_2 *own)
 {
     const unsigned char *index = own->index.durable->bytes;
@@ -201,11 +188,8 @@ static int load_index(struct format_0_2 *own)
 
     if (get_u32(index + INDEX_COUNT) == 0)
         return 0;
-    if (!mpgi_0_2_trailer_fits(index, page_size, INDEX_COUNT)) {
+    if (!mpgi_0_2_trailer_fits(index, page_size, INDEX_COUNT))
         result = recover_index(own);
-        if (result == 0)
-            result = mend_page_0(own);
-    }
     if (result == 0 && get_u32(index + INDEX_COUNT) > most_blocks(page_size))
         result = mpgi_fail(MPG_E_CORRUPT_DIRECTORY_INDEX, "open", 0,
                            "%s: the directory index counts %u blocks; it has room for %u",
@@ -396,6 +380,32 @@ static int load_all(struct format_0_2 *own)
     return result;
 }
 
+/*
+ * For a writer: page 0 is to say what was found. Where its index came from the spare copy, that is
+ * good only until the next commit. And where it names a metadata page that is not whole, the next
+ * commit would write a whole one there before it is complete.
+ */
+static int mend_page_0(struct format_0_2 *own)
+{
+    uint32_t page_size = own->base.page_size;
+    unsigned char *found = own->index.durable->bytes;
+    struct buffer *present = mpgi_buffer_new(page_size);
+    int result;
+
+    if (present == NULL)
+        return mpgi_fail_memory("open");
+    found[SUPER_ACTIVE] = (unsigned char)own->active;
+    put_u32(found + SUPER_METADATA_CRC, crc_of(own->metadata.durable->bytes, page_size));
+    result = read_page(own->base.file, present->bytes, page_size, 0);
+    if (result == 0 &&
+        memcmp(present->bytes + INDEX_COUNT, found + INDEX_COUNT, page_size - INDEX_COUNT) != 0)
+        result = mpgi_file_write(own->base.file, found, page_size, 0, 0);
+    else if (result == 0 && memcmp(present->bytes, found, SUPER_HEAD_SIZE) != 0)
+        result = mpgi_file_write(own->base.file, found, SUPER_HEAD_SIZE, 0, 0);
+    free(present);
+    return result;
+}
+
 int mpgi_0_2_load(struct format **format, struct file *file, bool read_only, size_t cache_size)
 {
     unsigned char head[SUPERBLOCK_HEAD_SIZE];
@@ -413,6 +423,8 @@ int mpgi_0_2_load(struct format **format, struct file *file, bool read_only, siz
     own->base.cache_size = cache_size;
     own->base.page_size = UINT32_C(1) << (get_u32(head + SUPERBLOCK_PAGE_SIZE_LOG2) & 31);
     result = load_all(own);
+    if (result == 0 && !read_only)
+        result = mend_page_0(own);
     if (result != 0) {
         mpgi_0_2_unload(&own->base);
         return result;

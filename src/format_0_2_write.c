@@ -33,25 +33,24 @@
 /* ---- seal ---- */
 
 /*
- * The highest page that is free now and after this commit, so that it rests out of the way; or 0.
- * What this commit adds to the file is free now.
+ * The highest page that is nobody's, now and after this commit, so that it rests out of the way; or
+ * 0. What lies in the file beyond its total pages is nobody's either.
  */
 static uint64_t choose_spare(const struct format_0_2 *own)
 {
     const unsigned char *now = own->uses.durable->bytes + USES_ARRAY;
     const unsigned char *then = own->uses.frozen->bytes + USES_ARRAY;
     uint64_t durable_total = get_u64(own->metadata.durable->bytes + METADATA_TOTAL);
-    uint64_t page = get_u64(own->metadata.frozen->bytes + METADATA_TOTAL);
+    uint64_t frozen_total = get_u64(own->metadata.frozen->bytes + METADATA_TOTAL);
+    uint64_t page = min_u64(own->base.file->bytes / own->base.page_size,
+                            max_u64(durable_total, frozen_total) + 1);
 
-    if (get_u64(own->metadata.frozen->bytes + METADATA_FREE) == 0)
-        return 0;
     while (--page >= FIRST_USER_PAGE) {
-        bool is_new = page >= durable_total;
         bool held =
             own->base.reserved != NULL && mpgi_id_map_find(own->base.reserved, page) != NULL;
 
-        if ((is_new || mpgi_uses_get(now, page) == MPG_USE_FREE) &&
-            mpgi_uses_get(then, page) == MPG_USE_FREE && !held)
+        if ((page >= durable_total || mpgi_uses_get(now, page) == MPG_USE_FREE) &&
+            (page >= frozen_total || mpgi_uses_get(then, page) == MPG_USE_FREE) && !held)
             return page;
     }
     return 0;
@@ -226,8 +225,13 @@ bool mpgi_0_2_read_spare(const struct file *file, uint32_t page_size, const unsi
     unsigned char *page = malloc(page_size);
     bool found = false;
 
-    for (uint64_t i = total; page != NULL && !found && i-- > FIRST_USER_PAGE;) {
-        if ((metadata[METADATA_BITMAP + i / 8] >> i % 8 & 1) != 0)
+    for (uint64_t i = min_u64(file->bytes / page_size, total + 1);
+         page != NULL && !found && i-- > FIRST_USER_PAGE;) {
+        if (i < total && (metadata[METADATA_BITMAP + i / 8] >> i % 8 & 1) != 0)
+            continue;
+        if (mpgi_file_read(file, page, SPARE_HEAD_CRC, i * page_size, i) != 0)
+            break;
+        if (memcmp(page + SPARE_TAG, SPARE_TAG_TEXT, 4) != 0)
             continue;
         if (mpgi_file_read(file, page, page_size, i * page_size, i) != 0)
             break;

@@ -59,7 +59,6 @@ struct explorer {
     struct explorer_limits limits;
     struct explorer_counts counts;
     uint64_t random;
-    bool index_may_be_lost; /* a torn page 0 cannot be mended: the file has no free page */
     bool failed;
     char why[2048];
     const char *scenario; /* its name, for messages */

@@ -10,6 +10,9 @@
 /* How many operations are done after a crash. */
 #define MORE_WORK 3
 
+/* With fewer free pages before or after, there may be none that was free all the time. */
+#define FEW_FREE_PAGES 12
+
 /* Which of the allowed states the pager shows, or NULL after a complaint. */
 static const struct state *recognise(struct explorer *explorer, unsigned depth,
                                      struct allowed allowed, const mpg_pager *pager)
@@ -34,6 +37,13 @@ static const struct state *recognise(struct explorer *explorer, unsigned depth,
     return NULL;
 }
 
+/* Format 0.2: whether the commit may not have found a free page for its spare copy of page 0. */
+static bool had_no_spare(struct allowed allowed)
+{
+    return allowed.before->free < FEW_FREE_PAGES ||
+           (allowed.after->total != 0 && allowed.after->free < FEW_FREE_PAGES);
+}
+
 /* Whether an image may be beyond opening. */
 static bool may_be_lost(struct explorer *explorer, struct allowed allowed, int error)
 {
@@ -41,7 +51,7 @@ static bool may_be_lost(struct explorer *explorer, struct allowed allowed, int e
         explorer->counts.not_there++;
         return true;
     }
-    if (error == MPG_E_CORRUPT_DIRECTORY_INDEX && explorer->index_may_be_lost) {
+    if (error == MPG_E_CORRUPT_DIRECTORY_INDEX && had_no_spare(allowed)) {
         explorer->counts.index_lost++;
         return true;
     }

@@ -399,7 +399,6 @@ const struct scenario scenarios[] = {
      .page_size = 1024,
      .capacity = 16 * MIB,
      .format = MPG_FORMAT_0_2,
-     .fills = true,
      .is_large = true},
     {.name = "failing sync of a protected write",
      .run = failing_protected_write,
@@ -457,7 +456,6 @@ bool scenario_run(struct outcome *outcome, const struct scenario *scenario, int 
     actor_init(&actor, &disk, &options, seed);
     explorer_init(&explorer, &options, capacity, limits, seed + 1);
     explorer.scenario = scenario->name;
-    explorer.index_may_be_lost = scenario->fills;
     explorer_watch(&explorer, &actor);
 
     syncs_until_failure = scenario->fails;

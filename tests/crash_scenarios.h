@@ -14,7 +14,6 @@ struct scenario {
     size_t capacity;        /* bytes of the disk; 0: 1 MiB */
     int format;             /* the only format it is for, or 0 */
     unsigned fails;         /* which sync after the preparation fails; 0: none */
-    bool fills;             /* format 0.2: no free page is left for the spare copy of page 0 */
     bool is_large;          /* each image takes long: only a few of them */
 };
 
