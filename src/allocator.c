@@ -34,8 +34,9 @@ static int regular_alloc_bulk(mpg_unit_id *ids, void *context, size_t count)
     if (count == 0)
         return 0;
     mpg_page_id *pages = calloc(count, sizeof(*pages));
-    int code =
-        pages != NULL ? mpg_alloc_bulk(pages, context, count, 0) : mpgi_fail_memory("alloc_bulk");
+    if (pages == NULL)
+        return mpgi_fail_memory("alloc_bulk");
+    int code = mpg_alloc_bulk(pages, context, count, 0);
 
     for (size_t i = 0; code == 0 && i < count; i++)
         ids[i].value = pages[i].value;
@@ -48,10 +49,11 @@ static int regular_free_bulk(void *context, const mpg_unit_id *ids, size_t count
     if (count == 0)
         return 0;
     mpg_page_id *pages = calloc(count, sizeof(*pages));
-
-    for (size_t i = 0; pages != NULL && i < count; i++)
+    if (pages == NULL)
+        return mpgi_fail_memory("free_bulk");
+    for (size_t i = 0; i < count; i++)
         pages[i].value = ids[i].value;
-    int code = pages != NULL ? mpg_free_bulk(context, pages, count) : mpgi_fail_memory("free_bulk");
+    int code = mpg_free_bulk(context, pages, count);
     free(pages);
     return code;
 }
@@ -143,8 +145,9 @@ static int protected_alloc_bulk(mpg_unit_id *ids, void *context, size_t count)
     if (count == 0)
         return 0;
     mpg_protected_id *pages = calloc(count, sizeof(*pages));
-    int code = pages != NULL ? mpg_alloc_protected_bulk(pages, context, count)
-                             : mpgi_fail_memory("alloc_protected_bulk");
+    if (pages == NULL)
+        return mpgi_fail_memory("alloc_protected_bulk");
+    int code = mpg_alloc_protected_bulk(pages, context, count);
 
     for (size_t i = 0; code == 0 && i < count; i++)
         ids[i].value = pages[i].value;
@@ -157,11 +160,11 @@ static int protected_free_bulk(void *context, const mpg_unit_id *ids, size_t cou
     if (count == 0)
         return 0;
     mpg_protected_id *pages = calloc(count, sizeof(*pages));
-
-    for (size_t i = 0; pages != NULL && i < count; i++)
+    if (pages == NULL)
+        return mpgi_fail_memory("free_protected_bulk");
+    for (size_t i = 0; i < count; i++)
         pages[i].value = ids[i].value;
-    int code = pages != NULL ? mpg_free_protected_bulk(context, pages, count)
-                             : mpgi_fail_memory("free_protected_bulk");
+    int code = mpg_free_protected_bulk(context, pages, count);
     free(pages);
     return code;
 }
@@ -259,8 +262,9 @@ static int sub_alloc_bulk(mpg_unit_id *ids, void *context, size_t count)
     if (count == 0)
         return 0;
     mpg_sub_id *parts = calloc(count, sizeof(*parts));
-    int code =
-        parts != NULL ? mpg_sub_alloc_bulk(parts, context, count) : mpgi_fail_memory("sub_alloc");
+    if (parts == NULL)
+        return mpgi_fail_memory("sub_alloc");
+    int code = mpg_sub_alloc_bulk(parts, context, count);
 
     for (size_t i = 0; code == 0 && i < count; i++)
         ids[i].value = parts[i].value;
@@ -273,11 +277,11 @@ static int sub_free_bulk(void *context, const mpg_unit_id *ids, size_t count)
     if (count == 0)
         return 0;
     mpg_sub_id *parts = calloc(count, sizeof(*parts));
-
-    for (size_t i = 0; parts != NULL && i < count; i++)
+    if (parts == NULL)
+        return mpgi_fail_memory("sub_free");
+    for (size_t i = 0; i < count; i++)
         parts[i].value = ids[i].value;
-    int code =
-        parts != NULL ? mpg_sub_free_bulk(context, parts, count) : mpgi_fail_memory("sub_free");
+    int code = mpg_sub_free_bulk(context, parts, count);
     free(parts);
     return code;
 }

@@ -172,35 +172,42 @@ static void free_chain(struct sub_page *pages)
     }
 }
 
+/* A chain of `count` pages without ids, or NULL. */
+static struct sub_page *make_chain(size_t count)
+{
+    struct sub_page *chain = NULL;
+
+    for (size_t i = 0; i < count; i++) {
+        struct sub_page *page = calloc(1, sizeof(*page));
+        if (page == NULL) {
+            free_chain(chain);
+            return NULL;
+        }
+        page->chain = chain;
+        chain = page;
+    }
+    return chain;
+}
+
 /* Allocates `count` pages and puts them, not held yet, in front of the chain *pages. */
 static int fetch_pages(mpg_sub *sub, struct sub_page **pages, size_t count)
 {
     mpg_page_id *ids = calloc(count, sizeof(*ids));
-    struct sub_page *fresh = NULL;
-    int code = ids != NULL ? 0 : mpgi_fail_memory("sub_alloc");
+    struct sub_page *fresh = ids != NULL ? make_chain(count) : NULL;
 
-    for (size_t i = 0; code == 0 && i < count; i++) {
-        struct sub_page *page = calloc(1, sizeof(*page));
-        if (page == NULL) {
-            code = mpgi_fail_memory("sub_alloc");
-            break;
-        }
-        page->chain = fresh;
-        fresh = page;
+    if (fresh == NULL) {
+        free(ids);
+        return mpgi_fail_memory("sub_alloc");
     }
-    if (code == 0)
-        code = mpg_alloc_bulk(ids, sub->pager, count, 0);
-    if (code != 0) {
-        free_chain(fresh);
-    } else {
-        for (size_t i = 0; i < count; i++) {
-            struct sub_page *page = fresh;
-            fresh = page->chain;
-            page->id = ids[i].value;
-            page->chain = *pages;
-            *pages = page;
-        }
+    int code = mpg_alloc_bulk(ids, sub->pager, count, 0);
+    for (size_t i = 0; code == 0 && fresh != NULL; i++) {
+        struct sub_page *page = fresh;
+        fresh = page->chain;
+        page->id = ids[i].value;
+        page->chain = *pages;
+        *pages = page;
     }
+    free_chain(fresh);
     free(ids);
     return code;
 }
