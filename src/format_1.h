@@ -187,8 +187,6 @@ int mpgi_create_1(struct file *file, const struct create_parameters *parameters)
 int mpgi_superblock_read(struct superblock *superblock, const struct file *file, bool read_only);
 /* Chooses the root, and fills root, root_page and next_generation. */
 int mpgi_recover_1(struct format_1 *f);
-/* For a node that fails its check in a reader: STALE if a writer has gone on meanwhile. */
-int mpgi_stale_1(struct format_1 *f, int error);
 int mpgi_walk_1(struct format *format, void *context, void (*use)(void *context, uint64_t page),
                 void (*fault)(void *context, int code, uint64_t page, const char *message));
 

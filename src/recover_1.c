@@ -320,20 +320,3 @@ int mpgi_recover_1(struct format_1 *f)
     free_candidates(&c);
     return error;
 }
-
-int mpgi_stale_1(struct format_1 *f, int error)
-{
-    struct candidates c;
-    bool newer = false;
-
-    if (!f->head.read_only || !is_damage(error) || read_candidates(f, &c) != 0)
-        return error;
-    for (unsigned i = 0; i < 2; i++)
-        newer |=
-            c.valid[i] && c.generation[i] > mpgi_root_generation(mpgi_root_get(f, VERSION_DURABLE));
-    free_candidates(&c);
-    if (!newer)
-        return error;
-    return mpgi_fail(MPG_E_STALE, "read metadata", MPG_NO_PAGE,
-                     "%s: a writer has overwritten the state that was opened", f->head.file->path);
-}

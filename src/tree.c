@@ -139,8 +139,7 @@ static int get_node(struct node **node, struct format_1 *f, struct tree *tree, u
     *absent = level;
     if (get_u64(at + REF_SLOT) == 0)
         return 0;
-    error = mpgi_cache_read(node, &f->cache, &reference, get_u64(root + ROOT_TOTAL));
-    return error ? mpgi_stale_1(f, error) : 0;
+    return mpgi_cache_read(node, &f->cache, &reference, get_u64(root + ROOT_TOTAL));
 }
 
 int mpgi_tree_leaf(struct node **leaf, struct format_1 *f, struct tree *tree, uint64_t unit)
