@@ -55,6 +55,9 @@ static void insert(struct stage *stage, size_t index, struct extent extent)
 
 static void delete_range(struct stage *stage, size_t first, size_t end)
 {
+    if (first == end) {
+        return;
+    }
     for (size_t i = first; i < end; i++) {
         free(stage->extents[i].data);
     }

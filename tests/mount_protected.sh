@@ -7,11 +7,11 @@ need_fuse
 mappedpages create f.mpp --page-size 4096 --format 0.2 || fail "create"
 mount_file f.mpp m
 touch m/protected/0 m/protected/1 || fail "create protected pages"
-cd m/protected || fail "cd"
 
-cat >"$work/staging.py" <<'END'
+cat >staging.py <<'END'
 import errno, os, signal, subprocess, sys, threading, time
 
+os.chdir("m/protected")
 SIZE = 4096
 
 def committed(name="0"):
@@ -200,7 +200,10 @@ except OSError as error:
     assert error.errno == errno.ENODEV
 os.close(fd)
 END
-timeout 100 python3 "$work/staging.py" || fail "staging"
+timeout 100 python3 staging.py || fail "staging"
+
+(
+cd m/protected || fail "cd"
 
 # The same by shells, whose redirections are duplicated descriptors.
 echo hello >0 || fail "echo"
@@ -218,7 +221,8 @@ touch new || fail "new"
 [ "$(stat -c '%s %h' 0)" = "4096 2" ] || fail "attributes"
 [ "$(stat -c %i 0)" != "$(stat -c %i 1)" ] || fail "two files with one inode number"
 tr -d '\0' <0 | grep -q . && fail "a new page shows what was there"
+exit 0
+) || exit 1
 
-cd "$work" || fail "cd"
 unmount m
 expect 0 mappedpages check f.mpp
