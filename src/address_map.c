@@ -37,8 +37,8 @@ int mpgi_map_extend(struct address_map *map, const struct file *file, uint64_t b
 
     if (end <= map->mapped)
         return 0;
-    if (file->io->map(file->context, file->fd, map->base + map->mapped,
-                      (size_t)(end - map->mapped), map->mapped, !file->read_only) != 0)
+    if (file->io->map(file->context, file->fd, map->base + map->mapped, (size_t)(end - map->mapped),
+                      map->mapped, !file->read_only) != 0)
         return mpgi_fail_errno(errno, "mmap", MPG_NO_PAGE, file->path);
     map->mapped = end;
     return 0;

@@ -86,8 +86,7 @@ static int check_directory(struct check *check, const struct mpg_stat *st)
 
             if ((bits[i / 64] >> i % 64 & 1) == 0)
                 continue;
-            result =
-                pager->ops->get_entry(pager->format, VERSION_DURABLE, first + i, &entry);
+            result = pager->ops->get_entry(pager->format, VERSION_DURABLE, first + i, &entry);
             if (result != 0)
                 return result;
             (void)snprintf(what, sizeof(what), "protected page %" PRIu64, first + i);
@@ -101,8 +100,8 @@ static int check_directory(struct check *check, const struct mpg_stat *st)
         char message[120];
 
         (void)snprintf(message, sizeof(message),
-                       "%" PRIu64 " protected pages are in use, but %" PRIu64 " are counted",
-                       count, st->protected_pages);
+                       "%" PRIu64 " protected pages are in use, but %" PRIu64 " are counted", count,
+                       st->protected_pages);
         report(check, MPG_E_CORRUPT_PROTECTED_DIRECTORY, MPG_NO_PAGE, message);
     }
     return 0;
@@ -146,8 +145,9 @@ static void check_count(struct check *check, const char *what, uint64_t counted,
 
     if (counted == recorded)
         return;
-    (void)snprintf(message, sizeof(message), "%" PRIu64 " pages are %s, but %" PRIu64
-                   " are recorded", counted, what, recorded);
+    (void)snprintf(message, sizeof(message),
+                   "%" PRIu64 " pages are %s, but %" PRIu64 " are recorded", counted, what,
+                   recorded);
     report(check, MPG_E_CORRUPT_METADATA, MPG_NO_PAGE, message);
 }
 

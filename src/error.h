@@ -21,8 +21,8 @@ int mpgi_fail_errno(int system_errno, const char *operation, uint64_t page, cons
  * The same for a checksum that does not match: that of `what` in the page; for CORRUPT_PAGE, that of
  * `what`, which has `page` for its number.
  */
-int mpgi_fail_crc(int code, const char *operation, uint64_t page, uint32_t expected,
-                  uint32_t found, const char *path, const char *what);
+int mpgi_fail_crc(int code, const char *operation, uint64_t page, uint32_t expected, uint32_t found,
+                  const char *path, const char *what);
 
 /* mpgi_fail(MPG_E_NO_MEMORY, …) */
 int mpgi_fail_memory(const char *operation);

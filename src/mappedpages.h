@@ -81,31 +81,31 @@ typedef struct mpg_protected_id {
 
 enum mpg_error {
     MPG_OK = 0,
-    MPG_E_IO = -1,                           /* the operating system reported an error */
-    MPG_E_INVALID_PAGE_SIZE = -2,            /* not a power of two, too small, or not the file's */
-    MPG_E_CORRUPT_SUPERBLOCK = -3,           /* page 0 is not that of a page file */
-    MPG_E_CORRUPT_METADATA = -4,             /* neither state of the metadata can be trusted */
-    MPG_E_OUT_OF_BOUNDS = -5,                /* an id or a range beyond the end */
-    MPG_E_RESERVED_PAGE = -6,                /* pages 0, 1 and 2 belong to the file itself */
-    MPG_E_DOUBLE_FREE = -7,                  /* the page to free is free already */
-    MPG_E_UNAVAILABLE = -8,                  /* an earlier sync failed: close, and open again */
-    MPG_E_CORRUPT_PROTECTED_DIRECTORY = -9,  /* the directory of protected pages is damaged */
-    MPG_E_CORRUPT_DIRECTORY_INDEX = -10,     /* format 0.2: page 0's index of it is damaged */
-    MPG_E_DIRECTORY_FULL = -11,              /* the format has no room for one more protected page */
-    MPG_E_BUSY = -12,                        /* the file is locked, or the page is in use */
-    MPG_E_EXISTS = -13,                      /* the file, or a page of that id, is there already */
-    MPG_E_NOT_ALLOCATED = -14,               /* no such page */
-    MPG_E_NOT_REGULAR = -15,                 /* the id names a page the file uses internally */
-    MPG_E_FILE_FULL = -16,                   /* the format has no room for one more page */
-    MPG_E_NO_SPACE = -17,                    /* the host filesystem is full */
-    MPG_E_TRUNCATED = -18,                   /* the file is shorter than its metadata says */
-    MPG_E_UNSUPPORTED_VERSION = -19,         /* made by a newer version, or by none */
-    MPG_E_READ_ONLY = -20,                   /* the file, or this way of opening it, is read-only */
-    MPG_E_CORRUPT_PAGE = -21,                /* a protected page does not match its checksum */
-    MPG_E_NO_MEMORY = -22,                   /* memory or address space ran out */
-    MPG_E_INVALID = -23,                     /* an argument makes no sense */
-    MPG_E_STALE = -24,                       /* read-only: the state seen was overwritten: refresh */
-    MPG_E_CANCELLED = -25,                   /* async: cancelled before it was begun */
+    MPG_E_IO = -1,                          /* the operating system reported an error */
+    MPG_E_INVALID_PAGE_SIZE = -2,           /* not a power of two, too small, or not the file's */
+    MPG_E_CORRUPT_SUPERBLOCK = -3,          /* page 0 is not that of a page file */
+    MPG_E_CORRUPT_METADATA = -4,            /* neither state of the metadata can be trusted */
+    MPG_E_OUT_OF_BOUNDS = -5,               /* an id or a range beyond the end */
+    MPG_E_RESERVED_PAGE = -6,               /* pages 0, 1 and 2 belong to the file itself */
+    MPG_E_DOUBLE_FREE = -7,                 /* the page to free is free already */
+    MPG_E_UNAVAILABLE = -8,                 /* an earlier sync failed: close, and open again */
+    MPG_E_CORRUPT_PROTECTED_DIRECTORY = -9, /* the directory of protected pages is damaged */
+    MPG_E_CORRUPT_DIRECTORY_INDEX = -10,    /* format 0.2: page 0's index of it is damaged */
+    MPG_E_DIRECTORY_FULL = -11,             /* the format has no room for one more protected page */
+    MPG_E_BUSY = -12,                       /* the file is locked, or the page is in use */
+    MPG_E_EXISTS = -13,                     /* the file, or a page of that id, is there already */
+    MPG_E_NOT_ALLOCATED = -14,              /* no such page */
+    MPG_E_NOT_REGULAR = -15,                /* the id names a page the file uses internally */
+    MPG_E_FILE_FULL = -16,                  /* the format has no room for one more page */
+    MPG_E_NO_SPACE = -17,                   /* the host filesystem is full */
+    MPG_E_TRUNCATED = -18,                  /* the file is shorter than its metadata says */
+    MPG_E_UNSUPPORTED_VERSION = -19,        /* made by a newer version, or by none */
+    MPG_E_READ_ONLY = -20,                  /* the file, or this way of opening it, is read-only */
+    MPG_E_CORRUPT_PAGE = -21,               /* a protected page does not match its checksum */
+    MPG_E_NO_MEMORY = -22,                  /* memory or address space ran out */
+    MPG_E_INVALID = -23,                    /* an argument makes no sense */
+    MPG_E_STALE = -24,                      /* read-only: the state seen was overwritten: refresh */
+    MPG_E_CANCELLED = -25,                  /* async: cancelled before it was begun */
 };
 
 /* Details of a failure. Fields that do not apply hold 0, or MPG_NO_PAGE. */
@@ -168,7 +168,10 @@ typedef struct mpg_options {
     unsigned flags;         /* enum mpg_option_flags */
 } mpg_options;
 
-#define MPG_OPTIONS_INIT {sizeof(mpg_options), 0, 0, 0, NULL, 0, 0, 0}
+#define MPG_OPTIONS_INIT                                                                           \
+    {                                                                                              \
+        sizeof(mpg_options), 0, 0, 0, NULL, 0, 0, 0                                                \
+    }
 
 /*
  * Makes a new page file and opens it for writing. Fails if `path` exists.
@@ -503,8 +506,8 @@ typedef struct mpg_fault {
 
 /* What mpg_check looked at. */
 typedef struct mpg_check_result {
-    uint64_t faults;           /* faults reported */
-    uint64_t pages_checked;    /* pages of the file whose use was checked */
+    uint64_t faults;            /* faults reported */
+    uint64_t pages_checked;     /* pages of the file whose use was checked */
     uint64_t protected_checked; /* protected pages whose content was checked */
 } mpg_check_result;
 

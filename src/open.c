@@ -154,8 +154,7 @@ static void set_up(mpg_pager *pager, const mpg_options *options)
     pager->format->reserved = &pager->reserved;
     pager->zero_crc = crc_of_zeros(pager->page_size);
     pager->deferred = !pager->read_only && (options->flags & MPG_DEFER_ALLOCATION) != 0;
-    mpgi_map_reserve(&pager->map, &pager->file,
-                     max_u64(options->address_space, pager->file.bytes));
+    mpgi_map_reserve(&pager->map, &pager->file, max_u64(options->address_space, pager->file.bytes));
 }
 
 /* ---- create ---- */
@@ -285,9 +284,8 @@ static int open_file(mpg_pager *pager, const mpg_options *options)
     if (result != 0)
         return result;
     if (options->page_size != 0 && options->page_size != page_size)
-        return mpgi_fail(MPG_E_INVALID_PAGE_SIZE, "open", 0,
-                         "%s: its pages have %u bytes, not %u", pager->file.path,
-                         (unsigned)page_size, (unsigned)options->page_size);
+        return mpgi_fail(MPG_E_INVALID_PAGE_SIZE, "open", 0, "%s: its pages have %u bytes, not %u",
+                         pager->file.path, (unsigned)page_size, (unsigned)options->page_size);
     result = load(&pager->format, ops, &pager->file, options->cache_size);
     /* Rule 1: what was found may exist in the page cache alone. */
     if (result == 0 && !pager->read_only && RULE_HOLDS(1))

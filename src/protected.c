@@ -158,8 +158,8 @@ int mpg_protected_read(void *data, const mpg_pager *pager, mpg_protected_id id)
             return 0;
         }
         page = entry.page[entry.current];
-        result = mpgi_file_read(&pager->file, data, pager->page_size, offset_of_page(pager, page),
-                                page);
+        result =
+            mpgi_file_read(&pager->file, data, pager->page_size, offset_of_page(pager, page), page);
         if (result != 0)
             return result;
         found = crc_of(data, pager->page_size);

@@ -151,8 +151,8 @@ static int check_range(const mpg_pager *pager, uint64_t page, size_t offset, siz
 
     if (offset > pager->page_size || length > pager->page_size - offset)
         return mpgi_fail(MPG_E_OUT_OF_BOUNDS, operation, page,
-                         "%s: %zu bytes at %zu are not within a page of %u bytes",
-                         pager->file.path, length, offset, (unsigned)pager->page_size);
+                         "%s: %zu bytes at %zu are not within a page of %u bytes", pager->file.path,
+                         length, offset, (unsigned)pager->page_size);
     pager_lock(pager);
     result = check_regular(pager, page, operation);
     pager_unlock(pager);

@@ -262,8 +262,8 @@ static int check_there(mpg_txn *txn, uint64_t id, int error, const char *operati
     }
     if (result != MPG_E_NOT_ALLOCATED)
         return result;
-    return mpgi_fail(error, operation, id, "%s: there is no protected page %llu",
-                     pager->file.path, (unsigned long long)id);
+    return mpgi_fail(error, operation, id, "%s: there is no protected page %llu", pager->file.path,
+                     (unsigned long long)id);
 }
 
 int mpg_txn_free_protected(mpg_txn *txn, mpg_protected_id id)

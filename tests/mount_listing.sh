@@ -13,6 +13,7 @@ mount_file f.mpp m -o raw
 
 # ids DIR - what a listing gives, in its own order.
 ids() {
+    # shellcheck disable=SC2010 # the names are what ls lists, in its order
     ls -f "$1" | grep -v '^\.'
 }
 
