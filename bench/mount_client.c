@@ -108,6 +108,26 @@ static int open_file(int directory, uint64_t id, int flags)
     return fd;
 }
 
+/*
+ * Opens the first file from *id on that is there, and moves *id past it: here and there an id
+ * belongs to the page file's own metadata.
+ */
+static int open_next(int directory, uint64_t *id, int flags)
+{
+    for (int tries = 0; tries < 1000; tries++) {
+        char name[24];
+        int fd;
+
+        name_of(name, (*id)++);
+        fd = openat(directory, name, flags | O_CLOEXEC);
+        if (fd >= 0)
+            return fd;
+        if (errno != ENOENT)
+            die_errno(name);
+    }
+    die_errno("no file of this number or the next ones");
+}
+
 static void read_file(int fd, uint64_t size)
 {
     for (uint64_t at = 0; at < size;) {
@@ -140,10 +160,11 @@ static void close_file(int fd)
 static void do_read(const struct task *task)
 {
     int directory = open_directory(task->path);
+    uint64_t id = task->first;
     uint64_t begin = now_ns();
 
     for (uint64_t i = 0; i < task->count; i++) {
-        int fd = open_file(directory, task->first + i, O_RDONLY);
+        int fd = open_next(directory, &id, O_RDONLY);
 
         read_file(fd, task->size);
         close_file(fd);
@@ -154,9 +175,10 @@ static void do_read(const struct task *task)
 static void do_drop_read(const struct task *task)
 {
     int directory = open_directory(task->path);
+    uint64_t id = task->first;
 
     for (uint64_t i = 0; i < task->count; i++) {
-        int fd = open_file(directory, task->first + i, O_RDONLY);
+        int fd = open_next(directory, &id, O_RDONLY);
 
         (void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
         close_file(fd);
@@ -168,10 +190,11 @@ static void do_drop_read(const struct task *task)
 static void do_write(const struct task *task)
 {
     int directory = open_directory(task->path);
+    uint64_t id = task->first;
     uint64_t begin = now_ns();
 
     for (uint64_t i = 0; i < task->count; i++) {
-        int fd = open_file(directory, task->first + i, O_WRONLY);
+        int fd = open_next(directory, &id, O_WRONLY);
 
         write_file(fd, task->size);
         close_file(fd);
