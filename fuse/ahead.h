@@ -35,7 +35,7 @@ struct ahead *ahead_start(struct fs *fs);
 void ahead_stop(struct ahead *ahead);
 void ahead_free(struct ahead *ahead);
 
-/* A node was read, or opened for reading. */
+/* A read of a node came from the kernel. (An open says nothing: cached pages are opened, too.) */
 void ahead_was_read(struct fs *fs, fuse_ino_t node);
 /* Finishes a request that changes a page, now or when pushing that page has ended. */
 void ahead_change(struct fs *fs, const struct deferred *change);

@@ -85,7 +85,6 @@ void request_open(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
         ahead_change(fs, &open);
     } else {
         finish_open(req, node, fi);
-        ahead_was_read(fs, node);
     }
 }
 
