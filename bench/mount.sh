@@ -155,6 +155,10 @@ durable() {
 read_only() {
     mount_on limit-ro "$bench/null_fs" "$root/limit-ro" 4096 "$files" "$protected" ro
     mount_on mount-ro "$driver" -f "$root/file" "$root/mount-ro" -o ro
+    # The kernel can be given content ahead of a reader only for files that it knows.
+    for each in limit-ro mount-ro; do
+        time_work list-stat $each list-stat "$root/$each/pages"
+    done
     time_work cold limit-ro read "$root/limit-ro/pages" "$first" "$some" 4096
     time_work cold mount-ro read "$root/mount-ro/pages" "$first" "$some" 4096
     time_work warm limit-ro read "$root/limit-ro/pages" "$first" "$some" 4096
