@@ -6,6 +6,7 @@
 #define FUSE_USE_VERSION 314
 #include <fuse_lowlevel.h>
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -38,8 +39,10 @@ struct fs {
     struct attributes *attributes;
     struct scratch *scratch;
     struct snapshots *snapshots;
-    struct ahead *ahead;  /* NULL if nothing is pushed ahead */
-    atomic_bool unsynced; /* something was allocated or freed since the last timed sync */
+    pthread_mutex_t handles_mutex;
+    struct handle *handles; /* all that are open */
+    struct ahead *ahead;    /* NULL if nothing is pushed ahead */
+    atomic_bool unsynced;   /* something was allocated or freed since the last timed sync */
 };
 
 static inline struct fs *fs_of(fuse_req_t req)

@@ -23,11 +23,24 @@ struct handle *handle_open(struct fs *fs, uint64_t node, bool writes)
     pthread_mutex_init(&handle->mutex, NULL);
     handle->node = node;
     handle->writes = writes;
+    pthread_mutex_lock(&fs->handles_mutex);
+    handle->next = fs->handles;
+    if (handle->next != NULL) {
+        handle->next->previous = handle;
+    }
+    fs->handles = handle;
+    pthread_mutex_unlock(&fs->handles_mutex);
     return handle;
 }
 
 void handle_close(struct fs *fs, struct handle *handle)
 {
+    pthread_mutex_lock(&fs->handles_mutex);
+    if (handle->next != NULL) {
+        handle->next->previous = handle->previous;
+    }
+    *(handle->previous != NULL ? &handle->previous->next : &fs->handles) = handle->next;
+    pthread_mutex_unlock(&fs->handles_mutex);
     nodes_closed(fs->nodes, handle->node, handle->writes);
     stage_clear(&handle->stage);
     free(handle->text);
@@ -169,4 +182,23 @@ void handle_release(struct fs *fs, struct handle *handle)
         }
     }
     pthread_mutex_unlock(&handle->mutex);
+}
+
+void handle_end_all(struct fs *fs, bool unmounted)
+{
+    size_t dropped = 0;
+
+    while (fs->handles != NULL) {
+        struct handle *handle = fs->handles;
+
+        if (unmounted) {
+            handle_release(fs, handle);
+        }
+        dropped += !stage_is_empty(&handle->stage);
+        handle_close(fs, handle);
+    }
+    if (dropped > 0) {
+        log_line(LOG_WARNING, "%zu open file%s had writes that were not committed", dropped,
+                 dropped == 1 ? "" : "s");
+    }
 }

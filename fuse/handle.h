@@ -9,14 +9,15 @@
 #include "stage.h"
 
 struct handle {
-    pthread_mutex_t mutex; /* for everything below */
-    uint64_t node;         /* what was opened */
-    bool writes;           /* opened for writing */
-    bool failed;           /* the last commit failed, and nothing was written since */
-    bool has_room;         /* the space that a commit needs was seen to be there */
-    pid_t writer;          /* the thread that wrote last */
-    struct stage stage;    /* what was written to a protected page */
-    char *text;            /* of /info: owned, as it was when it was opened */
+    struct handle *next, *previous; /* in the list of the fs, under its lock */
+    pthread_mutex_t mutex;          /* for everything below */
+    uint64_t node;                  /* what was opened */
+    bool writes;                    /* opened for writing */
+    bool failed;                    /* the last commit failed, and nothing was written since */
+    bool has_room;                  /* the space that a commit needs was seen to be there */
+    pid_t writer;                   /* the thread that wrote last */
+    struct stage stage;             /* what was written to a protected page */
+    char *text;                     /* of /info: owned, as it was when it was opened */
     size_t text_length;
 };
 
@@ -50,5 +51,12 @@ int handle_flush(struct fs *fs, struct handle *handle, pid_t pid);
 int handle_sync(struct fs *fs, struct handle *handle);
 /* The last descriptor is gone: commits a truncation of opening, drops what failed or was left. */
 void handle_release(struct fs *fs, struct handle *handle);
+
+/*
+ * Requests have ended: ends the handles that are left. After an unmount nothing is open any more, and
+ * what is left are releases that were not served: they are done now. After a signal they may be open,
+ * and what they staged is dropped.
+ */
+void handle_end_all(struct fs *fs, bool unmounted);
 
 #endif

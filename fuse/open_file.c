@@ -112,6 +112,7 @@ bool fs_open(struct fs *fs, const struct options *options)
     memset(fs, 0, sizeof(*fs));
     fs->options = options;
     fs->location = -1;
+    pthread_mutex_init(&fs->handles_mutex, NULL);
     fs->path = realpath(options->file, NULL);
     if (fs->path == NULL) {
         log_line(LOG_ERR, "%s: %s", options->file, strerror(errno));
@@ -153,6 +154,7 @@ bool fs_close(struct fs *fs)
     if (fs->location >= 0) {
         close(fs->location);
     }
+    pthread_mutex_destroy(&fs->handles_mutex);
     free(fs->path);
     return code == MPG_OK;
 }

@@ -151,6 +151,7 @@ void session_block_signals(void)
 struct watch {
     struct fs *fs;
     pthread_t main;    /* the thread in libfuse's loop */
+    bool signalled;    /* a signal ended it, not an unmount */
     atomic_bool ended; /* it left the loop */
 };
 
@@ -166,6 +167,7 @@ static void *wait_for_signals(void *argument)
         /* interrupted */
     }
     if (!watch->ended) {
+        watch->signalled = true;
         ahead_stop(watch->fs->ahead);
         fuse_session_exit(watch->fs->session);
     }
@@ -199,7 +201,7 @@ static int run_loop(const struct fs *fs)
 
 bool session_serve(struct fs *fs)
 {
-    struct watch watch = {fs, pthread_self(), false};
+    struct watch watch = {.fs = fs, .main = pthread_self()};
     struct timed_sync *timer = NULL;
     pthread_t waiter;
     int result;
@@ -218,6 +220,7 @@ bool session_serve(struct fs *fs)
     pthread_join(waiter, NULL);
     ahead_stop(fs->ahead);
     timed_sync_stop(timer);
+    handle_end_all(fs, !watch.signalled);
     if (result < 0) {
         log_line(LOG_ERR, "the connection with the kernel failed: %s", strerror(-result));
     }
