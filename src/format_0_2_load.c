@@ -359,9 +359,51 @@ static int load_directory(struct format_0_2 *own)
     return result;
 }
 
+/*
+ * Whether page 0 and then the metadata are still what was loaded. Page 0 alone does not tell, for
+ * every second commit makes the same one; the metadata carries its generation. While both stay, at
+ * most one commit has been at work, and that leaves alone all that this page 0 names. Otherwise
+ * what was read may be parts of different commits.
+ */
+static int check_not_overtaken(const struct format_0_2 *own, const unsigned char *page0)
+{
+    const unsigned char *metadata = own->metadata.durable->bytes;
+    uint32_t page_size = own->base.page_size;
+    unsigned char *now = malloc(page_size);
+    bool same = false;
+    int result;
+
+    if (now == NULL)
+        return mpgi_fail_memory("open");
+    result = read_page(own->base.file, now, page_size, 0);
+    if (result == 0 && memcmp(page0, now, page_size) == 0) {
+        result = read_page(own->base.file, now, page_size, 1 + own->active);
+        same = result == 0 && memcmp(metadata, now, page_size) == 0;
+    }
+    free(now);
+    if (result != 0 || same)
+        return result;
+    return mpgi_fail(MPG_E_STALE, "open", 0, "%s: a writer commits faster than it can be read",
+                     own->base.file->path);
+}
+
+static int load_parts(struct format_0_2 *own)
+{
+    int result = load_metadata(own);
+
+    if (result == 0)
+        result = load_index(own);
+    if (result == 0)
+        result = load_bitmap(own);
+    if (result == 0)
+        result = load_directory(own);
+    return result;
+}
+
 static int load_all(struct format_0_2 *own)
 {
     uint32_t page_size = own->base.page_size;
+    unsigned char *page0;
     int result;
 
     own->index.durable = mpgi_buffer_new(page_size);
@@ -369,14 +411,16 @@ static int load_all(struct format_0_2 *own)
     if (own->index.durable == NULL || own->metadata.durable == NULL)
         return mpgi_fail_memory("open");
     result = read_page(own->base.file, own->index.durable->bytes, page_size, 0);
+    if (result != 0 || !own->base.read_only)
+        return result != 0 ? result : load_parts(own);
+    page0 = malloc(page_size); /* what is loaded may come from a spare copy instead */
+    if (page0 == NULL)
+        return mpgi_fail_memory("open");
+    memcpy(page0, own->index.durable->bytes, page_size);
+    result = load_parts(own);
     if (result == 0)
-        result = load_metadata(own);
-    if (result == 0)
-        result = load_index(own);
-    if (result == 0)
-        result = load_bitmap(own);
-    if (result == 0)
-        result = load_directory(own);
+        result = check_not_overtaken(own, page0);
+    free(page0);
     return result;
 }
 
