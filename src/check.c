@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Floor 6: checks a whole file. Whatever metadata and directory say they occupy is noted in a bitmap;
- * what the space says is internal must then be noted there, and nothing twice.
+ * Floor 6: checks a whole file. Whatever metadata and directory say they occupy is noted in a
+ * bitmap; what the space says is internal must then be noted there, and nothing twice.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -18,6 +18,8 @@ struct check {
     mpg_check_result result;
     void (*report)(void *context, const mpg_fault *fault);
     void *context;
+    bool stale;          /* a writer overwrote what a reader was checking */
+    uint64_t generation; /* the state whose structure was checked */
 };
 
 static void report(void *context, int code, uint64_t page, const char *message)
@@ -25,6 +27,10 @@ static void report(void *context, int code, uint64_t page, const char *message)
     struct check *check = context;
     mpg_fault fault = {code, page, message};
 
+    if (code == MPG_E_STALE) {
+        check->stale = true;
+        return;
+    }
     check->result.faults++;
     if (check->report != NULL)
         check->report(check->context, &fault);
@@ -160,6 +166,7 @@ static int check_structure(struct check *check)
     int result = pager->ops->walk(pager->format, check, claim_metadata, report);
 
     pager->ops->facts(pager->format, VERSION_DURABLE, &st);
+    check->generation = st.generation;
     if (result == 0)
         result = check_directory(check, &st);
     if (result == 0)
@@ -199,6 +206,30 @@ static int check_contents(struct check *check)
     return result;
 }
 
+/* What looks like damage to a reader may be the work of a writer that went on meanwhile. */
+static int check_stale(const struct check *check)
+{
+    const mpg_pager *pager = check->pager;
+    int result = 0;
+
+    if (check->result.faults > 0) {
+        struct mpg_stat st;
+
+        pager_lock(pager);
+        pager->ops->facts(pager->format, VERSION_DURABLE, &st);
+        if (pager->read_only && st.generation != check->generation)
+            result = MPG_E_STALE; /* another thread has refreshed */
+        else
+            result = mpgi_reader_error(pager, MPG_E_CORRUPT_METADATA);
+        pager_unlock(pager);
+    }
+    if (!check->stale && result != MPG_E_STALE)
+        return 0;
+    return mpgi_fail(MPG_E_STALE, "check", MPG_NO_PAGE,
+                     "%s: a writer has overwritten the state that was being checked; refresh",
+                     pager->file.path);
+}
+
 /* Whether an error means that the file is damaged, rather than that checking could not go on. */
 static bool is_damage(int code)
 {
@@ -209,7 +240,7 @@ static bool is_damage(int code)
 int mpg_check(mpg_check_result *result, const mpg_pager *pager,
               void (*report_fault)(void *context, const mpg_fault *fault), void *context)
 {
-    struct check check = {pager, 0, NULL, {0, 0, 0}, report_fault, context};
+    struct check check = {pager, 0, NULL, {0, 0, 0}, report_fault, context, false, 0};
     int outcome;
 
     pager_lock(pager);
@@ -226,6 +257,8 @@ int mpg_check(mpg_check_result *result, const mpg_pager *pager,
         report(&check, mpg_last_error(&info), info.page, info.message);
         outcome = 0;
     }
+    if (outcome == 0)
+        outcome = check_stale(&check);
     if (outcome == 0)
         *result = check.result;
     return outcome;

@@ -197,7 +197,10 @@ MPG_API MPG_MUST_CHECK int mpg_open(mpg_pager **pager, const char *path,
 /*
  * Opens a page file for reading: any number of times, also while one writer has it open. It shows the
  * last committed state at the time of opening; mpg_refresh moves on to a newer one. Changes nothing.
- * Errors: as mpg_open; BUSY only with MPG_LOCK_SHARED.
+ * In another process than the writer's "committed" means written out whole; that may be a moment
+ * before it is durable and the writer is told so. What a loss of power then takes back was seen.
+ * Errors: as mpg_open; BUSY only with MPG_LOCK_SHARED; STALE if the writer commits faster than the
+ * file can be read: try again.
  */
 MPG_API MPG_MUST_CHECK int mpg_open_readonly(const mpg_pager **pager, const char *path,
                                              const mpg_options *options);
@@ -514,7 +517,8 @@ typedef struct mpg_check_result {
 /*
  * Checks everything: structure, checksums, pages used twice, pages used by nobody, counts. Calls
  * `report` (may be NULL) for each fault, in the caller's thread. Returns 0 when it could look at
- * everything, with or without faults. Errors: NO_MEMORY (one bit a page is needed), IO.
+ * everything, with or without faults. Errors: NO_MEMORY (one bit a page is needed), IO; STALE
+ * (read-only): a writer went on meanwhile, and what was reported may not be a fault.
  * A file that cannot be opened at all has its reason in the error of mpg_open.
  */
 MPG_API MPG_MUST_CHECK int mpg_check(mpg_check_result *result, const mpg_pager *pager,

@@ -18,7 +18,7 @@
 #define MIN_PAGES 4
 
 /* How often a reader tries again when a writer's commits overtake its opening. */
-#define MOST_LOAD_ATTEMPTS 16
+#define MOST_LOAD_ATTEMPTS 100
 
 static int take_options(mpg_options *taken, const mpg_options *options)
 {
@@ -251,8 +251,8 @@ int mpg_create(mpg_pager **pager, const char *path, const mpg_options *options)
 /* ---- open ---- */
 
 /*
- * Loads the state of the file. A reader may be overtaken by commits while it reads, and then sees what
- * looks like damage; that passes, real damage does not.
+ * Loads the state of the file. A reader may be overtaken by commits while it reads, and then sees
+ * what looks like damage; that passes, real damage does not.
  */
 static int load(struct format **format, const struct format_ops *ops, struct file *file,
                 size_t cache_size)
@@ -377,13 +377,17 @@ int mpgi_reader_error(const mpg_pager *pager, int result)
     struct format *newest;
     struct mpg_stat seen, now;
     mpg_error_info error;
+    int loaded;
 
     if (result == 0 || !pager->read_only ||
         (result != MPG_E_CORRUPT_METADATA && result != MPG_E_CORRUPT_PAGE &&
-         result != MPG_E_CORRUPT_PROTECTED_DIRECTORY))
+         result != MPG_E_CORRUPT_PROTECTED_DIRECTORY && result != MPG_E_TRUNCATED))
         return result;
     (void)mpg_last_error(&error);
-    if (load_newest(&newest, unconst(pager)) != 0)
+    loaded = load_newest(&newest, unconst(pager));
+    if (loaded == MPG_E_STALE)
+        return loaded;
+    if (loaded != 0)
         return mpgi_fail_again(&error);
     pager->ops->facts(pager->format, VERSION_DURABLE, &seen);
     pager->ops->facts(newest, VERSION_DURABLE, &now);

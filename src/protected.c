@@ -94,8 +94,8 @@ static int fail_not_allocated(const mpg_pager *pager, uint64_t id, const char *o
 }
 
 /*
- * The entry whose content readers see. *fresh: the page was allocated by a commit that is put off, so
- * its content is zeros and nothing of it need be on the disk. Called with the lock held.
+ * The entry whose content readers see. *fresh: the page was allocated by a commit that is put off,
+ * so its content is zeros and nothing of it need be on the disk. Called with the lock held.
  */
 static int visible_entry(const mpg_pager *pager, uint64_t id, struct entry *entry, bool *fresh,
                          const char *operation)
@@ -124,27 +124,54 @@ static bool same_content(const struct entry *a, const struct entry *b)
            a->crc == b->crc;
 }
 
-/* Whether the committed content of a page is another one than `entry` says. */
-static int has_moved_on(const mpg_pager *pager, uint64_t id, const struct entry *entry)
+/*
+ * What it means that content read without the lock cannot be what its entry says: READ_AGAIN where
+ * the page has another content by now; two commits may have passed, the second over the copy that
+ * was being read. Otherwise `error`, or STALE.
+ */
+#define READ_AGAIN 1
+static int explain_failure(const mpg_pager *pager, uint64_t id, const struct entry *entry,
+                           int error)
 {
     struct entry now;
+    mpg_error_info info;
     bool fresh;
     int result;
 
+    (void)mpg_last_error(&info);
     pager_lock(pager);
     result = visible_entry(pager, id, &now, &fresh, "read");
+    if (result == 0 && (fresh || !same_content(&now, entry)))
+        result = READ_AGAIN;
+    /* Under the same lock: another thread may refresh at any time. */
+    if (result == 0) {
+        (void)mpgi_fail_again(&info);
+        result = mpgi_reader_error(pager, error);
+    }
     pager_unlock(pager);
+    return result;
+}
+
+static int read_entry(void *data, const mpg_pager *pager, uint64_t id, const struct entry *entry)
+{
+    uint64_t page = entry->page[entry->current];
+    uint32_t found;
+    int result =
+        mpgi_file_read(&pager->file, data, pager->page_size, offset_of_page(pager, page), page);
+
     if (result != 0)
         return result;
-    return fresh || !same_content(&now, entry);
+    found = crc_of(data, pager->page_size);
+    if (found == entry->crc)
+        return 0;
+    return mpgi_fail_crc(MPG_E_CORRUPT_PAGE, "read", id, entry->crc, found, pager->file.path,
+                         "protected page");
 }
 
 int mpg_protected_read(void *data, const mpg_pager *pager, mpg_protected_id id)
 {
     for (;;) {
         struct entry entry;
-        uint64_t page;
-        uint32_t found;
         bool fresh;
         int result;
 
@@ -157,26 +184,11 @@ int mpg_protected_read(void *data, const mpg_pager *pager, mpg_protected_id id)
             memset(data, 0, pager->page_size);
             return 0;
         }
-        page = entry.page[entry.current];
-        result =
-            mpgi_file_read(&pager->file, data, pager->page_size, offset_of_page(pager, page), page);
-        if (result != 0)
+        result = read_entry(data, pager, id.value, &entry);
+        if (result == MPG_E_CORRUPT_PAGE || result == MPG_E_TRUNCATED)
+            result = explain_failure(pager, id.value, &entry, result);
+        if (result != READ_AGAIN)
             return result;
-        found = crc_of(data, pager->page_size);
-        if (found == entry.crc)
-            return 0;
-        /* Two commits may have passed meanwhile, the second over the copy that was being read. */
-        result = has_moved_on(pager, id.value, &entry);
-        if (result > 0)
-            continue;
-        if (result < 0)
-            return result;
-        result = mpgi_fail_crc(MPG_E_CORRUPT_PAGE, "read", id.value, entry.crc, found,
-                               pager->file.path, "protected page");
-        pager_lock(pager);
-        result = mpgi_reader_error(pager, result);
-        pager_unlock(pager);
-        return result;
     }
 }
 
@@ -201,7 +213,8 @@ int mpg_protected_stat(mpg_protected_info *info, const mpg_pager *pager, mpg_pro
 
 /* ---- views ---- */
 
-/* Content once checked is not checked again: so many pages are remembered before all are forgotten. */
+/* Content once checked is not checked again: so many pages are remembered before all are forgotten.
+ */
 #define MOST_VERIFIED 65536
 
 static int verify(mpg_pager *pager, uint64_t id, const struct entry *entry,
