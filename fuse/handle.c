@@ -111,77 +111,84 @@ void handle_apply(struct handle *handle, void *data, uint64_t offset, size_t len
     pthread_mutex_unlock(&handle->mutex);
 }
 
-/* Commits what is staged. Called with the handle's lock held and something staged. */
-static int commit(struct fs *fs, struct handle *handle)
+/* Why staged bytes may have to be committed. */
+enum occasion { OCCASION_CLOSE, OCCASION_SYNC, OCCASION_END };
+
+/* Whether they have to, now. Called with the handle's lock held and something staged. */
+static bool is_due(struct handle *handle, enum occasion occasion, pid_t pid)
+{
+    switch (occasion) {
+    case OCCASION_CLOSE:
+        if (process_is_killed(pid)) {
+            if (process_may_be_same(pid, handle->writer)) {
+                stage_clear(&handle->stage);
+            }
+            return false;
+        }
+        return handle->stage.written;
+    case OCCASION_SYNC:
+        return true;
+    case OCCASION_END:
+        break;
+    }
+    return !handle->stage.written && !handle->failed;
+}
+
+/* Commits what is staged for a page that is held. Called with the handle's lock held. */
+static int commit(struct fs *fs, struct handle *handle, const struct target *target)
+{
+    int code = stage_commit(&handle->stage, fs->writable, (mpg_protected_id){target->id});
+
+    handle->failed = code != MPG_OK;
+    if (code != MPG_OK) {
+        return code == MPG_E_NOT_ALLOCATED ? ESTALE : log_failure(code, "commit");
+    }
+    attributes_touch(fs, target->kind, target->id);
+    /* The kernel keeps attributes; the time of change is another now. Touches no cached pages. */
+    (void)fuse_lowlevel_notify_inval_inode(fs->session, handle->node, -1, 0);
+    return 0;
+}
+
+/* Commits what is staged if it is due. Locks are taken in the order of all requests: page, handle. */
+static int settle(struct fs *fs, struct handle *handle, enum occasion occasion, pid_t pid)
 {
     struct target target;
-    int error = nodes_enter(fs->nodes, handle->node, &target);
-    int code;
+    int missing = nodes_enter(fs->nodes, handle->node, &target);
+    int error = 0;
 
-    if (error == 0 && target.kind != NODE_PROTECTED) {
+    pthread_mutex_lock(&handle->mutex);
+    if (!stage_is_empty(&handle->stage) && is_due(handle, occasion, pid)) {
+        if (missing == 0 && target.kind == NODE_PROTECTED) {
+            error = commit(fs, handle, &target);
+        } else {
+            stage_clear(&handle->stage); /* the page it was meant for is gone */
+            error = ESTALE;
+        }
+    }
+    pthread_mutex_unlock(&handle->mutex);
+    if (missing == 0) {
         nodes_leave(fs->nodes, &target);
-        error = ESTALE;
     }
-    if (error != 0) {
-        stage_clear(&handle->stage); /* the page it was meant for is gone */
-        return error;
-    }
-    code = stage_commit(&handle->stage, fs->writable, (mpg_protected_id){target.id});
-    if (code == MPG_OK) {
-        attributes_touch(fs, target.kind, target.id);
-    }
-    nodes_leave(fs->nodes, &target);
-    handle->failed = code != MPG_OK;
-    if (code == MPG_OK) {
-        /* The kernel keeps attributes; the time of change is another now. Touches no cached pages.
-         */
-        (void)fuse_lowlevel_notify_inval_inode(fs->session, handle->node, -1, 0);
-        return 0;
-    }
-    return code == MPG_E_NOT_ALLOCATED ? ESTALE : log_failure(code, "commit");
+    return error;
 }
 
 int handle_flush(struct fs *fs, struct handle *handle, pid_t pid)
 {
-    int error = 0;
-
-    pthread_mutex_lock(&handle->mutex);
-    if (stage_is_empty(&handle->stage)) {
-        /* nothing new */
-    } else if (process_is_killed(pid)) {
-        if (process_may_be_same(pid, handle->writer)) {
-            stage_clear(&handle->stage);
-        }
-    } else if (handle->stage.written) {
-        error = commit(fs, handle);
-    }
-    pthread_mutex_unlock(&handle->mutex);
-    return error;
+    return settle(fs, handle, OCCASION_CLOSE, pid);
 }
 
 int handle_sync(struct fs *fs, struct handle *handle)
 {
-    int error = 0;
-
-    pthread_mutex_lock(&handle->mutex);
-    if (!stage_is_empty(&handle->stage)) {
-        error = commit(fs, handle);
-    }
-    pthread_mutex_unlock(&handle->mutex);
-    return error;
+    return settle(fs, handle, OCCASION_SYNC, 0);
 }
 
 void handle_release(struct fs *fs, struct handle *handle)
 {
-    pthread_mutex_lock(&handle->mutex);
-    if (!stage_is_empty(&handle->stage) && !handle->stage.written && !handle->failed) {
-        int error = commit(fs, handle);
+    int error = settle(fs, handle, OCCASION_END, 0);
 
-        if (error != 0 && error != ESTALE) {
-            log_line(LOG_ERR, "a truncation was lost: its commit failed");
-        }
+    if (error != 0 && error != ESTALE) {
+        log_line(LOG_ERR, "a truncation was lost: its commit failed");
     }
-    pthread_mutex_unlock(&handle->mutex);
 }
 
 void handle_end_all(struct fs *fs, bool unmounted)

@@ -204,25 +204,24 @@ bool session_serve(struct fs *fs)
     struct watch watch = {.fs = fs, .main = pthread_self()};
     struct timed_sync *timer = NULL;
     pthread_t waiter;
-    int result;
+    int result = -EAGAIN;
 
-    if (pthread_create(&waiter, NULL, wait_for_signals, &watch) != 0) {
-        log_line(LOG_ERR, "no thread to wait for signals");
-        return false;
-    }
     if (fs->options->commit > 0 && fs->writable != NULL) {
         timer = timed_sync_start(fs, fs->options->commit);
     }
     fs->ahead = ahead_start(fs);
-    result = run_loop(fs);
-    watch.ended = true;
-    pthread_kill(waiter, SIGTERM);
-    pthread_join(waiter, NULL);
+    /* A signal that came before is waiting to be waited for. */
+    if (pthread_create(&waiter, NULL, wait_for_signals, &watch) == 0) {
+        result = run_loop(fs);
+        watch.ended = true;
+        pthread_kill(waiter, SIGTERM);
+        pthread_join(waiter, NULL);
+    }
     ahead_stop(fs->ahead);
     timed_sync_stop(timer);
     handle_end_all(fs, !watch.signalled);
     if (result < 0) {
-        log_line(LOG_ERR, "the connection with the kernel failed: %s", strerror(-result));
+        log_line(LOG_ERR, "serving failed: %s", strerror(-result));
     }
     return result >= 0;
 }
