@@ -17,7 +17,7 @@ if ! runuser -u $user -- test -w /dev/fuse; then
         mount -t tmpfs -o dev,mode=755 tmpfs /mnt
         mknod -m 666 /mnt/fuse c 10 229
         mount --bind /mnt/fuse /dev/fuse
-        exec sh "$0"' "$0"
+        exec sh "$0"' "$top_srcdir/tests/mount_user.sh"
 fi
 
 # The programs must be within that user's reach.
