@@ -311,7 +311,9 @@ int mpgi_apply_alloc_protected_many(struct edit *edit, mpg_protected_id *ids, si
 
 static bool is_pinned(const mpg_pager *pager, uint64_t page)
 {
-    return mpgi_id_map_find(&pager->pins, page) != NULL;
+    const union id_value *pins = mpgi_id_map_find(&pager->pins, page);
+
+    return pins != NULL && pins->number > 0;
 }
 
 int mpgi_apply_free_protected(struct edit *edit, uint64_t id)

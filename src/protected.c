@@ -217,6 +217,9 @@ int mpg_protected_stat(mpg_protected_info *info, const mpg_pager *pager, mpg_pro
  */
 #define MOST_VERIFIED 65536
 
+/* Pages without a view that may have a record of their pins. */
+#define MOST_IDLE_PINS 4096
+
 static int verify(mpg_pager *pager, uint64_t id, const struct entry *entry,
                   const unsigned char *data)
 {
@@ -239,22 +242,32 @@ static int verify(mpg_pager *pager, uint64_t id, const struct entry *entry,
     return 0;
 }
 
+/* What gathers or is in flight may be about to take the page away. Called with the lock held. */
+static int check_stays(mpg_pager *pager, uint64_t id, const struct entry *entry)
+{
+    struct entry newest;
+
+    if (pager->in_flight == NULL && !pager->ops->is_dirty(pager->format))
+        return 0;
+    /* A page that is being freed is gone for new views: its copies may soon be another's. */
+    if (pager->ops->get_entry(pager->format, VERSION_NEWEST, id, &newest) != 0)
+        return fail_not_allocated(pager, id, "view");
+    /* It was freed, and its id given out again with other copies, by what is being committed. */
+    return newest.page[0] == entry->page[0] ? 0 : EDIT_RESTART;
+}
+
 /* Called with the lock held. */
 static int pin(unsigned char **data, mpg_pager *pager, uint64_t id)
 {
-    struct entry entry, newest;
+    struct entry entry;
     union id_value *pins;
     bool fresh;
     int result = visible_entry(pager, id, &entry, &fresh, "view");
 
     if (result == 0 && fresh)
         return EDIT_RESTART;
-    /* A page that is being freed is gone for new views: its copies may soon be another's. */
-    if (result == 0 && pager->ops->get_entry(pager->format, VERSION_NEWEST, id, &newest) != 0)
-        return fail_not_allocated(pager, id, "view");
-    /* It was freed, and its id given out again with other copies, by what is being committed. */
-    if (result == 0 && newest.page[0] != entry.page[0])
-        return EDIT_RESTART;
+    if (result == 0)
+        result = check_stays(pager, id, &entry);
     if (result == 0)
         result = mpgi_map_page(data, pager, entry.page[entry.current]);
     if (result == 0)
@@ -298,10 +311,12 @@ void mpg_protected_release(mpg_pager *pager, const void *data)
 
     if (data == NULL)
         return;
-    page = (uint64_t)((const unsigned char *)data - pager->map.base) / pager->page_size;
+    page = (uint64_t)((const unsigned char *)data - pager->map.base) >>
+           __builtin_ctz(pager->page_size);
     pager_lock(pager);
     pins = mpgi_id_map_find(&pager->pins, page);
-    if (pins != NULL && --pins->number == 0)
+    /* A page viewed once is likely to be viewed again: some idle records stay. */
+    if (pins != NULL && --pins->number == 0 && pager->pins.count > MOST_IDLE_PINS)
         mpgi_id_map_remove(&pager->pins, page);
     pager_unlock(pager);
 }
