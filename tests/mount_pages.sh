@@ -1,10 +1,15 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # Regular pages as files of a fixed size.
+if [ $# = 0 ]; then # in both formats
+    "$0" 0.2 && exec "$0" 1
+    exit
+fi
+# shellcheck source=tests/lib.sh
 . "${top_srcdir:?set by make check}/tests/lib.sh"
 need_fuse
 
-mappedpages create f.mpp --page-size 4096 --format 0.2 || fail "create"
+mappedpages create f.mpp --page-size 4096 --format "$1" || fail "create"
 mount_file f.mpp m
 p=m/pages
 
@@ -81,8 +86,10 @@ for name in 0 1 2 007; do
     touch $p/$name 2>err && fail "created $name"
     complained 'not permitted'
 done
-touch $p/99999999 2>err && fail "created a page beyond the format"
-complained 'File too large'
+if [ "$1" = 0.2 ]; then
+    touch $p/99999999 2>err && fail "created a page beyond the format"
+    complained 'File too large'
+fi
 touch $p/99999999999999999999999 2>err && fail "created a page beyond all numbers"
 complained 'File too large'
 mkdir $p/dir 2>err && fail "mkdir"
