@@ -148,6 +148,7 @@ int mpgi_edit_entry(struct edit *edit, uint64_t id, const struct entry *old,
 
     if (change == NULL)
         return MPG_E_NO_MEMORY;
+    edit->pager->entry_changes++;
     result = format->ops->put_entry(format, id, entry);
     if (result != 0)
         return result;
@@ -215,6 +216,7 @@ static void undo(struct edit *edit)
                 (void)format->ops->set_use(format, change->id + i, change->old.use);
             break;
         case CHANGE_ENTRY:
+            edit->pager->entry_changes++;
             (void)format->ops->put_entry(format, change->id, &change->old.entry);
             break;
         case CHANGE_STAGE:

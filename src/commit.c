@@ -170,6 +170,7 @@ static void lead(mpg_pager *pager)
     pager->commit_time = now() - begin;
     pager->in_flight = NULL;
     pager->committing = false;
+    pager->entry_changes++;
     if (result != 0)
         fail_commit(pager, progress, result);
     else if (dirty)

@@ -153,6 +153,7 @@ static void set_up(mpg_pager *pager, const mpg_options *options)
     pager->ops = pager->format->ops;
     pager->format->reserved = &pager->reserved;
     pager->zero_crc = crc_of_zeros(pager->page_size);
+    pager->entry_changes = 1;
     pager->deferred = !pager->read_only && (options->flags & MPG_DEFER_ALLOCATION) != 0;
     mpgi_map_reserve(&pager->map, &pager->file, max_u64(options->address_space, pager->file.bytes));
 }

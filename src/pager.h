@@ -14,6 +14,16 @@
 #include "io.h"
 #include "mappedpages.h"
 
+/* How many views' places are remembered: a power of two. */
+#define SEEN_VIEWS 1024
+
+/* Where a view of a protected page showed it. */
+struct seen_view {
+    uint64_t id;
+    uint64_t entry_changes; /* what pager->entry_changes was; 0: nothing is remembered here */
+    unsigned char *data;
+};
+
 /*
  * Invariants
  *   1. Whatever is reachable from `format`, `batch` pointers and the maps below changes only under
@@ -50,6 +60,8 @@ struct mpg_pager {
     struct id_map reserved; /* pages that open transactions hold */
     struct id_map reserved_protected;
     struct id_map verified; /* page of the file → generation whose content a view has checked */
+    uint64_t entry_changes; /* from 1; counts up when an entry of any version changes */
+    struct seen_view seen[SEEN_VIEWS]; /* by id; the fast way to a view of an unchanged page */
 };
 
 static inline uint64_t offset_of_page(const mpg_pager *pager, uint64_t page)

@@ -256,11 +256,28 @@ static int check_stays(mpg_pager *pager, uint64_t id, const struct entry *entry)
     return newest.page[0] == entry->page[0] ? 0 : EDIT_RESTART;
 }
 
+/* The page of the file that is mapped at an address. */
+static uint64_t page_at(const mpg_pager *pager, const void *data)
+{
+    /* A page size is a power of two. */
+    return (uint64_t)((const unsigned char *)data - pager->map.base) >>
+           __builtin_ctz(pager->page_size);
+}
+
+static int count_pin(mpg_pager *pager, uint64_t page)
+{
+    union id_value *pins = mpgi_id_map_put(&pager->pins, page);
+
+    if (pins == NULL)
+        return mpgi_fail_memory("view");
+    pins->number++;
+    return 0;
+}
+
 /* Called with the lock held. */
 static int pin(unsigned char **data, mpg_pager *pager, uint64_t id)
 {
     struct entry entry;
-    union id_value *pins;
     bool fresh;
     int result = visible_entry(pager, id, &entry, &fresh, "view");
 
@@ -274,11 +291,23 @@ static int pin(unsigned char **data, mpg_pager *pager, uint64_t id)
         result = verify(pager, id, &entry, *data);
     if (result != 0)
         return result;
-    pins = mpgi_id_map_put(&pager->pins, entry.page[entry.current]);
-    if (pins == NULL)
-        return mpgi_fail_memory("view");
-    pins->number++;
-    return 0;
+    return count_pin(pager, entry.page[entry.current]);
+}
+
+/* As pin, for a page that was seen before, and no entry has changed since. */
+static int pin_again(unsigned char **data, mpg_pager *pager, uint64_t id)
+{
+    struct seen_view *seen = &pager->seen[id % SEEN_VIEWS];
+    int result;
+
+    if (seen->id == id && seen->entry_changes == pager->entry_changes) {
+        *data = seen->data;
+        return count_pin(pager, page_at(pager, seen->data));
+    }
+    result = pin(data, pager, id);
+    if (result == 0)
+        *seen = (struct seen_view){id, pager->entry_changes, *data};
+    return result;
 }
 
 int mpg_protected_view(const void **data, mpg_pager *pager, mpg_protected_id id)
@@ -291,7 +320,7 @@ int mpg_protected_view(const void **data, mpg_pager *pager, mpg_protected_id id)
                          "%s: a view needs a pager open for writing", pager->file.path);
     for (;;) {
         pager_lock(pager);
-        result = pin(&at, pager, id.value);
+        result = pin_again(&at, pager, id.value);
         pager_unlock(pager);
         if (result != EDIT_RESTART)
             break;
@@ -311,8 +340,7 @@ void mpg_protected_release(mpg_pager *pager, const void *data)
 
     if (data == NULL)
         return;
-    page = (uint64_t)((const unsigned char *)data - pager->map.base) >>
-           __builtin_ctz(pager->page_size);
+    page = page_at(pager, data);
     pager_lock(pager);
     pins = mpgi_id_map_find(&pager->pins, page);
     /* A page viewed once is likely to be viewed again: some idle records stay. */
