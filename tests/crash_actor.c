@@ -18,6 +18,7 @@ void actor_init(struct actor *actor, struct memory_disk *disk, const mpg_options
     actor->disk = disk;
     actor->options = *options;
     actor->random = seed;
+    actor->in_flight = &actor->now;
     actor->buffer = must_realloc(NULL, options->page_size);
 }
 
@@ -268,7 +269,11 @@ void actor_sync(struct actor *actor)
     error = mpg_sync(actor->pager);
     if (error < 0) /* what was written is in the cache, and promised by nobody */
         state_copy(&actor->now, &actor->saved);
+    /* Contents become durable in any order, beside what else it commits. */
+    state_count(&actor->saved, actor->pager);
+    actor->in_flight = &actor->saved;
     commit_done(actor, "sync", error);
+    actor->in_flight = &actor->now;
 }
 
 /* ---- Protected pages ------------------------------------------------------------------------ */

@@ -10,6 +10,9 @@
 /* How many operations are done after a crash. */
 #define MORE_WORK 3
 
+/* More pages than that can take. */
+#define ROOM_FOR_WORK 200
+
 /* With fewer free pages before or after, there may be none that was free all the time. */
 #define FEW_FREE_PAGES 12
 
@@ -95,12 +98,21 @@ struct follower {
 static void explore_operation(void *watcher, struct actor *actor, bool settled)
 {
     struct follower *follower = watcher;
-    struct allowed allowed = {actor->exists_before ? &actor->before : NULL, &actor->now};
+    struct allowed allowed = {actor->exists_before ? &actor->before : NULL, actor->in_flight};
 
     memory_disk_log_mapped(actor->disk);
     explorer_explore(follower->explorer, follower->depth, allowed, settled ? &actor->now : NULL);
     if (follower->explorer->failed)
         actor_fail(actor, "explorer", 0);
+}
+
+/* Whether the work that follows a crash cannot meet the limit of the format. */
+static bool has_room(const mpg_pager *pager)
+{
+    struct mpg_stat st = {.size = sizeof(st)};
+
+    return mpg_stat(&st, pager) == 0 &&
+           st.max_pages - st.total_pages + st.free_pages > ROOM_FOR_WORK;
 }
 
 /* Works on with the pager for a while, and closes it. */
@@ -122,7 +134,7 @@ static void work_on(struct explorer *explorer, unsigned depth, mpg_pager *pager,
         actor.watch = explore_operation;
         actor.watcher = &follower;
     }
-    for (int i = 0; i < MORE_WORK; i++)
+    for (int i = 0; i < MORE_WORK && has_room(actor.pager); i++)
         actor_do_something(&actor);
     actor_verify(&actor);
     if (actor.failed)
@@ -158,12 +170,12 @@ static void look(struct explorer *explorer, unsigned depth, struct allowed allow
         return;
     }
     state = recognise(explorer, depth, allowed, pager);
-    if (state && fate != FATE_LOOK) {
-        /* Where the power was cut, recovery must not change its mind about what it finds. */
-        struct allowed same = {state, state};
-
-        explorer_explore(explorer, depth + 1, fate == FATE_FOLLOW ? same : allowed, state);
-    }
+    /*
+     * Nobody was told yet which state it is: a recovery that is cut may end in the other one, where
+     * its torn root completes the torn root that it was to replace.
+     */
+    if (state && fate != FATE_LOOK)
+        explorer_explore(explorer, depth + 1, allowed, state);
     if (state && (fate != FATE_LOOK || explorer_one_in(explorer, explorer->limits.work_one_in)))
         work_on(explorer, depth, pager, state, fate != FATE_LOOK);
     else
