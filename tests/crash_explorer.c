@@ -263,23 +263,31 @@ static void add_extreme(struct walk *walk)
     }
 }
 
-/* The images that a power cut can leave now; where there is a newest event, those with it. */
-static void cut_here(struct walk *walk, size_t newest)
+static void some_subsets(struct walk *walk, unsigned count)
 {
-    size_t sectors = sectors_pending(walk);
-
-    if (sectors <= MOST_EXHAUSTIVE) {
-        every_sector_subset(walk, sectors, newest);
-        return;
-    }
-    if (walk->pending_count <= MOST_EXHAUSTIVE)
-        every_write_subset(walk, newest);
-    for (unsigned i = 0; i < walk->explorer->limits.samples && !enough(walk->explorer); i++) {
-        if (i % 4 == 0)
+    for (unsigned i = 0; i < count && !enough(walk->explorer); i++) {
+        if (walk->pending_count > 0 && i % 4 == 0)
             add_extreme(walk);
         else
             add_some(walk);
         power_cut(walk);
+    }
+}
+
+/* The images that a power cut can leave now; where there is a newest event, those with it. */
+static void cut_here(struct walk *walk, size_t newest)
+{
+    const struct explorer_limits *limits = &walk->explorer->limits;
+    size_t sectors = sectors_pending(walk);
+
+    if (walk->depth > 0 && sectors > 1) {
+        some_subsets(walk, limits->nested);
+    } else if (sectors <= MOST_EXHAUSTIVE) {
+        every_sector_subset(walk, sectors, newest);
+    } else {
+        if (walk->pending_count <= MOST_EXHAUSTIVE)
+            every_write_subset(walk, newest);
+        some_subsets(walk, limits->samples);
     }
 }
 
@@ -328,7 +336,7 @@ static void sync_failed(struct walk *walk, size_t next)
 
     memcpy(base, level->base, base_size);
     walk->sync_failed = true;
-    for (unsigned i = 0; i < walk->explorer->limits.failures && !enough(walk->explorer); i++) {
+    for (unsigned i = 0; i < walk->explorer->limits.failures && !walk->explorer->failed; i++) {
         set_bytes(level->base, &level->base_size, base, base_size);
         set_bytes(level->disk.cache, &level->disk.size, base, base_size);
         set_bytes(level->view, &level->view_size, base, base_size);
@@ -361,7 +369,7 @@ static void walk_from(struct walk *walk, size_t first)
     struct explorer *explorer = walk->explorer;
     struct level *level = walk->level;
 
-    for (size_t i = first; i < level->log.count && !enough(explorer); i++) {
+    for (size_t i = first; i < level->log.count && !explorer->failed; i++) {
         const struct event *event = &level->log.events[i];
 
         if (event->kind == EVENT_SYNC) {
@@ -414,8 +422,6 @@ void explorer_explore(struct explorer *explorer, unsigned depth, struct allowed 
         .returned = returned,
     };
 
-    if (enough(explorer))
-        return;
     walk.pending = must_realloc(NULL, (walk.level->log.count + 1) * sizeof(walk.pending[0]));
     walk_from(&walk, 0);
     forget_durable(&walk);

@@ -25,11 +25,12 @@
 struct explorer_limits {
     unsigned levels;        /* 1 … MOST_LEVELS */
     unsigned samples;       /* random images at a moment with more than ten unsynced sectors */
+    unsigned nested;        /* random images at a moment of a followed image */
     unsigned follow_one_in; /* how many power cuts are followed to the next level */
     unsigned die_one_in;    /* at how many moments the process dies, and the power fails later */
     unsigned work_one_in;   /* after how many images some more work is done */
     unsigned failures;      /* outcomes tried of each failed sync */
-    uint64_t most_images;   /* stop after so many */
+    uint64_t most_images;   /* look no further after so many */
 };
 
 struct explorer_counts {

@@ -72,14 +72,16 @@ static bool run(const struct scenario *scenario, int format, const struct explor
 static bool run_scenarios(uint64_t images, uint64_t seed)
 {
     static const int formats[] = {MPG_FORMAT_0_2, MPG_FORMAT_1};
+    bool is_long = images > 1000000;
     struct explorer_limits limits = {
         .levels = 3,
-        .samples = images > 1000000 ? 200 : 12,
-        .follow_one_in = 200,
-        .die_one_in = 12,
+        .samples = is_long ? 200 : 8,
+        .nested = is_long ? 12 : 5,
+        .follow_one_in = is_long ? 50 : 150,
+        .die_one_in = is_long ? 1 : 6,
         .work_one_in = 8,
-        .failures = 12,
-        .most_images = images / (2 * scenario_count),
+        .failures = is_long ? 50 : 10,
+        .most_images = UINT64_MAX,
     };
     bool fine = true;
 
@@ -93,10 +95,12 @@ static bool run_scenarios(uint64_t images, uint64_t seed)
                 continue;
             if (scenario->is_large) {
                 own.levels = 2;
-                own.samples = 2;
-                own.follow_one_in = 400;
-                own.die_one_in = 60;
+                own.samples = is_long ? 10 : 1;
+                own.nested = 1;
+                own.follow_one_in = is_long ? 100 : 2000;
+                own.die_one_in = is_long ? 20 : 100;
                 own.work_one_in = 50;
+                own.most_images = is_long ? 20000 : 3000;
             }
             fine &= run(scenario, formats[k], &own, seed + 1000 * i, true);
         }
@@ -110,17 +114,18 @@ static bool run_random(uint64_t images, uint64_t seed)
     struct explorer_limits limits = {
         .levels = 3,
         .samples = 8,
+        .nested = 8,
         .follow_one_in = 100,
         .die_one_in = 20,
         .work_one_in = 8,
         .failures = 1,
+        .most_images = UINT64_MAX,
     };
     uint64_t round = 0;
 
     for (; total.images < images; round++) {
         int format = round % 2 ? MPG_FORMAT_1 : MPG_FORMAT_0_2;
 
-        limits.most_images = 4000;
         if (!is_chosen(random_scenario.name, format)) {
             if (!is_chosen(random_scenario.name, MPG_FORMAT_1) &&
                 !is_chosen(random_scenario.name, MPG_FORMAT_0_2))
