@@ -96,35 +96,69 @@ static unsigned run_from(const mpg_pager *pager, uint64_t page, uint64_t most)
 {
     uint64_t total = pager->ops->total_pages(pager->format, VERSION_NEWEST);
 
-    if (pager->ops->free_run == NULL || pager->reserved.count > 0)
+    if (most == 1 || pager->ops->free_run == NULL || pager->reserved.count > 0)
         return 1;
     most = min_u64(most, total - page);
     return (unsigned)min_u64(pager->ops->free_run(pager->format, page), most);
 }
 
-int mpgi_apply_alloc_many(struct edit *edit, mpg_page_id *ids, size_t count, unsigned flags)
+static bool add_run(struct page_runs *runs, uint64_t first, uint64_t count)
+{
+    if (runs->count == runs->capacity) {
+        size_t capacity = runs->capacity == 0 ? 64 : runs->capacity * 2;
+        struct page_run *bigger = realloc(runs->runs, capacity * sizeof(*bigger));
+
+        if (bigger == NULL)
+            return false;
+        runs->runs = bigger;
+        runs->capacity = capacity;
+    }
+    runs->runs[runs->count++] = (struct page_run){first, count};
+    return true;
+}
+
+int mpgi_apply_alloc_runs(struct edit *edit, struct page_runs *runs, size_t count, unsigned flags)
 {
     bool zero = (flags & MPG_ZERO) != 0;
     uint64_t from = 0;
 
-    for (size_t i = 0; i < count;) {
+    while (count > 0) {
         unsigned run = 1;
         uint64_t page;
         int result = mpgi_choose_page(edit->pager, &from, &page);
 
         if (result == 0 && !zero)
-            run = run_from(edit->pager, page, count - i);
+            run = run_from(edit->pager, page, count);
         if (result == 0 && run > 1)
             result = mpgi_edit_use_run(edit, page, run, MPG_USE_REGULAR);
         else if (result == 0)
             result = mpgi_apply_alloc(edit, page, MPG_USE_REGULAR, zero);
         if (result != 0)
             return result;
-        for (unsigned k = 0; k < run; k++)
-            ids[i++].value = page + k;
+        if (!add_run(runs, page, run))
+            return mpgi_fail_memory("alloc");
+        count -= run;
         from = page + run;
     }
     return 0;
+}
+
+void mpgi_runs_expand(mpg_page_id *ids, const struct page_runs *runs)
+{
+    for (size_t i = 0; i < runs->count; i++)
+        for (uint64_t k = 0; k < runs->runs[i].count; k++)
+            (ids++)->value = runs->runs[i].first + k;
+}
+
+int mpgi_apply_alloc_many(struct edit *edit, mpg_page_id *ids, size_t count, unsigned flags)
+{
+    struct page_runs runs = {NULL, 0, 0};
+    int result = mpgi_apply_alloc_runs(edit, &runs, count, flags);
+
+    if (result == 0)
+        mpgi_runs_expand(ids, &runs);
+    free(runs.runs);
+    return result;
 }
 
 int mpgi_check_alloc_at(mpg_pager *pager, uint64_t page)

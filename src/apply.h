@@ -24,7 +24,22 @@ int mpgi_choose_protected(mpg_pager *pager, uint64_t *from, uint64_t *id);
 
 /* Marks a chosen page allocated. `zero`: it reads as zeros. */
 int mpgi_apply_alloc(struct edit *edit, uint64_t page, enum mpg_page_use use, bool zero);
-/* Chooses and marks `count` pages. */
+/* Pages in a row. */
+struct page_run {
+    uint64_t first, count;
+};
+
+/* Zero is an empty list; `runs` is to be freed by who made it. */
+struct page_runs {
+    struct page_run *runs;
+    size_t count, capacity;
+};
+
+/* Chooses and marks `count` pages; adds them to `runs`, also on failure. */
+int mpgi_apply_alloc_runs(struct edit *edit, struct page_runs *runs, size_t count, unsigned flags);
+/* The ids of all pages in the list, in its order. */
+void mpgi_runs_expand(mpg_page_id *ids, const struct page_runs *runs);
+/* As mpgi_apply_alloc_runs, for an array that may be written at once. */
 int mpgi_apply_alloc_many(struct edit *edit, mpg_page_id *ids, size_t count, unsigned flags);
 /* Checks that a page of this id may be allocated, and allocates it. May return EDIT_RESTART. */
 int mpgi_apply_alloc_at(struct edit *edit, uint64_t page, unsigned flags);

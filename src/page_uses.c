@@ -116,6 +116,23 @@ bool mpgi_uses_find_free(const unsigned char *const *uses, const size_t *lengths
     return false;
 }
 
+uint64_t mpgi_uses_free_run(const unsigned char *const *uses, const size_t *lengths,
+                            unsigned versions, uint64_t from, uint64_t end)
+{
+    for (uint64_t word = from / PAGES_PER_WORD; word * PAGES_PER_WORD < end; word++) {
+        uint64_t used = 0;
+
+        for (unsigned k = 0; k < versions; k++) {
+            if (uses[k] != NULL)
+                used |= load_word(uses[k], lengths[k], word);
+        }
+        used = (used | used >> 1) & range_mask(word, from, end);
+        if (used != 0)
+            return word * PAGES_PER_WORD + (unsigned)__builtin_ctzll(used) / 2 - from;
+    }
+    return end > from ? end - from : 0;
+}
+
 void mpgi_uses_scan(const unsigned char *uses, uint64_t first, uint64_t end, enum mpg_page_use use,
                     uint64_t *bits, unsigned words)
 {

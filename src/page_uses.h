@@ -42,6 +42,10 @@ uint64_t mpgi_uses_count(const unsigned char *uses, uint64_t first, uint64_t end
 bool mpgi_uses_find_free(const unsigned char *const *uses, const size_t *lengths, unsigned versions,
                          uint64_t from, uint64_t end, unsigned run, uint64_t *index);
 
+/* How many of the pages from `from` on, below `end`, are free in a row in each of the arrays. */
+uint64_t mpgi_uses_free_run(const unsigned char *const *uses, const size_t *lengths,
+                            unsigned versions, uint64_t from, uint64_t end);
+
 /*
  * Which of the pages [first, min(end, first + 64 * words)) have this use: bit i of bits[w] is page
  * first + 64 * w + i. All of bits is written; pages from `end` on are 0 there.

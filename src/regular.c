@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Floor 5: regular pages. */
 #include <stdlib.h>
-#include <string.h>
 
 #include "apply.h"
 #include "error.h"
@@ -9,44 +8,33 @@
 
 /* ---- allocation ---- */
 
-static int alloc_many(mpg_page_id *ids, mpg_pager *pager, size_t count, unsigned flags)
-{
-    struct edit edit;
-    int result = mpgi_edit_begin(&edit, pager, "alloc");
-
-    if (result != 0)
-        return result;
-    do {
-        result = mpgi_apply_alloc_many(&edit, ids, count, flags);
-    } while (mpgi_edit_again(&edit, &result, "alloc"));
-    return mpgi_edit_end(&edit, result, WAIT_UNLESS_DEFERRED);
-}
-
-int mpg_alloc(mpg_page_id *id, mpg_pager *pager, unsigned flags)
-{
-    mpg_page_id one;
-    int result = alloc_many(&one, pager, 1, flags);
-
-    if (result == 0)
-        *id = one;
-    return result;
-}
-
 int mpg_alloc_bulk(mpg_page_id *ids, mpg_pager *pager, size_t count, unsigned flags)
 {
-    mpg_page_id *found;
+    struct page_runs runs = {NULL, 0, 0};
+    struct edit edit;
     int result;
 
     if (count == 0)
         return 0;
-    found = count <= SIZE_MAX / sizeof(*found) ? malloc(count * sizeof(*found)) : NULL;
-    if (found == NULL)
-        return mpgi_fail_memory("alloc");
-    result = alloc_many(found, pager, count, flags);
+    if (count > PTRDIFF_MAX / sizeof(*ids))
+        return mpgi_fail_memory("alloc"); /* no array can be that long */
+    result = mpgi_edit_begin(&edit, pager, "alloc");
+    if (result != 0)
+        return result;
+    do {
+        runs.count = 0;
+        result = mpgi_apply_alloc_runs(&edit, &runs, count, flags);
+    } while (mpgi_edit_again(&edit, &result, "alloc"));
+    result = mpgi_edit_end(&edit, result, WAIT_UNLESS_DEFERRED);
     if (result == 0)
-        memcpy(ids, found, count * sizeof(*found));
-    free(found);
+        mpgi_runs_expand(ids, &runs);
+    free(runs.runs);
     return result;
+}
+
+int mpg_alloc(mpg_page_id *id, mpg_pager *pager, unsigned flags)
+{
+    return mpg_alloc_bulk(id, pager, 1, flags);
 }
 
 int mpg_alloc_at(mpg_pager *pager, mpg_page_id id, unsigned flags)

@@ -232,18 +232,26 @@ int mpgi_space_set_use(struct format *format, uint64_t page, enum mpg_page_use u
     return 0;
 }
 
-/* Those that the window shows side by side with `page`. */
 unsigned mpgi_space_free_run(struct format *format, uint64_t page)
 {
-    const struct space_hints *hints = &format_1_of(format)->hints;
+    struct format_1 *f = format_1_of(format);
+    const struct space_hints *hints = &f->hints;
+    struct shown shown;
     uint64_t taken;
 
     if (page - hints->window >= WINDOW)
         return 1;
     taken = ~(hints->window_free >> (page - hints->window));
-    if (taken == 0)
-        return WINDOW;
-    return (unsigned)max_u64((unsigned)__builtin_ctzll(taken), 1);
+    taken &= UINT64_MAX >> (page - hints->window);
+    if (taken != 0)
+        return (unsigned)max_u64((unsigned)__builtin_ctzll(taken), 1);
+    /* All that the window shows, and perhaps more of the leaf. */
+    if (show_all(&shown, f, page, hints->window_reuse) != 0)
+        return 1;
+    return (unsigned)max_u64(mpgi_uses_free_run(shown.uses, shown.lengths, shown.count,
+                                                page - shown.first,
+                                                min_u64(shown.end, f->space.limit) - shown.first),
+                             1);
 }
 
 int mpgi_space_set_use_run(struct format *format, uint64_t page, unsigned count,
@@ -255,7 +263,7 @@ int mpgi_space_set_use_run(struct format *format, uint64_t page, unsigned count,
 
     if (error)
         return error;
-    /* A window lies within one leaf. */
+    /* free_run stays within one leaf. */
     mpgi_uses_fill(f->space.edit.content, page - f->space.edit.first,
                    page + count - f->space.edit.first, use);
     mpgi_root_add(f, ROOT_FREE, -(int64_t)count);
