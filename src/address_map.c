@@ -7,6 +7,7 @@
 #include "bytes.h"
 #include "error.h"
 #include "mappedpages.h"
+#include "poison.h"
 
 /* Below this much a reservation is not worth having. */
 #define RESERVE_MIN (UINT64_C(64) << 20)
@@ -34,18 +35,22 @@ int mpgi_map_extend(struct address_map *map, const struct file *file, uint64_t b
 {
     uint64_t unit = (uint64_t)sysconf(_SC_PAGESIZE);
     uint64_t end = min_u64(round_up(bytes, unit), map->reserved);
+    uint64_t old;
 
     if (end <= map->mapped)
         return 0;
     if (file->io->map(file->context, file->fd, map->base + map->mapped, (size_t)(end - map->mapped),
                       map->mapped, !file->read_only) != 0)
         return mpgi_fail_errno(errno, "mmap", MPG_NO_PAGE, file->path);
+    old = map->mapped;
     map->mapped = end;
+    poison(map, old, end - old);
     return 0;
 }
 
 void mpgi_map_release(struct address_map *map, const struct file *file)
 {
+    unpoison(map, 0, map->mapped);
     if (map->base != NULL)
         (void)file->io->unmap(file->context, map->base, (size_t)map->reserved);
     map->base = NULL;

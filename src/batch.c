@@ -7,6 +7,7 @@
 #include "commit.h"
 #include "error.h"
 #include "pager.h"
+#include "poison.h"
 
 /* How often an operation may find its page busy with commits before it gives up. */
 #define MOST_RESTARTS 100
@@ -120,9 +121,12 @@ int mpgi_edit_use(struct edit *edit, uint64_t page, enum mpg_page_use use)
     result = format->ops->get_use(format, VERSION_NEWEST, page, &old);
     if (result == 0)
         result = format->ops->set_use(format, page, use);
-    if (result == 0)
-        log_use(edit, change, page, 1, old);
-    return result;
+    if (result != 0)
+        return result;
+    log_use(edit, change, page, 1, old);
+    if (old == MPG_USE_REGULAR)
+        poison(&edit->pager->map, offset_of_page(edit->pager, page), edit->pager->page_size);
+    return 0;
 }
 
 int mpgi_edit_use_run(struct edit *edit, uint64_t page, unsigned count, enum mpg_page_use use)
@@ -214,6 +218,9 @@ static void undo(struct edit *edit)
         case CHANGE_USE:
             for (uint64_t i = 0; i < change->count; i++)
                 (void)format->ops->set_use(format, change->id + i, change->old.use);
+            if (change->old.use == MPG_USE_REGULAR)
+                unpoison(&edit->pager->map, offset_of_page(edit->pager, change->id),
+                         change->count * edit->pager->page_size);
             break;
         case CHANGE_ENTRY:
             edit->pager->entry_changes++;

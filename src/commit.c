@@ -20,6 +20,7 @@
 
 #include "error.h"
 #include "pager.h"
+#include "poison.h"
 #include "rules.h"
 
 /*
@@ -139,6 +140,8 @@ static void fail_commit(mpg_pager *pager, enum progress progress, int result)
         pager->unavailable = true;
     (void)mpgi_fail_again(&error);
     pager->ops->discard(pager->format);
+    /* What was to be freed is not: its addresses are good. */
+    unpoison(&pager->map, 0, pager->map.mapped);
     give_up_gathering(pager, result);
 }
 

@@ -7,6 +7,7 @@
 #include "crc.h"
 #include "error.h"
 #include "pager.h"
+#include "poison.h"
 
 /* ---- allocation ---- */
 
@@ -264,6 +265,15 @@ static uint64_t page_at(const mpg_pager *pager, const void *data)
            __builtin_ctz(pager->page_size);
 }
 
+/* Marks the page of a copy that no view shows. */
+static void poison_unpinned(const mpg_pager *pager, uint64_t page)
+{
+    const union id_value *pins = mpgi_id_map_find(&pager->pins, page);
+
+    if (pins == NULL || pins->number == 0)
+        poison(&pager->map, offset_of_page(pager, page), pager->page_size);
+}
+
 static int count_pin(mpg_pager *pager, uint64_t page)
 {
     union id_value *pins = mpgi_id_map_put(&pager->pins, page);
@@ -271,6 +281,7 @@ static int count_pin(mpg_pager *pager, uint64_t page)
     if (pins == NULL)
         return mpgi_fail_memory("view");
     pins->number++;
+    unpoison(&pager->map, offset_of_page(pager, page), pager->page_size);
     return 0;
 }
 
@@ -278,6 +289,7 @@ static int count_pin(mpg_pager *pager, uint64_t page)
 static int pin(unsigned char **data, mpg_pager *pager, uint64_t id)
 {
     struct entry entry;
+    uint64_t page;
     bool fresh;
     int result = visible_entry(pager, id, &entry, &fresh, "view");
 
@@ -287,11 +299,16 @@ static int pin(unsigned char **data, mpg_pager *pager, uint64_t id)
         result = check_stays(pager, id, &entry);
     if (result == 0)
         result = mpgi_map_page(data, pager, entry.page[entry.current]);
-    if (result == 0)
-        result = verify(pager, id, &entry, *data);
     if (result != 0)
         return result;
-    return count_pin(pager, entry.page[entry.current]);
+    page = entry.page[entry.current];
+    unpoison(&pager->map, offset_of_page(pager, page), pager->page_size);
+    result = verify(pager, id, &entry, *data);
+    if (result == 0)
+        result = count_pin(pager, page);
+    if (result != 0)
+        poison_unpinned(pager, page);
+    return result;
 }
 
 /* As pin, for a page that was seen before, and no entry has changed since. */
@@ -346,5 +363,6 @@ void mpg_protected_release(mpg_pager *pager, const void *data)
     /* A page viewed once is likely to be viewed again: some idle records stay. */
     if (pins != NULL && --pins->number == 0 && pager->pins.count > MOST_IDLE_PINS)
         mpgi_id_map_remove(&pager->pins, page);
+    poison_unpinned(pager, page);
     pager_unlock(pager);
 }

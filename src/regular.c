@@ -5,6 +5,7 @@
 #include "apply.h"
 #include "error.h"
 #include "pager.h"
+#include "poison.h"
 
 /* ---- allocation ---- */
 
@@ -106,6 +107,8 @@ static int locate(unsigned char **data, const mpg_pager *pager, uint64_t page)
     result = check_regular(pager, page, "get");
     if (result == 0)
         result = mpgi_map_page(data, unconst(pager), page);
+    if (result == 0)
+        unpoison(&pager->map, offset_of_page(pager, page), pager->page_size);
     pager_unlock(pager);
     return result;
 }
