@@ -144,16 +144,25 @@ static int load_metadata(struct format_0_2 *own)
     return check_metadata(own, metadata, 1 + own->active);
 }
 
+/* Whether the other metadata page is the newer one, though page 0 does not name it. */
+static bool is_newer(const struct format_0_2 *own, const unsigned char *other)
+{
+    const unsigned char *metadata = own->metadata.durable->bytes;
+
+    return mpgi_0_2_trailer_fits(other, own->base.page_size, 0) &&
+           get_u64(other + METADATA_GENERATION) > get_u64(metadata + METADATA_GENERATION) &&
+           check_metadata(own, other, 1 + !own->active) == 0;
+}
+
 /*
- * Page 0 was torn while a commit wrote it. All else of that commit was durable by then, so its
- * spare copy of page 0 is as good; it goes with the newer metadata page, whichever of the two page
- * 0's first sector names. Failing that, the spare of the commit before is as good as the old page
- * 0.
+ * Page 0 was torn while a commit wrote it. All else of that commit was durable by then, so its spare
+ * copy of page 0 is as good; it goes with the newer metadata page, whichever of the two page 0's
+ * first sector names. A spare of the commit before is no help: generations come again after a crash,
+ * so it may be that of a commit that never was.
  */
 static int recover_index(struct format_0_2 *own)
 {
     unsigned char *index = own->index.durable->bytes;
-    const unsigned char *metadata = own->metadata.durable->bytes;
     const struct file *file = own->base.file;
     uint32_t page_size = own->base.page_size;
     struct buffer *other = mpgi_buffer_new(page_size);
@@ -164,17 +173,14 @@ static int recover_index(struct format_0_2 *own)
     if (other == NULL)
         return mpgi_fail_memory("open");
     result = read_page(file, other->bytes, page_size, 1 + !own->active);
-    if (result == 0 && mpgi_0_2_trailer_fits(other->bytes, page_size, 0) &&
-        get_u64(other->bytes + METADATA_GENERATION) > get_u64(metadata + METADATA_GENERATION) &&
-        check_metadata(own, other->bytes, 1 + !own->active) == 0 &&
-        mpgi_0_2_read_spare(file, page_size, other->bytes, index)) {
+    if (result == 0 && is_newer(own, other->bytes)) {
         free(own->metadata.durable);
         own->metadata.durable = other;
         own->active = !own->active;
-        return 0;
+        other = NULL;
     }
     free(other);
-    if (result != 0 || mpgi_0_2_read_spare(file, page_size, metadata, index))
+    if (result != 0 || mpgi_0_2_read_spare(file, page_size, own->metadata.durable->bytes, index))
         return result;
     return mpgi_fail_crc(MPG_E_CORRUPT_DIRECTORY_INDEX, "open", 0, recorded, found, file->path,
                          "the directory index");

@@ -113,6 +113,8 @@ static int write_spare(const struct format_0_2 *own)
 
     memcpy(head + SPARE_TAG, SPARE_TAG_TEXT, 4);
     put_u64(head + SPARE_GENERATION, get_u64(own->metadata.frozen->bytes + METADATA_GENERATION));
+    put_u32(head + SPARE_METADATA,
+            get_u32(own->metadata.frozen->bytes + own->base.page_size - TRAILER_SIZE));
     put_u32(head + SPARE_HEAD_CRC, crc_of(head, SPARE_HEAD_CRC));
     result = mpgi_file_write(own->base.file, head, sizeof(head), offset, own->spare_page);
     if (result == 0)
@@ -209,10 +211,11 @@ void mpgi_0_2_discard(struct format *format)
 
 /* ---- the spare copy of page 0 ---- */
 
-static bool is_spare(const unsigned char *page, uint32_t page_size, uint64_t generation)
+static bool is_spare(const unsigned char *page, uint32_t page_size, const unsigned char *metadata)
 {
     return memcmp(page + SPARE_TAG, SPARE_TAG_TEXT, 4) == 0 &&
-           get_u64(page + SPARE_GENERATION) == generation &&
+           get_u64(page + SPARE_GENERATION) == get_u64(metadata + METADATA_GENERATION) &&
+           get_u32(page + SPARE_METADATA) == get_u32(metadata + page_size - TRAILER_SIZE) &&
            get_u32(page + SPARE_HEAD_CRC) == crc_of(page, SPARE_HEAD_CRC) &&
            mpgi_0_2_trailer_fits(page, page_size, INDEX_COUNT);
 }
@@ -220,7 +223,6 @@ static bool is_spare(const unsigned char *page, uint32_t page_size, uint64_t gen
 bool mpgi_0_2_read_spare(const struct file *file, uint32_t page_size, const unsigned char *metadata,
                          unsigned char *page0)
 {
-    uint64_t generation = get_u64(metadata + METADATA_GENERATION);
     uint64_t total = get_u64(metadata + METADATA_TOTAL);
     unsigned char *page = malloc(page_size);
     bool found = false;
@@ -235,7 +237,7 @@ bool mpgi_0_2_read_spare(const struct file *file, uint32_t page_size, const unsi
             continue;
         if (mpgi_file_read(file, page, page_size, i * page_size, i) != 0)
             break;
-        found = is_spare(page, page_size, generation);
+        found = is_spare(page, page_size, metadata);
     }
     if (found)
         memcpy(page0 + INDEX_COUNT, page + INDEX_COUNT, page_size - INDEX_COUNT);
