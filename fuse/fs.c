@@ -59,7 +59,10 @@ void *fs_buffer(size_t length)
             return NULL;
         }
         buffer->length = length;
-        pthread_setspecific(buffer_key, buffer);
+        if (pthread_setspecific(buffer_key, buffer) != 0) {
+            free(buffer);
+            return NULL;
+        }
     }
     return buffer->data;
 }
