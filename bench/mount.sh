@@ -141,6 +141,10 @@ durable() {
     time_work create mount create "$pages" "$fresh" "$operations" 1
     time_work unlink mount unlink "$pages" "$fresh" "$operations" 1
     time_work commit mount commit "$root/mount/protected" 0 "$operations" 1
+    time_work create limit create "$root/limit/pages" $((first + files)) "$operations" 1
+    time_work unlink limit unlink "$root/limit/pages" "$first" "$operations" 1
+    time_work commit limit commit "$root/limit/protected" 0 "$operations" 1
+    time_work commit-8 limit commit "$root/limit/protected" 0 800 8
     time_work create-8 mount create "$pages" $((fresh + operations)) $((8 * operations)) 8
     time_work commit-8 mount commit "$root/mount/protected" 0 800 8
     "$client" unlink "$pages" $((fresh + operations)) $((8 * operations)) 8 >/dev/null

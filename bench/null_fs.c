@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The limit of FUSE on this machine: a filesystem with the same tree as a mounted page file, which
- * answers the same requests from memory and does nothing else. Nothing is stored: a read gives one
- * and the same buffer, a write is copied into it, create and unlink only answer.
+ * answers the same requests from memory and does nothing else. Pages share 64 MiB of it (more than the
+ * processor's caches hold); create and unlink only answer.
  *
  *     null_fs MOUNTPOINT PAGE_SIZE PAGES PROTECTED rw|ro
  *
@@ -21,6 +21,7 @@
 #define FIRST_PAGE 3
 #define FOREVER 86400.0
 #define THREADS 32
+#define MEMORY ((size_t)64 << 20)
 
 /* Node numbers: the root is 1, a regular page is its id. */
 #define NODE_PAGES (UINT64_C(1) << 62)
@@ -32,8 +33,14 @@ static struct {
     uint64_t pages;
     uint64_t protected_pages;
     bool read_only;
-    char *content; /* one page */
+    char *content;  /* of `slots` pages */
+    uint64_t slots; /* page i is in slot i % slots */
 } null;
+
+static char *content_of(fuse_ino_t node)
+{
+    return null.content + (node & ~NODE_PROTECTED_PAGE) % null.slots * null.page_size;
+}
 
 static bool is_directory(fuse_ino_t node)
 {
@@ -170,25 +177,23 @@ static void answer_read(fuse_req_t request, fuse_ino_t node, size_t size, off_t 
 {
     size_t at = (size_t)offset;
 
-    (void)node;
     (void)file;
     if (at > null.page_size)
         at = null.page_size;
     if (size > null.page_size - at)
         size = null.page_size - at;
-    (void)fuse_reply_buf(request, null.content + at, size);
+    (void)fuse_reply_buf(request, content_of(node) + at, size);
 }
 
 static void answer_write(fuse_req_t request, fuse_ino_t node, const char *data, size_t size,
                          off_t offset, struct fuse_file_info *file)
 {
-    (void)node;
     (void)file;
     if ((size_t)offset >= null.page_size || size > null.page_size - (size_t)offset) {
         (void)fuse_reply_err(request, EFBIG);
         return;
     }
-    memcpy(null.content + offset, data, size);
+    memcpy(content_of(node) + offset, data, size);
     (void)fuse_reply_write(request, size);
 }
 
@@ -362,10 +367,12 @@ int main(int argc, char **argv)
     null.pages = strtoull(argv[3], NULL, 10);
     null.protected_pages = strtoull(argv[4], NULL, 10);
     null.read_only = strcmp(argv[5], "ro") == 0;
-    null.content = calloc(1, null.page_size);
-    if (null.page_size == 0 || null.content == NULL) {
+    null.slots = null.page_size > 0 ? MEMORY / null.page_size : 0;
+    null.content = malloc(MEMORY);
+    if (null.slots == 0 || null.content == NULL) {
         fprintf(stderr, "null_fs: %s is not a page size\n", argv[2]);
         return 1;
     }
+    memset(null.content, 0x5a, MEMORY);
     return serve(argv[1]);
 }
