@@ -8,6 +8,7 @@ need_fuse
 mappedpages create --page-size 1K --format 0.2 f.mpp || fail "create"
 mkdir m
 file=$work/f.mpp
+trap 'fusermount3 -u -z "$work/m2" 2>/dev/null; clean_up' EXIT
 
 # gone PID - whether a process has ended.
 gone() {
