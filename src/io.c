@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "bytes.h"
 #include "error.h"
 #include "mappedpages.h"
 #include "rules.h"
@@ -282,24 +283,53 @@ static int allocate(struct file *file, uint64_t bytes)
     return result;
 }
 
+static int extend_with_hole(struct file *file, uint64_t bytes)
+{
+    while (file->io->truncate(file->context, file->fd, bytes) != 0)
+        if (errno != EINTR)
+            return fail(file, "ftruncate", MPG_NO_PAGE);
+    return 0;
+}
+
+/* For filesystems that cannot reserve space: takes it by writing zeros, and gives it back on error. */
+static int extend_with_zeros(struct file *file, uint64_t bytes)
+{
+    static const unsigned char zeros[1 << 16];
+    uint64_t before = file->bytes;
+    int result = 0;
+
+    for (uint64_t at = before; at < bytes && result == 0; at += sizeof(zeros))
+        result = mpgi_file_write(file, zeros, (size_t)min_u64(sizeof(zeros), bytes - at), at,
+                                 MPG_NO_PAGE);
+    if (result != 0) {
+        mpg_error_info error;
+
+        (void)mpg_last_error(&error);
+        (void)file->io->truncate(file->context, file->fd, before);
+        file->bytes = before;
+        (void)mpgi_fail_again(&error);
+    }
+    return result;
+}
+
 int mpgi_file_grow(struct file *file, uint64_t bytes)
 {
+    int result = 0;
+
     if (bytes <= file->bytes)
         return 0;
     if (bytes > INT64_MAX)
         return mpgi_fail(MPG_E_FILE_FULL, "grow", MPG_NO_PAGE,
                          "%s: %llu bytes are more than any file can have", file->path,
                          (unsigned long long)bytes);
-    if (file->sparse || allocate(file, bytes) != 0) {
-        /* Some filesystems cannot reserve: there a hole has to do. */
-        if (!file->sparse && errno != EOPNOTSUPP && errno != ENOSYS)
-            return fail(file, "fallocate", MPG_NO_PAGE);
-        while (file->io->truncate(file->context, file->fd, bytes) != 0)
-            if (errno != EINTR)
-                return fail(file, "ftruncate", MPG_NO_PAGE);
-    }
-    file->bytes = bytes;
-    return 0;
+    if (file->sparse)
+        result = extend_with_hole(file, bytes);
+    else if (allocate(file, bytes) != 0)
+        result = errno == EOPNOTSUPP || errno == ENOSYS ? extend_with_zeros(file, bytes)
+                                                        : fail(file, "fallocate", MPG_NO_PAGE);
+    if (result == 0)
+        file->bytes = bytes;
+    return result;
 }
 
 int mpgi_file_reload_size(struct file *file)

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: MIT */
+/* Growing a file where the filesystem cannot reserve space: it is taken all the same, or it is an error. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "io.h"
+#include "open.h"
+
+#define PATH "grow_test.mpp"
+
+static struct io calls;
+static uint64_t disk_end; /* writes behind it find the disk full */
+
+static int cannot_allocate(void *context, int fd, uint64_t offset, uint64_t length)
+{
+    (void)context;
+    (void)fd;
+    (void)offset;
+    (void)length;
+    errno = EOPNOTSUPP;
+    return -1;
+}
+
+static ssize_t limited_pwrite(void *context, int fd, const void *data, size_t length,
+                              uint64_t offset)
+{
+    if (offset + length > disk_end) {
+        errno = ENOSPC;
+        return -1;
+    }
+    return mpgi_io_system.pwrite(context, fd, data, length, offset);
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    calls = mpgi_io_system;
+    calls.allocate = cannot_allocate;
+    calls.pwrite = limited_pwrite;
+    disk_end = UINT64_MAX;
+    (void)unlink(PATH);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    return unlink(PATH);
+}
+
+static void space_is_taken_without_fallocate(void **state)
+{
+    mpg_options options = MPG_OPTIONS_INIT;
+    mpg_page_id ids[500];
+    mpg_pager *pager;
+    struct stat st;
+
+    (void)state;
+    assert_int_equal(mpgi_create_with(&pager, PATH, &options, &calls, NULL), 0);
+    assert_int_equal(mpg_alloc_bulk(ids, pager, 500, 0), 0);
+    assert_int_equal(mpg_sync(pager), 0);
+    assert_int_equal(stat(PATH, &st), 0);
+    assert_true(st.st_blocks * 512 >= st.st_size);
+    assert_int_equal(mpg_close(pager), 0);
+}
+
+static void a_full_disk_is_an_error_and_the_file_stays_as_it_was(void **state)
+{
+    mpg_options options = MPG_OPTIONS_INIT;
+    struct mpg_stat before = {.size = sizeof(before)}, after = {.size = sizeof(after)};
+    mpg_page_id ids[500];
+    mpg_pager *pager;
+
+    (void)state;
+    assert_int_equal(mpgi_create_with(&pager, PATH, &options, &calls, NULL), 0);
+    assert_int_equal(mpg_stat(&before, pager), 0);
+    disk_end = 300 * 4096;
+    assert_int_equal(mpg_alloc_bulk(ids, pager, 500, 0), MPG_E_NO_SPACE);
+    assert_int_equal(mpg_alloc_bulk(ids, pager, 5, 0), 0);
+    assert_int_equal(mpg_free_bulk(pager, ids, 5), 0);
+    assert_int_equal(mpg_stat(&after, pager), 0);
+    assert_true(after.file_bytes <= disk_end);
+    assert_int_equal(after.regular_pages, before.regular_pages);
+    assert_int_equal(mpg_close(pager), 0);
+    assert_int_equal(mpg_open(&pager, PATH, NULL), 0);
+    assert_int_equal(mpg_close(pager), 0);
+}
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(space_is_taken_without_fallocate, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_full_disk_is_an_error_and_the_file_stays_as_it_was,
+                                        set_up, tear_down),
+    };
+
+    return cmocka_run_group_tests_name("growing", tests, NULL, NULL);
+}
