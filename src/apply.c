@@ -384,23 +384,6 @@ static bool covers_page(const struct patch *patches, size_t count, size_t page_s
     return count == 1 && patches[0].offset == 0 && patches[0].length == page_size;
 }
 
-/* Reads the current copy of an entry and checks it. */
-static int read_current(mpg_pager *pager, uint64_t id, const struct entry *entry, void *data)
-{
-    uint64_t page = entry->page[entry->current];
-    uint32_t found;
-    int result =
-        mpgi_file_read(&pager->file, data, pager->page_size, offset_of_page(pager, page), page);
-
-    if (result != 0)
-        return result;
-    found = crc_of(data, pager->page_size);
-    if (found == entry->crc)
-        return 0;
-    return mpgi_fail_crc(MPG_E_CORRUPT_PAGE, "write", id, entry->crc, found, pager->file.path,
-                         "protected page");
-}
-
 int mpgi_apply_protected_write(struct edit *edit, uint64_t id, const struct patch *patches,
                                size_t count)
 {
@@ -435,7 +418,7 @@ int mpgi_apply_protected_write(struct edit *edit, uint64_t id, const struct patc
     if (staged != NULL)
         memcpy(data, staged, pager->page_size);
     else if (!covers_page(patches, count, pager->page_size))
-        result = read_current(pager, id, &old, data);
+        result = mpgi_read_entry(data, pager, id, &old);
     if (result != 0) {
         free(data);
         return result;

@@ -153,7 +153,7 @@ static int explain_failure(const mpg_pager *pager, uint64_t id, const struct ent
     return result;
 }
 
-static int read_entry(void *data, const mpg_pager *pager, uint64_t id, const struct entry *entry)
+int mpgi_read_entry(void *data, const mpg_pager *pager, uint64_t id, const struct entry *entry)
 {
     uint64_t page = entry->page[entry->current];
     uint32_t found;
@@ -185,7 +185,7 @@ int mpg_protected_read(void *data, const mpg_pager *pager, mpg_protected_id id)
             memset(data, 0, pager->page_size);
             return 0;
         }
-        result = read_entry(data, pager, id.value, &entry);
+        result = mpgi_read_entry(data, pager, id.value, &entry);
         if (result == MPG_E_CORRUPT_PAGE || result == MPG_E_TRUNCATED)
             result = explain_failure(pager, id.value, &entry, result);
         if (result != READ_AGAIN)
