@@ -389,6 +389,21 @@ void actor_write_protected(struct actor *actor, size_t index)
         commit_done(actor, "protected write", error);
 }
 
+void actor_write_protected_in_vain(struct actor *actor, size_t index)
+{
+    mpg_protected_id id;
+    int error;
+
+    if (is_over(actor))
+        return;
+    must(!actor->txn && index < actor->now.protected_pages.count);
+    id.value = actor->now.protected_pages.pages[index].id;
+    error = write_alone(actor, id, pool_content(new_content(actor)));
+    if (error != MPG_E_IO)
+        actor_fail(actor, "a failed write was not reported", error);
+    not_settled(actor);
+}
+
 /* ---- Transactions --------------------------------------------------------------------------- */
 
 void actor_begin(struct actor *actor)

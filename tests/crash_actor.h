@@ -59,6 +59,9 @@ void actor_free_protected(struct actor *actor, size_t index, size_t count);
 /* Writes the whole index-th protected page; in a transaction too. */
 void actor_write_protected(struct actor *actor, size_t index);
 
+/* The same, but a write to the file is going to fail: nothing has changed then. */
+void actor_write_protected_in_vain(struct actor *actor, size_t index);
+
 /* Writes the index-th regular page, by copy or through the map; durable after actor_sync. */
 void actor_write(struct actor *actor, size_t index, bool mapped);
 void actor_sync(struct actor *actor);

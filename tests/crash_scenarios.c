@@ -334,6 +334,33 @@ static void failing_ordered(struct actor *a)
     }
 }
 
+/* The next write fails. */
+static bool write_fails;
+
+static int failing_write(void *context, enum disk_call call, size_t *length)
+{
+    (void)context;
+    (void)length;
+    if (call != CALL_PWRITE || !write_fails)
+        return 0;
+    write_fails = false;
+    return EIO;
+}
+
+/* A commit that fails before its first sync is forgotten, and its generation with it. */
+static void failing_writes(struct actor *a)
+{
+    actor_alloc_protected(a, 2);
+    actor_write_protected(a, 0);
+    a->disk->fault = failing_write;
+    for (size_t i = 0; i < 3; i++) {
+        write_fails = true;
+        actor_write_protected_in_vain(a, i % 2);
+        actor_write_protected(a, i % 2);
+        actor_alloc(a, 2, 0);
+    }
+}
+
 static void failing_sync_of_content(struct actor *a)
 {
     prepare_failure(a);
@@ -400,6 +427,7 @@ const struct scenario scenarios[] = {
      .capacity = 16 * MIB,
      .format = MPG_FORMAT_0_2,
      .is_large = true},
+    {.name = "failing writes", .run = failing_writes, .page_size = 1024},
     {.name = "failing sync of a protected write",
      .run = failing_protected_write,
      .page_size = 1024,

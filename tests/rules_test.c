@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Is the crash explorer able to fail? The library is built here with a switch that takes out one rule
+ * of durability at a time, and each time the explorer must find a crash that shows why the rule is
+ * there. With all rules in place the same scenarios pass.
+ */
+#include <inttypes.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include "crash_scenarios.h"
+#include "rules.h"
+
+int mpgi_broken_rule;
+
+/* How many seeds are tried before a rule counts as not needed. */
+#define MOST_SEEDS 30
+
+static const struct explorer_limits limits = {
+    .levels = 3,
+    .samples = 6,
+    .nested = 8,
+    .follow_one_in = 60,
+    .die_one_in = 6,
+    .work_one_in = 6,
+    .failures = 10,
+    .most_images = UINT64_MAX,
+};
+
+/* Breaks a rule. Returns whether a scenario fails, and prints which. */
+static bool is_caught(int rule, int format, uint64_t seed)
+{
+    static struct outcome outcome;
+    uint64_t images = 0;
+    bool fine = true;
+
+    mpgi_broken_rule = rule;
+    for (size_t i = 0; i < scenario_count && fine; i++) {
+        const struct scenario *scenario = &scenarios[i];
+
+        /* A failing sync is what rule 6 is about, and long for the others. */
+        if (scenario->is_large || (rule != 0 && (rule == 6) != (scenario->fails != 0)) ||
+            (scenario->format != 0 && scenario->format != format))
+            continue;
+        fine = scenario_run(&outcome, scenario, format, &limits, seed + i);
+        images += outcome.counts.images;
+    }
+    mpgi_broken_rule = 0;
+    if (!fine)
+        print_message("rule %d, format %s: caught after %" PRIu64 " images: %s\n", rule,
+                      format == MPG_FORMAT_1 ? "1" : "0.2", images, outcome.why);
+    return !fine;
+}
+
+static void needs(int rule, int format)
+{
+    for (uint64_t seed = 1; seed <= MOST_SEEDS; seed++)
+        if (is_caught(rule, format, 1000 * seed))
+            return;
+    fail_msg("nothing goes wrong without rule %d in format %s", rule,
+             format == MPG_FORMAT_1 ? "1" : "0.2");
+}
+
+static void all_rules_are_enough(void **state)
+{
+    (void)state;
+    assert_false(is_caught(0, MPG_FORMAT_1, 1));
+    assert_false(is_caught(0, MPG_FORMAT_0_2, 1));
+}
+
+#define NEEDS(rule, format, name)                                                                  \
+    static void name(void **state)                                                                 \
+    {                                                                                              \
+        (void)state;                                                                               \
+        needs(rule, format);                                                                       \
+    }
+
+NEEDS(1, MPG_FORMAT_1, format_1_syncs_at_open)
+NEEDS(2, MPG_FORMAT_1, format_1_rests_freed_pages)
+NEEDS(3, MPG_FORMAT_1, format_1_commits_one_batch_at_a_time)
+NEEDS(4, MPG_FORMAT_1, format_1_verifies_what_a_root_wrote)
+NEEDS(5, MPG_FORMAT_1, format_1_orders_contents_before_the_root)
+NEEDS(6, MPG_FORMAT_1, format_1_never_retries_a_failed_sync)
+NEEDS(7, MPG_FORMAT_1, format_1_chooses_the_root_slot_by_position)
+NEEDS(8, MPG_FORMAT_1, format_1_never_uses_a_generation_twice)
+NEEDS(9, MPG_FORMAT_1, format_1_grows_the_file_first)
+NEEDS(1, MPG_FORMAT_0_2, format_0_2_syncs_at_open)
+NEEDS(2, MPG_FORMAT_0_2, format_0_2_rests_freed_pages)
+NEEDS(3, MPG_FORMAT_0_2, format_0_2_commits_one_batch_at_a_time)
+NEEDS(5, MPG_FORMAT_0_2, format_0_2_orders_everything_before_page_0)
+NEEDS(6, MPG_FORMAT_0_2, format_0_2_never_retries_a_failed_sync)
+NEEDS(9, MPG_FORMAT_0_2, format_0_2_grows_the_file_first)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(all_rules_are_enough),
+        cmocka_unit_test(format_1_syncs_at_open),
+        cmocka_unit_test(format_1_rests_freed_pages),
+        cmocka_unit_test(format_1_commits_one_batch_at_a_time),
+        cmocka_unit_test(format_1_verifies_what_a_root_wrote),
+        cmocka_unit_test(format_1_orders_contents_before_the_root),
+        cmocka_unit_test(format_1_never_retries_a_failed_sync),
+        cmocka_unit_test(format_1_chooses_the_root_slot_by_position),
+        cmocka_unit_test(format_1_never_uses_a_generation_twice),
+        cmocka_unit_test(format_1_grows_the_file_first),
+        cmocka_unit_test(format_0_2_syncs_at_open),
+        cmocka_unit_test(format_0_2_rests_freed_pages),
+        cmocka_unit_test(format_0_2_commits_one_batch_at_a_time),
+        cmocka_unit_test(format_0_2_orders_everything_before_page_0),
+        cmocka_unit_test(format_0_2_never_retries_a_failed_sync),
+        cmocka_unit_test(format_0_2_grows_the_file_first),
+    };
+
+    return cmocka_run_group_tests_name("rules of durability", tests, NULL, NULL);
+}
