@@ -61,7 +61,8 @@ static bool done(struct actor *actor, const char *what, int error)
 
 static unsigned new_content(struct actor *actor)
 {
-    return CONTENT_ZERO + 1 + (unsigned)random_below(&actor->random, POOL_SIZE - CONTENT_ZERO - 1);
+    return CONTENT_ZERO + 1 +
+           (unsigned)random_below(&actor->random, pool_size() - CONTENT_ZERO - 1);
 }
 
 /* An operation that syncs has returned: what is now is durable. */

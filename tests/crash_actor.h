@@ -20,9 +20,9 @@ struct actor {
     mpg_options options; /* for create and reopen */
     struct state before, now, saved;
     const struct state *in_flight; /* what the operation writes as one: `now`, or less than that */
-    bool exists_before; /* the file itself is durable */
-    mpg_txn *txn;       /* operations go into it while it is open */
-    uint64_t random;    /* for contents and for actor_do_something */
+    bool exists_before;            /* the file itself is durable */
+    mpg_txn *txn;                  /* operations go into it while it is open */
+    uint64_t random;               /* for contents and for actor_do_something */
     bool failed;
     char why[700];
     bool sync_may_fail; /* an IO error of a commit is no failure: it ends the work */

@@ -17,14 +17,21 @@ void pool_init(size_t page_size)
 
     if (page_size == pool_page_size)
         return;
-    pool = must_realloc(pool, POOL_SIZE * page_size);
     pool_page_size = page_size;
+    pool = must_realloc(pool, pool_size() * page_size);
     memset(pool, 0, 2 * page_size);
-    for (size_t at = 2 * page_size; at < POOL_SIZE * page_size; at += sizeof(uint64_t)) {
+    for (size_t at = 2 * page_size; at < pool_size() * page_size; at += sizeof(uint64_t)) {
         uint64_t word = random_next(&seed);
 
         memcpy(pool + at, &word, sizeof(word));
     }
+}
+
+unsigned pool_size(void)
+{
+    size_t fit = POOL_BYTES_MAX / pool_page_size;
+
+    return fit < POOL_SIZE_MAX ? (unsigned)fit : POOL_SIZE_MAX;
 }
 
 void pool_free(void)
@@ -36,7 +43,7 @@ void pool_free(void)
 
 const unsigned char *pool_content(unsigned content)
 {
-    must(content != CONTENT_ANY && content < POOL_SIZE);
+    must(content != CONTENT_ANY && content < pool_size());
     return pool + content * pool_page_size;
 }
 

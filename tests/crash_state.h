@@ -16,11 +16,14 @@
 /* Numbers of contents. */
 #define CONTENT_ANY 0u  /* nothing is promised */
 #define CONTENT_ZERO 1u /* zeros */
-#define POOL_SIZE 1024u
+#define POOL_SIZE_MAX 1024u
+#define POOL_BYTES_MAX (16u << 20)
 
 /* Makes the pool for a page size; again for another one. */
 void pool_init(size_t page_size);
 void pool_free(void);
+/* How many contents there are. */
+unsigned pool_size(void);
 /* page_size bytes; not for CONTENT_ANY. */
 const unsigned char *pool_content(unsigned content);
 
