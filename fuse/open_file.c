@@ -35,10 +35,7 @@ static void explain(int code, const char *path)
     case MPG_E_CORRUPT_PROTECTED_DIRECTORY:
     case MPG_E_CORRUPT_DIRECTORY_INDEX:
     case MPG_E_TRUNCATED:
-        log_line(LOG_ERR,
-                 "'mappedpages check %s' tells what is damaged, 'mappedpages check --repair' mends "
-                 "what can be mended",
-                 path);
+        log_line(LOG_ERR, "'mappedpages check %s' tells what is damaged", path);
         break;
     case MPG_E_READ_ONLY:
         log_line(LOG_ERR, "with -o ro it may be mounted read-only");

@@ -335,6 +335,6 @@ int mpgi_file_grow(struct file *file, uint64_t bytes)
 int mpgi_file_reload_size(struct file *file)
 {
     if (file->io->size(file->context, file->fd, &file->bytes) != 0)
-        return fail(file, "fstat", MPG_NO_PAGE);
+        return fail(file, errno == EINVAL ? "not a regular file" : "fstat", MPG_NO_PAGE);
     return 0;
 }

@@ -10,7 +10,8 @@ be opened. Exit status 0 either way.
 
 With --strict it holds the file against every rule that a writer of the format keeps, and not just
 those that a reader needs: each broken rule is a line on stderr, and the exit status is 1. It is for
-files that were closed, or that a crash left and a writer has opened again since.
+files whose writer was not killed at its last commits: a commit that was begun stays in inactive pages
+until others go over them, which harms nobody but is told here.
 """
 import argparse
 import struct
