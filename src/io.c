@@ -188,6 +188,8 @@ int mpgi_file_open(struct file *file, const struct io *io, void *context, const 
         result = fail(file, "open", MPG_NO_PAGE);
     else
         result = mpgi_file_reload_size(file);
+    if (result != 0 && file->fd >= 0 && create)
+        (void)io->unlink(context, path); /* it was not there before */
     if (result != 0)
         (void)mpgi_file_close(file);
     return result;
