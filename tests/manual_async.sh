@@ -10,7 +10,7 @@ manual=$top_srcdir/doc/mappedpages_async.3
 grep '^MPG_API' -A 1 "$top_srcdir/src/mappedpages_async.h" | grep -oE '\bmpg_[a-z_]+\(' | tr -d '(' |
     sort -u >declared
 [ "$(wc -l <declared)" -ge 18 ] || fail "only these functions found in the header: $(cat declared)"
-sed -n '/^\.SS Queues/,/^\.SH THREADS/p' "$manual" | grep -oE '\bmpg_[a-z_]+ ?("?\(| ")' |
+sed -n '/^\.SS Queues/,/^\.SS Completions/p' "$manual" | grep -oE '\bmpg_[a-z_]+ ?("?\(| ")' |
     grep -oE 'mpg_[a-z_]+' | sort -u | diff -u declared - >&2 || fail "the page names other functions"
 
 sed -n '/BEGIN EXAMPLE/,/END EXAMPLE/p' "$manual" | grep -v '^\.\\"' | sed 's/\\e/\\/g; s/\\-/-/g' >example.c
