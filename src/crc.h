@@ -7,12 +7,10 @@
 #include <stdint.h>
 #include <zlib.h>
 
-uint32_t mpgi_crc_extend(uint32_t seed, const void *data, size_t length);
-
 /* The CRC of `length` bytes, continuing from `seed` (0 to begin). */
 static inline uint32_t crc_extend(uint32_t seed, const void *data, size_t length)
 {
-    return mpgi_crc_extend(seed, data, length);
+    return (uint32_t)crc32_z(seed, data, length);
 }
 
 static inline uint32_t crc_of(const void *data, size_t length)
