@@ -24,11 +24,12 @@ files=100000     # pages of 4 KiB, from 3 on
 first=3
 protected=1000
 some=20000       # of the files: those that are opened one by one
+fuse2fs_files=10000
 operations=200   # durable ones in a round
 rounds=5
 peer_rounds=2    # those that fuse2fs and bindfs take part in, as they take longest
 if [ -n "$quick" ]; then
-    files=20000 some=5000 operations=50 rounds=1
+    files=20000 some=5000 fuse2fs_files=5000 operations=50 rounds=1
 fi
 
 mounted=         # mount points, the last first
@@ -89,7 +90,10 @@ if command -v bindfs >/dev/null; then
     peers=bindfs
 fi
 if command -v fuse2fs >/dev/null && command -v mke2fs >/dev/null; then
-    mke2fs -q -t ext4 -N $((files + 1000)) -d "$root/tree" "$root/image" $((files / 100))M >/dev/null
+    # Fewer files: its directories have no index, and times are taken by the file.
+    mkdir "$root/small" "$root/small/pages"
+    "$client" tree "$root/small/pages" "$first" "$fuse2fs_files" 4096
+    mke2fs -q -t ext4 -d "$root/small" "$root/image" 256M >/dev/null
     peers="$peers fuse2fs"
 fi
 
@@ -109,6 +113,9 @@ each_subject() {
     what=$1
     shift
     for each in $subjects; do
+        if [ "$each" = fuse2fs ]; then
+            continue
+        fi
         time_work "$what" "$each" "$1" "$root/$each/$2" "$3" "$4" "$5"
     done
 }
