@@ -36,6 +36,15 @@ static void report(void *context, int code, uint64_t page, const char *message)
         check->report(check->context, &fault);
 }
 
+/* Reports this thread's last failure. */
+static void report_last_error(struct check *check)
+{
+    mpg_error_info info;
+
+    (void)mpg_last_error(&info);
+    report(check, info.code, info.page, info.message);
+}
+
 /* Notes that a page is occupied by something, which the space must agree with. */
 static void claim(struct check *check, uint64_t page, enum mpg_page_use expected, const char *what)
 {
@@ -196,11 +205,10 @@ static int check_contents(struct check *check)
     mpg_protected_iter_begin(&iter, check->pager, id);
     while ((result = mpg_protected_iter_next(&id, &iter)) > 0) {
         int read = mpg_protected_read(content, check->pager, id);
-        mpg_error_info info;
 
         check->result.protected_checked++;
         if (read != 0 && read != MPG_E_NOT_ALLOCATED)
-            report(check, mpg_last_error(&info), id.value, info.message);
+            report_last_error(check);
     }
     free(content);
     return result;
@@ -252,9 +260,7 @@ int mpg_check(mpg_check_result *result, const mpg_pager *pager,
     if (outcome == 0)
         outcome = check_contents(&check);
     if (is_damage(outcome)) {
-        mpg_error_info info;
-
-        report(&check, mpg_last_error(&info), info.page, info.message);
+        report_last_error(&check);
         outcome = 0;
     }
     if (outcome == 0)

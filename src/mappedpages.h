@@ -20,10 +20,17 @@
  *   - Unless a function says otherwise it may be called from any number of threads at once on one
  *     pager, and a pointer passed in is only used during the call.
  *   - A pager opened read-only is const: what changes the file does not compile with it.
+ *   - What makes something durable waits for a commit, and besides its own errors has those of a
+ *     commit: NO_SPACE, NO_MEMORY, IO, UNAVAILABLE. What looks at metadata can meet damage there
+ *     (CORRUPT_METADATA, CORRUPT_PROTECTED_DIRECTORY, TRUNCATED), NO_MEMORY and IO, and on a pager
+ *     opened read-only STALE. That is not said again at each function.
+ *   - No function may be called on a pager from within mpg_check's `report`, or from a signal
+ *     handler. The callbacks of mappedpages_async.h may call what that header says.
  *
  * Caveats
  *
- *   - A pager does not survive fork(): the child must not use it, not even to close it.
+ *   - A pager does not survive fork(): the child must not use it, not even to close it. Until the
+ *     child ends or calls exec it keeps the file locked.
  *   - Content reached by pointer (mpg_page_get, mpg_page_get_mut, mpg_protected_view) is the file's
  *     memory map. A disk error below such a pointer arrives as SIGBUS, as with any map; the functions
  *     that copy return MPG_E_IO instead.
@@ -128,8 +135,9 @@ typedef struct mpg_error_info {
 MPG_API const char *mpg_strerror(int code);
 
 /*
- * Details of the last failure of any function of this library in the calling thread. Valid until
- * that thread's next failure. Returns info->code.
+ * Details of the last failure of any function of this library in the calling thread, for asking right
+ * after it: a function that succeeds does not reset them, and may change them. Returns info->code,
+ * 0 if nothing has failed yet. Thread safety: any thread, any time.
  */
 MPG_API int mpg_last_error(mpg_error_info *info);
 
@@ -145,9 +153,11 @@ enum mpg_option_flags {
     /* mpg_open_readonly: keep writers out while it is open (and fail with BUSY if there is one). */
     MPG_LOCK_SHARED = 1u << 0,
     /*
-     * mpg_create, mpg_open: mpg_alloc…, mpg_free… of regular and protected pages return when they are
-     * applied and visible, and become durable at the next mpg_sync, protected write or close. A crash
-     * loses all of those since then, never part of one.
+     * mpg_create, mpg_open: mpg_alloc…, mpg_free… of regular and protected pages return when they
+     * are applied and visible, and become durable with the next commit of anything: mpg_sync,
+     * mpg_page_sync, a protected write, a transaction, an asynchronous request, mpg_close; or by
+     * themselves when 65536 have gathered. A crash before that, or a failure of that commit, takes
+     * back all of those since the last one, never part of one.
      */
     MPG_DEFER_ALLOCATION = 1u << 1,
     /*
@@ -161,10 +171,10 @@ typedef struct mpg_options {
     size_t size;            /* sizeof(mpg_options), set by MPG_OPTIONS_INIT */
     uint32_t page_size;     /* bytes; create: 0 = 4096; open: 0 = whatever the file has */
     int format;             /* create: MPG_FORMAT_…, 0 = MPG_FORMAT_1; not used by open */
-    uint64_t initial_pages; /* create: pages the file has at first, at least 4 (0 = 4) */
+    uint64_t initial_pages; /* create: pages the file has at first; fewer than 4 stands for 4 */
     const char *label;      /* create, format 1: UTF-8, at most MPG_LABEL_MAX bytes; may be NULL */
     uint64_t address_space; /* bytes reserved for the map; 0 = 1 TiB, less where that fails */
-    size_t cache_size;      /* bytes of metadata kept in memory; 0 = 4 MiB */
+    size_t cache_size;      /* format 1: bytes of metadata kept in memory; 0 = 4 MiB */
     unsigned flags;         /* enum mpg_option_flags */
 } mpg_options;
 
@@ -176,8 +186,9 @@ typedef struct mpg_options {
 /*
  * Makes a new page file and opens it for writing. Fails if `path` exists.
  * `options` may be NULL for all defaults. The pager belongs to the caller, who ends it with mpg_close.
- * Errors: EXISTS, INVALID_PAGE_SIZE, INVALID (format, label), FILE_FULL (initial_pages beyond the
- * format), NO_SPACE, NO_MEMORY, IO. On error no file is left behind.
+ * Errors: EXISTS, INVALID_PAGE_SIZE, INVALID (size of the options, format, label), FILE_FULL
+ * (initial_pages beyond the format), READ_ONLY (permissions), NO_SPACE, NO_MEMORY, IO. On error no
+ * file is left behind.
  * Durability: the file and its name are durable when this returns.
  */
 MPG_API MPG_MUST_CHECK int mpg_create(mpg_pager **pager, const char *path,
@@ -188,7 +199,8 @@ MPG_API MPG_MUST_CHECK int mpg_create(mpg_pager **pager, const char *path,
  * Errors: BUSY at once if another process or pager has it open for writing or keeps writers out;
  * INVALID_PAGE_SIZE if options->page_size is set and is not the file's; CORRUPT_SUPERBLOCK,
  * CORRUPT_METADATA, CORRUPT_DIRECTORY_INDEX, CORRUPT_PROTECTED_DIRECTORY, TRUNCATED,
- * UNSUPPORTED_VERSION, READ_ONLY (permissions, or a feature that can only be read), NO_MEMORY, IO.
+ * UNSUPPORTED_VERSION, READ_ONLY (permissions, or a feature that can only be read), INVALID (size of
+ * the options), NO_SPACE, NO_MEMORY, IO (also a file that is not there).
  * Durability: what was found is durable when this returns.
  */
 MPG_API MPG_MUST_CHECK int mpg_open(mpg_pager **pager, const char *path,
@@ -214,7 +226,8 @@ MPG_API MPG_MUST_CHECK int mpg_refresh(const mpg_pager *pager);
 /*
  * Commits what is deferred, releases the lock, the map and all memory. Frees the pager in any case.
  * Open writers, views, transactions and iterators of it must have ended before. NULL is allowed.
- * Errors: what the last commit met, IO.
+ * Errors: what that commit met, IO. A pager that is unavailable closes without an error: whoever met
+ * the failed sync was told.
  * Thread safety: no other call on this pager may be running or follow.
  * Durability: as mpg_sync for allocations; content of regular pages only if mpg_sync was called.
  */
@@ -244,7 +257,7 @@ struct mpg_stat {
     char label[MPG_LABEL_MAX + 1];
 };
 
-/* Fills *st. Errors: INVALID (size), IO. */
+/* Fills *st. Errors: INVALID (size), no other. */
 MPG_API MPG_MUST_CHECK int mpg_stat(struct mpg_stat *st, const mpg_pager *pager);
 
 /* The page size in bytes. Cannot fail. */
@@ -252,7 +265,8 @@ MPG_API size_t mpg_page_size(const mpg_pager *pager);
 
 /*
  * Makes everything written so far durable: content of regular pages and deferred allocations.
- * Errors: NO_SPACE, IO (the pager is then unavailable), UNAVAILABLE.
+ * Errors: those of a commit: NO_SPACE, NO_MEMORY, IO, UNAVAILABLE (an earlier sync failed). If it was
+ * the sync or the writing of the root that failed, the pager is unavailable from then on.
  */
 MPG_API MPG_MUST_CHECK int mpg_sync(mpg_pager *pager);
 
@@ -265,7 +279,8 @@ enum mpg_alloc_flags {
 /*
  * Allocates the free page with the lowest id (pages freed by the last commit come last), growing the
  * file if there is none. `flags`: 0 or MPG_ZERO.
- * Errors: FILE_FULL, NO_SPACE, NO_MEMORY, CORRUPT_METADATA, UNAVAILABLE, IO; then nothing changed.
+ * Errors: FILE_FULL, NO_SPACE, NO_MEMORY, CORRUPT_METADATA, UNAVAILABLE, IO; then nothing changed,
+ * except that after a failed sync nobody knows.
  * Durability: durable on return (see MPG_DEFER_ALLOCATION). With MPG_ZERO the zeros are, too.
  */
 MPG_API MPG_MUST_CHECK int mpg_alloc(mpg_page_id *id, mpg_pager *pager, unsigned flags);
@@ -273,15 +288,16 @@ MPG_API MPG_MUST_CHECK int mpg_alloc(mpg_page_id *id, mpg_pager *pager, unsigned
 /*
  * Allocates the page of a given id, growing the file to hold it.
  * Errors: those of mpg_alloc; RESERVED_PAGE, EXISTS (allocated already), NOT_REGULAR (in internal
- * use), FILE_FULL (beyond what the format holds).
+ * use), FILE_FULL (beyond what the format holds), BUSY (an open transaction holds it, or commits of
+ * others got in the way too often).
  * Durability: as mpg_alloc.
  */
 MPG_API MPG_MUST_CHECK int mpg_alloc_at(mpg_pager *pager, mpg_page_id id, unsigned flags);
 
 /*
  * Frees a regular page. Its id may be given out again once this has returned.
- * Errors: RESERVED_PAGE, OUT_OF_BOUNDS, DOUBLE_FREE, NOT_REGULAR, NO_MEMORY, UNAVAILABLE, IO; then
- * nothing changed.
+ * Errors: RESERVED_PAGE, OUT_OF_BOUNDS, DOUBLE_FREE, NOT_REGULAR, and those of a commit; then as
+ * mpg_alloc.
  * Durability: as mpg_alloc.
  */
 MPG_API MPG_MUST_CHECK int mpg_free(mpg_pager *pager, mpg_page_id id);
@@ -304,7 +320,8 @@ MPG_API MPG_MUST_CHECK int mpg_page_get_mut(void **data, mpg_pager *pager, mpg_p
 
 /*
  * Copies `length` bytes at `offset` of the page out of, or into, the file. offset + length may not
- * exceed the page size. Errors: as mpg_page_get, but for NO_MEMORY; OUT_OF_BOUNDS (range), IO.
+ * exceed the page size. Errors: as mpg_page_get, also beyond the reserved address space; OUT_OF_BOUNDS
+ * (range), IO.
  * Durability (write): after mpg_page_sync or mpg_sync.
  */
 MPG_API MPG_MUST_CHECK int mpg_page_read(void *data, const mpg_pager *pager, mpg_page_id id,
@@ -312,7 +329,10 @@ MPG_API MPG_MUST_CHECK int mpg_page_read(void *data, const mpg_pager *pager, mpg
 MPG_API MPG_MUST_CHECK int mpg_page_write(mpg_pager *pager, mpg_page_id id, const void *data,
                                           size_t offset, size_t length);
 
-/* Makes the content of one page durable (and, as it happens, of all others). Errors: as mpg_sync. */
+/*
+ * Makes the content of one page durable: it is mpg_sync, after a look whether there is such a page.
+ * Errors: as mpg_sync; RESERVED_PAGE, OUT_OF_BOUNDS, NOT_ALLOCATED, NOT_REGULAR.
+ */
 MPG_API MPG_MUST_CHECK int mpg_page_sync(mpg_pager *pager, mpg_page_id id);
 
 /* What a page of the file is used for. */
@@ -323,13 +343,13 @@ enum mpg_page_use {
     MPG_USE_METADATA = 3,  /* the file's own */
 };
 
-/* What page number `page` of the file is used for. Errors: OUT_OF_BOUNDS, CORRUPT_METADATA, IO. */
+/* What page number `page` of the file is used for. Errors: OUT_OF_BOUNDS, and damage. */
 MPG_API MPG_MUST_CHECK int mpg_page_use(enum mpg_page_use *use, const mpg_pager *pager,
                                         uint64_t page);
 
 /*
  * Copies any page of the file as it stands, whatever it is used for: for looking at it, nothing else.
- * No checksum is checked; a commit may be half-way through it. Errors: OUT_OF_BOUNDS, IO.
+ * No checksum is checked; a commit may be half-way through it. Errors: OUT_OF_BOUNDS, TRUNCATED, IO.
  */
 MPG_API MPG_MUST_CHECK int mpg_raw_read(void *data, const mpg_pager *pager, uint64_t page);
 
@@ -342,12 +362,16 @@ MPG_API MPG_MUST_CHECK int mpg_raw_read(void *data, const mpg_pager *pager, uint
  */
 MPG_API MPG_MUST_CHECK int mpg_alloc_protected(mpg_protected_id *id, mpg_pager *pager);
 
-/* The same for a given id. Errors: EXISTS; DIRECTORY_FULL if the format cannot hold that id. */
+/*
+ * The same for a given id. Errors besides: EXISTS, DIRECTORY_FULL if the format cannot hold that id,
+ * BUSY (an open transaction holds it).
+ */
 MPG_API MPG_MUST_CHECK int mpg_alloc_protected_at(mpg_pager *pager, mpg_protected_id id);
 
 /*
- * Frees a protected page. Errors: DOUBLE_FREE or OUT_OF_BOUNDS (there is none of that id), BUSY (a
- * view or a writer is open on it), and those of mpg_free. Durability: as mpg_alloc.
+ * Frees a protected page. Errors: DOUBLE_FREE (there is none of that id), OUT_OF_BOUNDS (the format
+ * cannot even hold that id), BUSY (a view or a writer is open on it), and those of a commit.
+ * Durability: as mpg_alloc.
  */
 MPG_API MPG_MUST_CHECK int mpg_free_protected(mpg_pager *pager, mpg_protected_id id);
 
@@ -368,8 +392,11 @@ MPG_API MPG_MUST_CHECK int mpg_protected_read(void *data, const mpg_pager *pager
  * A pinned view of the last committed content in the map, without a copy; it does not change while it
  * is held. While it is held, a commit or free that would overwrite what it shows fails with BUSY (one
  * more commit of that page works: it goes to the other copy). Ended by mpg_protected_release.
- * The content is checked when it is first seen after opening or after a commit, then not again.
- * Errors: as mpg_protected_read; NO_MEMORY (address space); BUSY (too many views of one page).
+ * The content is checked when it is first seen after opening or after a commit, not each time.
+ * Any number of views of one page may be held. A pager must be open for writing to have views.
+ * Errors: as mpg_protected_read; NO_MEMORY (also: the reserved address space ends before the copy);
+ * READ_ONLY; those of mpg_sync where the page's allocation, or its being freed and allocated anew, is
+ * not durable yet, for then a view commits first.
  */
 MPG_API MPG_MUST_CHECK int mpg_protected_view(const void **data, mpg_pager *pager,
                                               mpg_protected_id id);
@@ -385,7 +412,7 @@ typedef struct mpg_protected_info {
     uint32_t crc;        /* CRC32 of the committed copy */
 } mpg_protected_info;
 
-/* Errors: NOT_ALLOCATED, CORRUPT_METADATA, STALE, IO. */
+/* Errors: NOT_ALLOCATED, and damage. */
 MPG_API MPG_MUST_CHECK int mpg_protected_stat(mpg_protected_info *info, const mpg_pager *pager,
                                               mpg_protected_id id);
 
@@ -404,8 +431,9 @@ MPG_API void *mpg_writer_data(mpg_writer *writer);
 
 /*
  * Makes the staged content the committed one, atomically. On success the writer has ended; on error
- * it has not: try again, or discard. Errors: BUSY (a view shows what this would overwrite), NO_SPACE,
- * NO_MEMORY, UNAVAILABLE, IO. Durability: durable on return.
+ * it has not: try again, or discard. All of the page is replaced, also what a transaction committed to
+ * it since the writer was opened. Errors: BUSY (a view shows what this would overwrite, or commits of
+ * others got in the way too often), and those of a commit. Durability: durable on return.
  */
 MPG_API MPG_MUST_CHECK int mpg_writer_commit(mpg_writer *writer);
 
@@ -419,7 +447,8 @@ MPG_API void mpg_writer_discard(mpg_writer *writer);
  * the commit. Ids that a transaction allocates are its own from then on. A transaction is used by one
  * thread at a time; several may be open at once. Two that write the same bytes: the later commit wins.
  * The functions have the errors of their namesakes above; a failed one leaves the transaction as it
- * was. What others do meanwhile can still make the commit fail (a page to free that is gone).
+ * was. What others do meanwhile can still make the commit fail (a page to free that is gone). The file
+ * may have grown for a transaction that is aborted, and stays so.
  */
 typedef struct mpg_txn mpg_txn;
 
@@ -431,8 +460,8 @@ MPG_API MPG_MUST_CHECK int mpg_txn_free(mpg_txn *txn, mpg_page_id id);
 
 /*
  * Stages content of a regular page that this transaction allocated (else INVALID: a page that exists
- * cannot be changed atomically). Such a commit takes two syncs: content first, then what makes it
- * reachable.
+ * cannot be changed atomically). What is not written is zeros. Such a commit takes two syncs: content
+ * first, then what makes it reachable.
  */
 MPG_API MPG_MUST_CHECK int mpg_txn_page_write(mpg_txn *txn, mpg_page_id id, const void *data,
                                               size_t offset, size_t length);
@@ -458,7 +487,7 @@ enum mpg_commit_flags {
 /*
  * Commits all of it as one batch. On success the transaction has ended; on error nothing of it was
  * done and it is still open: try again, or abort.
- * Errors: whatever its operations can meet at this moment; UNAVAILABLE, NO_SPACE, IO.
+ * Errors: whatever its operations can meet at this moment; those of a commit.
  * Durability: durable on return.
  */
 MPG_API MPG_MUST_CHECK int mpg_txn_commit(mpg_txn *txn, unsigned flags);
@@ -492,8 +521,8 @@ MPG_API void mpg_protected_iter_begin(mpg_protected_iter *iter, const mpg_pager 
                                       mpg_protected_id from);
 
 /*
- * The next id. Returns 1 with *id set, 0 at the end, or a negative error (CORRUPT_METADATA, STALE,
- * IO), after which the iterator may be asked again.
+ * The next id. Returns 1 with *id set, 0 at the end, or a negative error (damage, STALE, IO), after
+ * which the iterator may be asked again.
  */
 MPG_API MPG_MUST_CHECK int mpg_page_iter_next(mpg_page_id *id, mpg_page_iter *iter);
 MPG_API MPG_MUST_CHECK int mpg_protected_iter_next(mpg_protected_id *id, mpg_protected_iter *iter);
@@ -502,8 +531,8 @@ MPG_API MPG_MUST_CHECK int mpg_protected_iter_next(mpg_protected_id *id, mpg_pro
 
 /* One fault that mpg_check found. */
 typedef struct mpg_fault {
-    int code;            /* MPG_E_…: what reading it would return */
-    uint64_t page;       /* page of the file, or MPG_NO_PAGE */
+    int code;      /* MPG_E_…: what reading it would return */
+    uint64_t page; /* CORRUPT_PAGE: the protected page; else page of the file, or MPG_NO_PAGE */
     const char *message; /* one sentence; valid during the call */
 } mpg_fault;
 
@@ -516,9 +545,12 @@ typedef struct mpg_check_result {
 
 /*
  * Checks everything: structure, checksums, pages used twice, pages used by nobody, counts. Calls
- * `report` (may be NULL) for each fault, in the caller's thread. Returns 0 when it could look at
- * everything, with or without faults. Errors: NO_MEMORY (one bit a page is needed), IO; STALE
- * (read-only): a writer went on meanwhile, and what was reported may not be a fault.
+ * `report` (may be NULL) for each fault, in the caller's thread; the pager is locked meanwhile, so
+ * `report` must not call functions on it. Returns 0 when the file was checked, with or without faults;
+ * damage may keep it from looking at what lies behind. Errors: NO_MEMORY (one bit a page is needed),
+ * IO (in the structure; a content that cannot be read is a fault); STALE (read-only): a writer went on
+ * meanwhile, and what was reported may not be a fault.
+ * Thread safety: other calls on the pager wait while the structure is looked at.
  * A file that cannot be opened at all has its reason in the error of mpg_open.
  */
 MPG_API MPG_MUST_CHECK int mpg_check(mpg_check_result *result, const mpg_pager *pager,

@@ -30,7 +30,7 @@ int mpg_txn_begin(mpg_txn **txn, mpg_pager *pager)
 /* ---- regular pages ---- */
 
 /* Makes a page the transaction's own. Called with the lock held. */
-static int hold_page(mpg_txn *txn, uint64_t page, unsigned flags, bool given)
+static int hold_page(mpg_txn *txn, uint64_t page, unsigned flags)
 {
     struct txn_page *held = calloc(1, sizeof(*held));
 
@@ -41,7 +41,6 @@ static int hold_page(mpg_txn *txn, uint64_t page, unsigned flags, bool given)
     }
     held->page = page;
     held->flags = flags;
-    held->given = given;
     mpgi_id_map_put(&txn->pages, page)->pointer = held;
     return 0;
 }
@@ -58,7 +57,7 @@ int mpg_txn_alloc(mpg_page_id *id, mpg_txn *txn, unsigned flags)
         result = mpgi_choose_page(txn->pager, &from, &page);
     } while (mpgi_edit_again(&edit, &result, "alloc"));
     if (result == 0)
-        result = hold_page(txn, page, flags, false);
+        result = hold_page(txn, page, flags);
     mpgi_edit_cancel(&edit);
     if (result == 0)
         id->value = page;
@@ -76,10 +75,14 @@ int mpg_txn_alloc_at(mpg_txn *txn, mpg_page_id id, unsigned flags)
         result = mpgi_fail(MPG_E_EXISTS, "alloc_at", id.value,
                            "%s: page %llu is allocated by this transaction already",
                            txn->pager->file.path, (unsigned long long)id.value);
+    else if (mpgi_id_map_find(&txn->pager->reserved, id.value) != NULL)
+        result = mpgi_fail(MPG_E_BUSY, "alloc_at", id.value,
+                           "%s: page %llu is held by an open transaction", txn->pager->file.path,
+                           (unsigned long long)id.value);
     else
         result = mpgi_check_alloc_at(txn->pager, id.value);
     if (result == 0)
-        result = hold_page(txn, id.value, flags, true);
+        result = hold_page(txn, id.value, flags);
     mpgi_edit_cancel(&edit);
     return result;
 }

@@ -10,7 +10,6 @@
 struct txn_page {
     uint64_t page;
     unsigned flags;         /* MPG_ZERO */
-    bool given;             /* the caller named the id */
     unsigned char *content; /* page_size bytes to fill it with, or NULL */
 };
 

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+/* Several transactions open at once: what one holds is its own until it ends. */
+#include "scratch_file.h"
+
+static void test_a_page_id_is_held_by_one_transaction(void **state)
+{
+    mpg_pager *pager = scratch_create(*state, 1024);
+    const mpg_page_id page = {7};
+    mpg_txn *first, *second;
+
+    assert_int_equal(mpg_txn_begin(&first, pager), 0);
+    assert_int_equal(mpg_txn_begin(&second, pager), 0);
+    assert_int_equal(mpg_txn_alloc_at(first, page, 0), 0);
+    assert_int_equal(mpg_txn_alloc_at(first, page, 0), MPG_E_EXISTS);
+    assert_int_equal(mpg_txn_alloc_at(second, page, 0), MPG_E_BUSY);
+    assert_int_equal(mpg_alloc_at(pager, page, 0), MPG_E_BUSY);
+
+    /* What did not get it gives nothing up. */
+    mpg_txn_abort(second);
+    assert_int_equal(mpg_alloc_at(pager, page, 0), MPG_E_BUSY);
+    assert_int_equal(mpg_txn_commit(first, 0), 0);
+    assert_int_equal(mpg_alloc_at(pager, page, 0), MPG_E_EXISTS);
+    check_and_close(pager);
+}
+
+static void test_a_protected_id_is_held_by_one_transaction(void **state)
+{
+    mpg_pager *pager = scratch_create(*state, 1024);
+    const mpg_protected_id page = {2};
+    mpg_txn *first, *second;
+
+    assert_int_equal(mpg_txn_begin(&first, pager), 0);
+    assert_int_equal(mpg_txn_begin(&second, pager), 0);
+    assert_int_equal(mpg_txn_alloc_protected_at(first, page), 0);
+    assert_int_equal(mpg_txn_alloc_protected_at(second, page), MPG_E_BUSY);
+    mpg_txn_abort(second);
+    assert_int_equal(mpg_alloc_protected_at(pager, page), MPG_E_BUSY);
+    assert_int_equal(mpg_txn_commit(first, 0), 0);
+    assert_int_equal(mpg_alloc_protected_at(pager, page), MPG_E_EXISTS);
+    check_and_close(pager);
+}
+
+static void test_what_an_aborted_transaction_held_is_free(void **state)
+{
+    mpg_pager *pager = scratch_create(*state, 1024);
+    const mpg_protected_id given = {5};
+    mpg_protected_id protected_page;
+    const mpg_page_id page = {9};
+    mpg_page_id chosen, again;
+    mpg_txn *txn;
+
+    assert_int_equal(mpg_txn_begin(&txn, pager), 0);
+    assert_int_equal(mpg_txn_alloc_at(txn, page, 0), 0);
+    assert_int_equal(mpg_txn_alloc(&chosen, txn, 0), 0);
+    assert_int_equal(mpg_txn_alloc_protected_at(txn, given), 0);
+    assert_int_equal(mpg_alloc(&again, pager, 0), 0);
+    assert_int_not_equal(again.value, chosen.value);
+    assert_int_equal(mpg_free(pager, again), 0);
+    assert_int_equal(mpg_sync(pager), 0);
+    mpg_txn_abort(txn);
+    assert_int_equal(count_regular_pages(pager), 0);
+    assert_int_equal(mpg_alloc_at(pager, page, 0), 0);
+    assert_int_equal(mpg_alloc_at(pager, chosen, 0), 0);
+    assert_int_equal(mpg_alloc_protected_at(pager, given), 0);
+    assert_int_equal(mpg_alloc_protected(&protected_page, pager), 0);
+    check_and_close(pager);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        SCRATCH_TEST(test_a_page_id_is_held_by_one_transaction),
+        SCRATCH_TEST(test_a_protected_id_is_held_by_one_transaction),
+        SCRATCH_TEST(test_what_an_aborted_transaction_held_is_free),
+    };
+
+    return SCRATCH_RUN("transactions", tests);
+}
