@@ -6,8 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "harness.h"
+#include "poison.h"
 
 /* Slack for callers that reserve whole huge pages. */
 #define RESERVATION_SLACK (4u << 20)
@@ -141,18 +143,40 @@ void bytes_free(unsigned char *bytes, size_t length)
     munmap(bytes, length);
 }
 
+/*
+ * The library marks addresses of its map as untouchable while their pages are nobody's; the disk must
+ * be able to read and write them all the same.
+ */
+static void map_twice(struct memory_disk *disk)
+{
+    int fd = memfd_create("memory disk", MFD_CLOEXEC);
+    void *views[2];
+
+    must(fd >= 0 && ftruncate(fd, (off_t)disk->reservation) == 0);
+    for (int i = 0; i < 2; i++) {
+        views[i] = mmap(NULL, disk->reservation, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE,
+                        fd, 0);
+        must(views[i] != MAP_FAILED);
+        MARK_TOUCHABLE(views[i], disk->reservation); /* whatever was at this address before */
+    }
+    close(fd);
+    disk->cache = views[0];
+    disk->mapped = views[1];
+}
+
 void memory_disk_init(struct memory_disk *disk, size_t capacity)
 {
     memset(disk, 0, sizeof(*disk));
     disk->capacity = capacity;
     disk->reservation = capacity + RESERVATION_SLACK;
-    disk->cache = bytes_new(disk->reservation);
+    map_twice(disk);
     disk->shadow = bytes_new(disk->reservation);
 }
 
 void memory_disk_destroy(struct memory_disk *disk)
 {
     bytes_free(disk->cache, disk->reservation);
+    bytes_free(disk->mapped, disk->reservation);
     bytes_free(disk->shadow, disk->reservation);
     free(disk->touched);
     memset(disk, 0, sizeof(*disk));
@@ -441,7 +465,7 @@ static void *disk_reserve(void *context, size_t length)
         return NULL;
     }
     disk->mappings++;
-    return disk->cache;
+    return disk->mapped;
 }
 
 static int disk_map(void *context, int fd, void *address, size_t length, uint64_t offset,
@@ -452,7 +476,7 @@ static int disk_map(void *context, int fd, void *address, size_t length, uint64_
     if (enter(disk, CALL_MAP, NULL) < 0)
         return -1;
     must(disk->descriptors[fd].open && (!writable || disk->descriptors[fd].writable));
-    must((unsigned char *)address == disk->cache + offset);
+    must((unsigned char *)address == disk->mapped + offset);
     must(offset + length <= disk->reservation);
     return 0;
 }
@@ -462,9 +486,9 @@ static int disk_unmap(void *context, void *address, size_t length)
     struct memory_disk *disk = context;
     int failed = enter(disk, CALL_UNMAP, NULL);
 
-    (void)length;
-    must(disk->mappings > 0 && (unsigned char *)address == disk->cache);
-    disk->mappings--;
+    must(disk->mappings > 0 && (unsigned char *)address == disk->mapped);
+    if (--disk->mappings == 0)
+        MARK_TOUCHABLE(address, length); /* as real unmapping does */
     return failed;
 }
 

@@ -3,7 +3,7 @@
  * A disk with one file on it, in memory, behind the library's table of system calls.
  *
  * It has two views. The *cache* is what the operating system would show to anybody who reads: every
- * write is there at once, and the addresses that `map` gives out are its very bytes. What of it a
+ * write is there at once, and what `map` gives out shows the same bytes. What of it a
  * power cut would leave is worked out by the crash explorer from the recorded events; the disk
  * itself only writes them down.
  *
@@ -79,12 +79,13 @@ struct touched {
 #define DISK_DESCRIPTORS 16
 
 struct memory_disk {
-    unsigned char *cache; /* zeros beyond `size` */
-    size_t capacity;      /* bytes the disk can hold; more is ENOSPC */
-    size_t reservation;   /* bytes of address space at `cache` */
-    bool exists;          /* the file does */
-    bool name_durable;    /* and its name survives a power cut */
-    uint64_t size;        /* bytes of the file */
+    unsigned char *cache;  /* zeros beyond `size` */
+    unsigned char *mapped; /* the same bytes at another address, which `map` gives out */
+    size_t capacity;       /* bytes the disk can hold; more is ENOSPC */
+    size_t reservation;    /* bytes of address space at each of the two */
+    bool exists;           /* the file does */
+    bool name_durable;     /* and its name survives a power cut */
+    uint64_t size;         /* bytes of the file */
 
     struct {
         bool open, writable;
