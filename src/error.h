@@ -30,4 +30,14 @@ int mpgi_fail_memory(const char *operation);
 /* Makes a failure that another thread met this thread's last one; returns its code. */
 int mpgi_fail_again(const mpg_error_info *info);
 
+#ifdef MPG_ANALYZED
+/* For static analysis (scripts/lint), which cannot know that none of these returns 0. */
+#define mpgi_fail(code, ...) ((void)(mpgi_fail)(code, __VA_ARGS__), (code))
+#define mpgi_fail_errno(...) ((void)(mpgi_fail_errno)(__VA_ARGS__), MPG_E_IO)
+#define mpgi_fail_crc(code, ...) ((void)(mpgi_fail_crc)(code, __VA_ARGS__), (code))
+#define mpgi_fail_memory(operation) ((void)(mpgi_fail_memory)(operation), MPG_E_NO_MEMORY)
+#define mpgi_fail_again(info)                                                                      \
+    ((void)(mpgi_fail_again)(info), (info)->code != 0 ? (info)->code : MPG_E_IO)
+#endif
+
 #endif

@@ -117,7 +117,7 @@ static int free_pager(mpg_pager *pager)
     int result = 0;
 
     if (pager->format != NULL)
-        pager->ops->unload(pager->format);
+        pager->format->ops->unload(pager->format);
     if (pager->file.io != NULL) {
         mpgi_map_release(&pager->map, &pager->file);
         result = mpgi_file_close(&pager->file);
@@ -311,8 +311,6 @@ int mpgi_open_with(mpg_pager **pager, const char *path, const mpg_options *optio
         made->file.sparse = (taken.flags & MPG_SPARSE) != 0;
         result = open_file(made, &taken);
     }
-    if (made->format != NULL)
-        made->ops = made->format->ops;
     if (result != 0) {
         mpg_error_info error;
 
