@@ -23,13 +23,14 @@ results=$root/results
 files=100000     # pages of 4 KiB, from 3 on
 first=3
 protected=1000
-some=20000       # of the files: those that are opened one by one
+some=4000        # of the files: those that are opened one by one in a turn
+turns=5          # of a round, so that what is compared is measured close together
 fuse2fs_files=10000
-operations=200   # durable ones in a round
+operations=60    # durable ones in a turn
 rounds=5
 peer_rounds=2    # those that fuse2fs and bindfs take part in, as they take longest
 if [ -n "$quick" ]; then
-    files=20000 some=5000 fuse2fs_files=5000 operations=50 rounds=1
+    files=20000 some=1000 fuse2fs_files=5000 operations=20 rounds=1
 fi
 
 mounted=         # mount points, the last first
@@ -71,15 +72,15 @@ mount_on() {
     done
 }
 
-# time_work WHAT SUBJECT WORK ARGUMENTS…: one measurement of this round.
+# time_work WHAT SUBJECT WORK ARGUMENTS…: one measurement of this turn of this round.
 time_work() {
     what=$1 subject=$2
     shift 2
-    echo "$round $what $subject $("$client" "$@")" >>"$results"
+    echo "$((round * turns + turn)) $what $subject $("$client" "$@")" >>"$results"
 }
 
 echo "bench: making files" >&2
-"$client" make "$root/file" 4096 "$files" "$protected" $((16 * operations)) "$files"
+"$client" make "$root/file" 4096 "$files" "$protected" $((10 * operations * turns)) "$files"
 "$client" make "$root/big" 1048576 64 0 4 64
 "$client" make "$root/million" 4096 1000000 0 0 0
 mkdir "$root/tree" "$root/tree/pages" "$root/disk"
@@ -132,17 +133,18 @@ listings() {
 }
 
 contents() {
-    each_subject cold read pages "$first" "$some" 4096
-    each_subject warm read pages "$first" "$some" 4096
+    from=$((first + turn * some))
+    each_subject cold read pages "$from" "$some" 4096
+    each_subject warm read pages "$from" "$some" 4096
     for each in mount limit ext4; do
-        time_work page-read "$each" page-read "$root/$each/pages/7" 100000
-        time_work page-write "$each" page-write "$root/$each/pages/7" 20000
+        time_work page-read "$each" page-read "$root/$each/pages/7" 20000
+        time_work page-write "$each" page-write "$root/$each/pages/7" 4000
     done
 }
 
 # The ids from $fresh on have never been used; the file was made with room for them.
 durable() {
-    fresh=$((first + files + 2 * protected + 100))
+    fresh=$((first + files + 2 * protected + 100 + turn * 9 * operations))
     pages=$root/mount/pages
     time_work floor disk floor "$root/disk" "$operations"
     time_work create mount create "$pages" "$fresh" "$operations" 1
@@ -151,12 +153,12 @@ durable() {
     time_work create limit create "$root/limit/pages" $((first + files)) "$operations" 1
     time_work unlink limit unlink "$root/limit/pages" "$first" "$operations" 1
     time_work commit limit commit "$root/limit/protected" 0 "$operations" 1
-    time_work commit-8 limit commit "$root/limit/protected" 0 800 8
+    time_work commit-8 limit commit "$root/limit/protected" 0 400 8
     time_work create-8 mount create "$pages" $((fresh + operations)) $((8 * operations)) 8
-    time_work commit-8 mount commit "$root/mount/protected" 0 800 8
+    time_work commit-8 mount commit "$root/mount/protected" 0 400 8
     "$client" unlink "$pages" $((fresh + operations)) $((8 * operations)) 8 >/dev/null
     # Pages that have had an owner: what it wrote must not be seen again.
-    used=$((first + 10))
+    used=$((first + 10 + turn * operations))
     "$client" unlink "$pages" "$used" "$operations" 1 >/dev/null
     "$client" commit "$root/mount/protected" 0 2 1 >/dev/null
     time_work recreate mount create "$pages" "$used" "$operations" 1
@@ -170,19 +172,31 @@ read_only() {
     for each in limit-ro mount-ro; do
         time_work list-stat $each list-stat "$root/$each/pages"
     done
-    time_work cold limit-ro read "$root/limit-ro/pages" "$first" "$some" 4096
-    time_work cold mount-ro read "$root/mount-ro/pages" "$first" "$some" 4096
-    time_work warm limit-ro read "$root/limit-ro/pages" "$first" "$some" 4096
-    time_work warm mount-ro read "$root/mount-ro/pages" "$first" "$some" 4096
+    for turn in $(seq 0 $((turns - 1))); do
+        from=$((first + turn * some))
+        for pass in cold warm; do
+            for each in limit-ro mount-ro ext4; do
+                what=$pass
+                if [ $each = ext4 ]; then
+                    what=$pass-ro # as a writable mount has its own
+                fi
+                time_work "$what" $each read "$root/$each/pages" "$from" "$some" 4096
+            done
+        done
+    done
+    turn=0
 }
 
 big_pages() {
     mount_on mount-big "$driver" -f "$root/big" "$root/mount-big"
     mount_on limit-big "$bench/null_fs" "$root/limit-big" 1048576 64 0 rw
-    for each in mount-big limit-big; do
-        time_work big-write $each write "$root/$each/pages" "$first" 64 1048576
-        time_work big-read $each drop-read "$root/$each/pages" "$first" 64 1048576
+    for turn in $(seq 0 $((turns - 1))); do
+        for each in mount-big limit-big; do
+            time_work big-write $each write "$root/$each/pages" "$first" 64 1048576
+            time_work big-read $each drop-read "$root/$each/pages" "$first" 64 1048576
+        done
     done
+    turn=0
 }
 
 # Resident memory of the driver, in bytes, after a million entries were listed and looked at.
@@ -190,7 +204,7 @@ memory() {
     mount_on million-mount "$driver" -f "$root/million" "$root/million-mount"
     "$client" list-stat "$root/million-mount/pages" >/dev/null
     kilobytes=$(awk '/^VmRSS:/ { print $2 }' "/proc/$server/status")
-    echo "$round memory mount $((kilobytes * 1024))" >>"$results"
+    echo "0 memory mount $((kilobytes * 1024))" >>"$results"
 }
 
 round=0
@@ -201,9 +215,13 @@ while [ "$round" -lt "$rounds" ]; do
         subjects="$subjects $peers"
     fi
     start_all
+    turn=0
     listings
-    contents
-    durable
+    for turn in $(seq 0 $((turns - 1))); do
+        contents
+        durable
+    done
+    turn=0
     unmount_all
     read_only
     big_pages

@@ -52,7 +52,7 @@ static const struct row {
     {"… warm / ext4", "warm", "mount", "warm", "ext4", NO_TARGET, 0, "", 1},
     {"open + read + close, read-only, cold / limit", "cold", "mount-ro", "cold", "limit-ro",
      AT_LEAST, 3, "", 1},
-    {"open + read + close, read-only, warm / ext4", "warm", "mount-ro", "warm", "ext4", AT_LEAST,
+    {"open + read + close, read-only, warm / ext4", "warm", "mount-ro", "warm-ro", "ext4", AT_LEAST,
      0.6, "", 1},
     {"read of an open page, cached / ext4", "page-read", "mount", "page-read", "ext4", AT_LEAST,
      0.95, "", 1},
