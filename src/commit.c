@@ -2,11 +2,12 @@
 /*
  * A commit, step by step (the rules are those of doc/durability.md):
  *
- *     seal          under the lock: the gathering batch becomes the one in flight, its metadata
- * frozen write         staged content into inactive copies, nodes into inactive slots sync only in
- * an ordered commit (rule 5) write root    into the root page that is not the durable one (rule 7)
- *     sync          from here on it is durable
- *     publish       under the lock: readers see it, freed pages become available (rule 2)
+ *     seal        under the lock: the gathering batch becomes the one in flight, its metadata frozen
+ *     write       staged content into inactive copies, nodes into inactive slots
+ *     sync        only in an ordered commit (rule 5)
+ *     write root  into the root page that is not the durable one (rule 7)
+ *     sync        from here on it is durable
+ *     publish     under the lock: readers see it, freed pages become available (rule 2)
  *
  * One thread does this at a time, so nothing of batch N+1 is written before N is durable (rule 3).
  * A failure before the root is written forgets the batch and the one gathering on top of it; a

@@ -39,13 +39,13 @@ static int check_entry(const struct format_1 *f, enum version version, uint64_t 
 
     for (unsigned i = 0; i < 2; i++) {
         if (entry->page[i] < FIRST_USER_PAGE || entry->page[i] >= total)
-            return mpgi_fail(MPG_E_CORRUPT_PROTECTED_DIRECTORY, "read metadata", id,
+            return mpgi_fail(MPG_E_CORRUPT_PROTECTED_DIRECTORY, "read metadata", entry->page[i],
                              "%s: a copy of protected page %" PRIu64 " is said to be page %" PRIu64
                              ", not between 3 and %" PRIu64,
                              f->head.file->path, id, entry->page[i], total);
     }
     if (entry->page[0] == entry->page[1])
-        return mpgi_fail(MPG_E_CORRUPT_PROTECTED_DIRECTORY, "read metadata", id,
+        return mpgi_fail(MPG_E_CORRUPT_PROTECTED_DIRECTORY, "read metadata", entry->page[0],
                          "%s: both copies of protected page %" PRIu64
                          " are said to be page %" PRIu64,
                          f->head.file->path, id, entry->page[0]);
@@ -62,7 +62,7 @@ static int check_uses(struct format_1 *f, uint64_t id, const struct entry *entry
 
         error = mpgi_space_get_use(&f->head, VERSION_NEWEST, entry->page[i], &use);
         if (error == 0 && use != MPG_USE_PROTECTED)
-            return mpgi_fail(MPG_E_CORRUPT_PROTECTED_DIRECTORY, "write", id,
+            return mpgi_fail(MPG_E_CORRUPT_PROTECTED_DIRECTORY, "write", entry->page[i],
                              "%s: page %" PRIu64 " is said to be a copy of protected page %" PRIu64
                              " but is not marked as such",
                              f->head.file->path, entry->page[i], id);

@@ -198,7 +198,7 @@ MPG_API MPG_MUST_CHECK int mpg_create(mpg_pager **pager, const char *path,
  * Opens an existing page file for writing, recovers it if it was not closed, and locks it.
  * Errors: BUSY at once if another process or pager has it open for writing or keeps writers out;
  * INVALID_PAGE_SIZE if options->page_size is set and is not the file's; CORRUPT_SUPERBLOCK,
- * CORRUPT_METADATA, CORRUPT_DIRECTORY_INDEX, CORRUPT_PROTECTED_DIRECTORY, TRUNCATED,
+ * CORRUPT_METADATA, CORRUPT_DIRECTORY_INDEX, CORRUPT_PROTECTED_DIRECTORY, CORRUPT_PAGE, TRUNCATED,
  * UNSUPPORTED_VERSION, READ_ONLY (permissions, or a feature that can only be read), INVALID (size of
  * the options), NO_SPACE, NO_MEMORY, IO (also a file that is not there).
  * Durability: what was found is durable when this returns.
@@ -531,8 +531,8 @@ MPG_API MPG_MUST_CHECK int mpg_protected_iter_next(mpg_protected_id *id, mpg_pro
 
 /* One fault that mpg_check found. */
 typedef struct mpg_fault {
-    int code;      /* MPG_E_…: what reading it would return */
-    uint64_t page; /* CORRUPT_PAGE: the protected page; else page of the file, or MPG_NO_PAGE */
+    int code;            /* MPG_E_…: what reading it would return */
+    uint64_t page;       /* page of the file, or MPG_NO_PAGE; CORRUPT_PAGE: protected page */
     const char *message; /* one sentence; valid during the call */
 } mpg_fault;
 

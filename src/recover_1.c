@@ -62,7 +62,7 @@ static int verify_data(struct verification *v, uint64_t id, const struct entry *
     uint32_t crc = 0;
 
     if (page < FIRST_USER_PAGE || page >= v->total)
-        return mpgi_fail(MPG_E_CORRUPT_PROTECTED_DIRECTORY, "open", id,
+        return mpgi_fail(MPG_E_CORRUPT_PROTECTED_DIRECTORY, "open", page,
                          "%s: a copy of protected page %" PRIu64 " is said to be page %" PRIu64,
                          v->f->head.file->path, id, page);
     for (uint32_t at = 0; at < page_size; at += PIECE) {
@@ -74,8 +74,8 @@ static int verify_data(struct verification *v, uint64_t id, const struct entry *
         crc = crc_extend(crc, v->piece, length);
     }
     if (crc != entry->crc)
-        return mpgi_fail_crc(MPG_E_CORRUPT_PAGE, "open", page, entry->crc, crc, file->path,
-                             "a protected page");
+        return mpgi_fail_crc(MPG_E_CORRUPT_PAGE, "open", id, entry->crc, crc, file->path,
+                             "protected page");
     return 0;
 }
 
