@@ -124,6 +124,10 @@ void request_write(fuse_req_t req, fuse_ino_t node, const char *data, size_t siz
                                   fuse_req_ctx(req)->pid);
         }
         nodes_leave(fs->nodes, &target);
+        if (error == 0 && (fi->flags & O_DSYNC) && target.kind == NODE_PROTECTED) {
+            /* For regular pages the kernel sends a sync of its own; for direct I/O it does not. */
+            error = handle_sync(fs, handle_of(fi));
+        }
     }
     if (error != 0) {
         fuse_reply_err(req, error);

@@ -194,6 +194,15 @@ except OSError as error:
     assert error.errno == errno.EFBIG
 os.close(fd)
 
+# Who asks for synchronous writes has each of them committed before it returns.
+for flag in os.O_SYNC, os.O_DSYNC:
+    fd = os.open("0", os.O_RDWR | flag)
+    for text in b"first!", b"second":
+        os.pwrite(fd, text, 20)
+        with open("0", "rb") as page:
+            assert page.read()[20:26] == text
+    os.close(fd)
+
 # A private mapping works; a shared writable one is refused.
 import mmap
 fd = os.open("0", os.O_RDWR)
