@@ -13,6 +13,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -307,6 +308,7 @@ static pid_t start(void (*work)(const char *path), const char *path)
     child = fork();
     assert_true(child >= 0);
     if (child == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
         work(path);
         _exit(0);
     }
@@ -339,6 +341,9 @@ static void run_processes(const struct scratch *scratch)
         children[1 + i] = start(read_pages, scratch->path);
     children[READERS + 1] = start(read_with_threads, scratch->path);
     (void)nanosleep(&duration, NULL);
+    /* However slow this machine is, they must have met. */
+    while (!board->end && (board->committed < 5 || board->seen < board->stale + 3))
+        (void)usleep(1000);
     board->end = true;
     for (unsigned i = 0; i < READERS + 2; i++) {
         assert_int_equal(waitpid(children[i], &status, 0), children[i]);
@@ -347,8 +352,6 @@ static void run_processes(const struct scratch *scratch)
     print_message("%llu commits, %llu states seen, %llu of them stale\n",
                   (unsigned long long)board->committed, (unsigned long long)board->seen,
                   (unsigned long long)board->stale);
-    assert_true(board->committed > 0);
-    assert_true(board->seen > board->stale);
     check_and_close(scratch_open(scratch));
 }
 
@@ -452,5 +455,6 @@ int main(void)
     board = mmap(NULL, sizeof(*board), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (board == MAP_FAILED)
         return 99;
+    (void)alarm(600); /* a process that died would be waited for */
     return SCRATCH_RUN("processes", tests);
 }
