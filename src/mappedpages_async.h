@@ -18,7 +18,8 @@
  * durable when the callback is called.
  *
  * Thread safety: requests, mpg_async_cancel and mpg_dispatch may be called from any thread, from
- * callbacks too. Several queues on one pager share commits.
+ * callbacks too. Callbacks run without any lock of the library: they may call all of mappedpages.h,
+ * and wait then as any caller would. Several queues on one pager share commits.
  */
 #ifndef MAPPEDPAGES_ASYNC_H
 #define MAPPEDPAGES_ASYNC_H
@@ -56,6 +57,7 @@ MPG_API MPG_MUST_CHECK int mpg_queue_open(mpg_queue **queue, mpg_pager *pager);
  * Carries out everything accepted so far, calls the callbacks that are due in this thread, and
  * frees the queue. NULL is allowed. A callback called from here must not make requests (they get
  * INVALID). Must not be called from a callback.
+ * Thread safety: no other call on this queue may be running or follow, but those from its callbacks.
  */
 MPG_API void mpg_queue_close(mpg_queue *queue);
 
@@ -68,12 +70,12 @@ MPG_API size_t mpg_dispatch(mpg_queue *queue);
 
 /*
  * Takes back a request that was not begun yet: it completes with MPG_E_CANCELLED and nothing of it
- * was done. Errors: BUSY if it was begun already; it then completes as ever.
+ * was done. Errors: BUSY if it was begun already, or is done; it then completes as ever.
  */
 MPG_API MPG_MUST_CHECK int mpg_async_cancel(mpg_queue *queue, mpg_request request);
 
 /*
- * The requests. `request` may be NULL. Arguments and ids are copied; nothing that is passed need
+ * The requests. `request` and `done` may be NULL. Arguments and ids are copied; nothing that is passed need
  * stay, but for writers and transactions: those belong to the queue until the callback. There, on
  * success they have ended; otherwise they are the caller's again, to retry or to discard. Errors,
  * at once and without a callback: NO_MEMORY, INVALID (the queue is closing).
