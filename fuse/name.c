@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "name.h"
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "node.h"
@@ -33,5 +31,16 @@ enum name_kind name_parse(const char *name, uint64_t *number)
 
 void name_print(char name[NAME_NUMBER_SIZE], uint64_t number)
 {
-    snprintf(name, NAME_NUMBER_SIZE, "%" PRIu64, number);
+    char digits[NAME_NUMBER_SIZE];
+    size_t count = 0;
+
+    /* By hand: snprintf took nearly a third of the time of a listing. */
+    do {
+        digits[count++] = (char)('0' + number % 10);
+        number /= 10;
+    } while (number > 0 && count < NAME_NUMBER_SIZE - 1);
+    for (size_t i = 0; i < count; i++) {
+        name[i] = digits[count - 1 - i];
+    }
+    name[count] = '\0';
 }
