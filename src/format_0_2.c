@@ -64,7 +64,8 @@ static void rebuild_bitmap(struct format_0_2 *own)
     uint64_t total = get_u64(metadata + METADATA_TOTAL);
     uint64_t free_pages = 0;
 
-    memset(metadata + METADATA_BITMAP, 0, (size_t)(total + 7) / 8);
+    /* All of it: what is marked beyond the end would be allocated once the file has grown. */
+    memset(metadata + METADATA_BITMAP, 0, own->base.page_size - METADATA_BITMAP - TRAILER_SIZE);
     for (uint64_t page = 0; page < total; page++) {
         if (mpgi_uses_get(uses, page) == MPG_USE_FREE)
             free_pages++;
@@ -270,6 +271,7 @@ static int put_entry(struct format *format, uint64_t id, const struct entry *ent
     struct format_0_2 *own = format_0_2_of(format);
     uint32_t page_size = own->base.page_size;
     uint32_t number = (uint32_t)(id / entries_per_block(page_size));
+    const struct buffer *newest;
     struct buffer *block;
     unsigned char *at, *count;
     bool was_in_use;
@@ -279,6 +281,13 @@ static int put_entry(struct format *format, uint64_t id, const struct entry *ent
         result = add_block(own);
     if (result != 0)
         return result;
+    /* What is put behind the entries that the block says it has, nobody would find again. */
+    newest = mpgi_versions_get(&own->blocks[number]->content, VERSION_NEWEST);
+    if (id % entries_per_block(page_size) >= mpgi_0_2_slots(own, newest->bytes))
+        return mpgi_fail(MPG_E_DIRECTORY_FULL, "alloc_protected", id,
+                         "%s: directory block %u has room for %u protected pages, not for %llu",
+                         own->base.file->path, (unsigned)number,
+                         (unsigned)mpgi_0_2_slots(own, newest->bytes), (unsigned long long)id);
     block = mpgi_versions_edit(&own->blocks[number]->content, page_size);
     if (block == NULL)
         return mpgi_fail_memory("edit");
@@ -364,7 +373,8 @@ static int walk(struct format *format, void *context, void (*use)(void *context,
     }
     if (own->bitmap_differs)
         fault(context, MPG_E_CORRUPT_METADATA, 1 + own->active,
-              "the allocation bitmap contradicts its own count, or the protected directory");
+              "the allocation bitmap contradicts its own count or the protected directory, or "
+              "marks pages that the file has not");
     return 0;
 }
 

@@ -294,6 +294,17 @@ static int load_entries(struct format_0_2 *own, uint32_t number)
     return 0;
 }
 
+/* Whether the bitmap marks pages that the file has not. */
+static bool marks_beyond(const struct format_0_2 *own, uint64_t total)
+{
+    const unsigned char *bitmap = own->metadata.durable->bytes + METADATA_BITMAP;
+    uint64_t first = total / 8;
+
+    if (total % 8 != 0 && bitmap[first++] >> total % 8 != 0)
+        return true;
+    return !is_zero(bitmap + first, (size_t)(most_pages(own->base.page_size) / 8 - first));
+}
+
 /* What the bitmap alone says; the directory's pages are set apart afterwards. */
 static int load_bitmap(struct format_0_2 *own)
 {
@@ -315,8 +326,8 @@ static int load_bitmap(struct format_0_2 *own)
             mpgi_uses_set(uses, page, MPG_USE_REGULAR);
         free_pages += !allocated;
     }
-    own->bitmap_differs =
-        free_pages != get_u64(metadata + METADATA_FREE) || (metadata[METADATA_BITMAP] & 7) != 7;
+    own->bitmap_differs = free_pages != get_u64(metadata + METADATA_FREE) ||
+                          (metadata[METADATA_BITMAP] & 7) != 7 || marks_beyond(own, total);
     return 0;
 }
 
