@@ -60,10 +60,14 @@ touch m/pages/77 && [ "$(ls m/pages)" = 77 ] || fail "the listing: $(ls m/pages)
 touch m/pages/new && [ "$(ls m/pages | wc -l)" = 2 ] || fail "the listing: $(ls m/pages)"
 
 # Sizes.
-blocks=$(stat -f -c '%S %f' m)
-[ "${blocks%% *}" = 1024 ] || fail "block size: $blocks"
-touch m/pages/new m/pages/new || fail "new"
-[ "$(stat -f -c %f m)" -le $((${blocks#* } - 2)) ] || fail "$(stat -f -c %f m) free blocks after two pages"
+[ "$(stat -f -c %S m)" = 1024 ] || fail "block size: $(stat -f m)"
+# Two pages fewer than before; but what others do on the disk below counts, too, so more than one try.
+two_fewer() {
+    blocks=$(stat -f -c %f m)
+    touch m/pages/new m/pages/new || fail "new"
+    [ "$(stat -f -c %f m)" -le $((blocks - 2)) ]
+}
+within 10 two_fewer || fail "$(stat -f -c %f m) free blocks after two pages, $blocks before"
 [ "$(df --output=itotal m | tail -n 1)" -gt 100 ] || fail "df -i"
 
 # What the command prints, live.
@@ -71,7 +75,7 @@ mappedpages info f.mpp >wanted || fail "info"
 same m/info wanted
 [ "$(stat -c %s m/info)" = "$(wc -c <wanted)" ] || fail "size of /info"
 rm m/pages/77
-grep -q '^regular pages: *3$' m/info || fail "/info is not live: $(cat m/info)"
+grep -q "^regular pages: *$(find m/pages -type f | wc -l)\$" m/info || fail "/info is not live: $(cat m/info)"
 echo x 2>/dev/null >m/info && fail "wrote to /info"
 
 # The file itself, page by page.
