@@ -114,8 +114,10 @@ int mpgi_directory_put(struct format *format, uint64_t id, const struct entry *e
     f->changed_entries++;
     if (old.in_use != entry->in_use)
         mpgi_root_add(f, ROOT_PROTECTED, entry->in_use ? 1 : -1);
-    if (!entry->in_use)
+    if (!entry->in_use) {
         f->entry_hint = min_u64(f->entry_hint, id);
+        f->entry_freed = min_u64(f->entry_freed, id);
+    }
     return 0;
 }
 
@@ -144,8 +146,9 @@ int mpgi_directory_find_free(struct format *format, uint64_t from, uint64_t *id)
         found = view.content == NULL || !in_use(view.content, unit - view.first);
         unit += !found;
     }
+    /* The counts above a leaf tell of what was freed in it only once it is sealed. */
     if (hinted)
-        f->entry_hint = unit;
+        f->entry_hint = min_u64(unit, f->entry_freed);
     *id = unit;
     return 0;
 }

@@ -38,6 +38,7 @@ static int load_into(struct format_1 *f)
     space.seed = crc_of(f->superblock.uuid, UUID_SIZE);
     mpgi_tree_init(&f->space, TREE_SPACE, space.page_size);
     mpgi_tree_init(&f->directory, TREE_DIRECTORY, space.page_size);
+    f->entry_freed = UINT64_MAX;
     mpgi_space_discarded(f);
     error = mpgi_cache_init(&f->cache, &space, f->head.cache_size);
     return error ? error : mpgi_recover_1(f);
@@ -140,6 +141,7 @@ static void seal(struct format *format, bool *ordered)
     if (!RULE_HOLDS(7))
         f->frozen_root_page = 1 + f->frozen_generation % 2;
     f->changed_entries = 0;
+    f->entry_freed = UINT64_MAX;
     mpgi_space_sealed(f);
 }
 
@@ -194,6 +196,7 @@ static void discard(struct format *format)
     f->directory.edit.content = NULL;
     f->changed_entries = 0;
     f->entry_hint = 0;
+    f->entry_freed = UINT64_MAX;
     mpgi_space_discarded(f);
     /* Rule 8: nodes of the discarded commit may be on the disk, so its generation is used up. */
     if (!RULE_HOLDS(8))

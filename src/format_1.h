@@ -79,6 +79,7 @@ struct format_1 {
     struct tree directory;
     struct space_hints hints;
     uint64_t entry_hint;        /* all entries below are in use */
+    uint64_t entry_freed;       /* the lowest id freed since the last commit was sealed */
     uint64_t next_generation;   /* of the batch that gathers; given to one batch only (rule 8) */
     uint64_t frozen_generation; /* of the commit in flight */
     uint64_t changed_entries;   /* by the batch that gathers, or more */

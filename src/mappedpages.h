@@ -356,7 +356,8 @@ MPG_API MPG_MUST_CHECK int mpg_raw_read(void *data, const mpg_pager *pager, uint
 /* ---- Protected pages ------------------------------------------------------------------------ */
 
 /*
- * Allocates the protected page with the lowest free id. Its content is zeros.
+ * Allocates the protected page with the lowest free id (those freed since the last commit, see
+ * MPG_DEFER_ALLOCATION, may come later). Its content is zeros.
  * Errors: DIRECTORY_FULL and those of mpg_alloc; then nothing changed.
  * Durability: as mpg_alloc.
  */

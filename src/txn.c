@@ -218,7 +218,10 @@ int mpg_txn_alloc_protected(mpg_protected_id *id, mpg_txn *txn)
 
     if (result != 0)
         return result;
-    result = mpgi_choose_protected(txn->pager, &from, &chosen);
+    /* Not an id whose content it has staged: that page is gone, which the commit is to tell. */
+    do {
+        result = mpgi_choose_protected(txn->pager, &from, &chosen);
+    } while (result == 0 && mpgi_id_map_find(&txn->protected_pages, chosen) != NULL);
     if (result == 0)
         result = hold_protected(txn, chosen);
     mpgi_edit_cancel(&edit);
@@ -229,18 +232,32 @@ int mpg_txn_alloc_protected(mpg_protected_id *id, mpg_txn *txn)
 
 int mpg_txn_alloc_protected_at(mpg_txn *txn, mpg_protected_id id)
 {
+    const union id_value *own;
+    const struct txn_protected *record;
     struct edit edit;
     struct entry entry;
     int result = mpgi_edit_begin(&edit, txn->pager, "alloc_protected_at");
 
     if (result != 0)
         return result;
-    result = mpgi_check_alloc_protected_at(txn->pager, id.value);
+    own = mpgi_id_map_find(&txn->protected_pages, id.value);
+    record = own != NULL ? own->pointer : NULL;
+    if (record != NULL && record->allocated)
+        result = mpgi_fail(MPG_E_EXISTS, "alloc_protected_at", id.value,
+                           "%s: protected page %llu is allocated by this transaction already",
+                           txn->pager->file.path, (unsigned long long)id.value);
+    else
+        result = mpgi_check_alloc_protected_at(txn->pager, id.value);
     if (result == 0) {
         result = txn->pager->ops->get_entry(txn->pager->format, VERSION_NEWEST, id.value, &entry);
         if (result == 0)
             result = mpgi_fail(MPG_E_EXISTS, "alloc_protected_at", id.value,
                                "%s: protected page %llu is allocated already",
+                               txn->pager->file.path, (unsigned long long)id.value);
+        else if (result == MPG_E_NOT_ALLOCATED && record != NULL)
+            result = mpgi_fail(MPG_E_BUSY, "alloc_protected_at", id.value,
+                               "%s: protected page %llu was written by this transaction before "
+                               "it was freed",
                                txn->pager->file.path, (unsigned long long)id.value);
         else if (result == MPG_E_NOT_ALLOCATED)
             result = hold_protected(txn, id.value);

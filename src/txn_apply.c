@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Floor 5: a transaction's changes, applied in one edit: allocations, frees, then contents. */
+/* Floor 5: a transaction's changes, applied in one edit: frees, allocations, then contents. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -88,10 +88,11 @@ static int apply_writes(mpg_txn *txn, struct edit *edit)
 
 int mpgi_txn_apply(mpg_txn *txn, struct edit *edit)
 {
-    int result = apply_allocations(txn, edit);
+    /* Frees first: a page that somebody else freed meanwhile may be among the allocations. */
+    int result = apply_frees(txn, edit);
 
     if (result == 0)
-        result = apply_frees(txn, edit);
+        result = apply_allocations(txn, edit);
     if (result == 0)
         result = apply_writes(txn, edit);
     return result;
