@@ -4,6 +4,10 @@
 # shellcheck source=tests/lib.sh
 . "${top_srcdir:?set by make check}/tests/lib.sh"
 
+# A hostile file may ask to be grown without end: that must not fill the disk.
+trap "" XFSZ
+ulimit -f 131072 || exit 99 # 64 MiB
+
 mutations=${MPG_FUZZ_FILES:-6}
 
 # run COMMAND... - may succeed, find that the answer is no, or fail with a reason.

@@ -6,6 +6,10 @@
 . "${top_srcdir:?set by make check}/tests/lib.sh"
 need_fuse
 
+# A hostile file may ask to be grown without end: that must not fill the disk.
+trap "" XFSZ
+ulimit -f 131072 || exit 99 # 64 MiB
+
 mutations=${MPG_FUZZ_FILES:-3}
 served=0
 
