@@ -40,6 +40,8 @@ int mpgi_choose_page(mpg_pager *pager, uint64_t *from, uint64_t *page)
             result = 0;
         }
     }
+    if (result == 0)
+        result = mpgi_format_check_lowest(pager->format, chosen);
     if (result == 0 && chosen >= total)
         result = mpgi_format_grow(pager->format, chosen + 1);
     if (result != 0)

@@ -3,6 +3,7 @@
 
 #include "bytes.h"
 #include "error.h"
+#include "id_map.h"
 #include "io.h"
 #include "rules.h"
 
@@ -39,4 +40,20 @@ int mpgi_format_grow(struct format *format, uint64_t pages)
             return result;
     }
     return format->ops->set_total(format, target);
+}
+
+/* Pages beyond the end that nodes of one path, and a spare copy of page 0, may have. */
+#define BEYOND_END 64
+
+int mpgi_format_check_lowest(struct format *format, uint64_t page)
+{
+    uint64_t total = format->ops->total_pages(format, VERSION_NEWEST);
+    uint64_t held = format->reserved != NULL ? format->reserved->count : 0;
+
+    if (page <= total || page - total <= BEYOND_END + held)
+        return 0;
+    return mpgi_fail(MPG_E_CORRUPT_METADATA, "alloc", page,
+                     "%s: the lowest free page is said to be %llu, but the file ends with page "
+                     "%llu",
+                     format->file->path, (unsigned long long)page, (unsigned long long)total - 1);
 }

@@ -164,4 +164,10 @@ extern const struct format_ops mpgi_format_1;
  */
 int mpgi_format_grow(struct format *format, uint64_t pages);
 
+/*
+ * Whether `page` can be the lowest free one. Beyond its end a file is free, but for a few pages; one
+ * that says otherwise is damaged (CORRUPT_METADATA), and must not make the file grow without bounds.
+ */
+int mpgi_format_check_lowest(struct format *format, uint64_t page);
+
 #endif

@@ -120,7 +120,9 @@ static int find_run(struct format_1 *f, uint64_t *page, unsigned run, enum reuse
             return mpgi_fail(MPG_E_FILE_FULL, "alloc", MPG_NO_PAGE,
                              "%s: all %" PRIu64 " pages that the format can hold are in use",
                              f->head.file->path, limit);
-        error = show_all(shown, f, unit, reuse);
+        error = mpgi_format_check_lowest(&f->head, unit);
+        if (error == 0)
+            error = show_all(shown, f, unit, reuse);
         if (error)
             return error;
         if (mpgi_uses_find_free(shown->uses, shown->lengths, shown->count, unit - shown->first,
