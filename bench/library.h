@@ -17,7 +17,8 @@ struct place {
     bool quick; /* few rounds: to see that it works */
 };
 
-/* The path of a file in the place; for the caller to free. Removes what an earlier run left there.
+/*
+ * The path of a file in the place; for the caller to free. Removes what an earlier run left there.
  */
 char *fresh_path(const struct place *place, const char *name);
 

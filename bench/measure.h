@@ -10,7 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Ends the program after a failure: `what` went wrong, with the reason in errno or in the library.
+/*
+ * Ends the program after a failure: `what` went wrong, with the reason in errno or in the library.
  */
 _Noreturn void die_errno(const char *what);
 _Noreturn void die_mpg(const char *what);

@@ -8,7 +8,8 @@
 #include "requests.h"
 
 #define STREAMS 8
-/* Pages to keep ahead of a reader, and the largest worth it: the kernel reads ahead within a file.
+/*
+ * Pages to keep ahead of a reader, and the largest worth it: the kernel reads ahead within a file.
  */
 #define WINDOW 64
 #define PAGE_MAX (128u << 10)
@@ -61,7 +62,8 @@ void ahead_change(struct fs *fs, const struct deferred *change)
         finish(change);
         return;
     }
-    /* Counted before looking, as the pushing thread looks for writers after it said what it pushes.
+    /*
+     * Counted before looking, as the pushing thread looks for writers after it said what it pushes.
      */
     counted = nodes_opened(fs->nodes, change->node, true) == 0;
     pthread_mutex_lock(&ahead->mutex);
@@ -171,7 +173,8 @@ static void *run(void *argument)
     return NULL;
 }
 
-/* The stream that a read of `id` belongs to: one that it goes on with, or the one used longest ago.
+/*
+ * The stream that a read of `id` belongs to: one that it goes on with, or the one used longest ago.
  */
 static struct stream *stream_of(struct ahead *ahead, uint64_t id)
 {

@@ -56,7 +56,8 @@ int fs_page_exists(const struct fs *fs, enum node_kind kind, uint64_t id);
 /* Frees a page of either kind: MPG_E_ code. */
 int fs_free_page(struct fs *fs, enum node_kind kind, uint64_t id);
 
-/* A buffer of this thread, at least `length` bytes, valid until the next call; NULL without memory.
+/*
+ * A buffer of this thread, at least `length` bytes, valid until the next call; NULL without memory.
  */
 void *fs_buffer(size_t length);
 

@@ -5,7 +5,8 @@
 
 #include "fs.h"
 
-/* Opens, locks and recovers the file that the options name, and fills in *fs. Logs what is wrong.
+/*
+ * Opens, locks and recovers the file that the options name, and fills in *fs. Logs what is wrong.
  */
 bool fs_open(struct fs *fs, const struct options *options);
 /* Makes everything durable and closes the file; false, logged, if that failed. */

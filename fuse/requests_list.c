@@ -184,7 +184,8 @@ static int list_ids(struct listing *listing, off_t offset)
     if (code == MPG_OK && !full && kind != NODE_RAW) {
         list_scratch(listing, (uint64_t)(offset - OFFSET_SCRATCH));
     }
-    /* What was found before a fault is shown; the next request begins at the fault and reports it.
+    /*
+     * What was found before a fault is shown; the next request begins at the fault and reports it.
      */
     return code == MPG_OK || listing->used > 0 ? 0 : log_failure(code, "list");
 }
@@ -213,7 +214,8 @@ void request_opendir(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
 {
     (void)node;
     if (fs_of(req)->no_opendir) {
-        /* The kernel then asks no more, and keeps listings until something is created or deleted.
+        /*
+         * The kernel then asks no more, and keeps listings until something is created or deleted.
          */
         fuse_reply_err(req, ENOSYS);
         return;

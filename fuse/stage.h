@@ -38,7 +38,8 @@ static inline bool stage_is_empty(const struct stage *stage)
 
 void stage_clear(struct stage *stage);
 
-/* Commits exactly the staged bytes, as one step, and clears the stage if that worked: MPG_E_ code.
+/*
+ * Commits exactly the staged bytes, as one step, and clears the stage if that worked: MPG_E_ code.
  */
 int stage_commit(struct stage *stage, mpg_pager *pager, mpg_protected_id id);
 

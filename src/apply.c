@@ -29,7 +29,8 @@ int mpgi_choose_page(mpg_pager *pager, uint64_t *from, uint64_t *page)
     uint64_t chosen;
     int result = find_unreserved(pager, *from, REUSE_SETTLED, &chosen);
 
-    /* Rule 2: pages freed by the last commit rest for one more, unless the file would have to grow.
+    /*
+     * Rule 2: pages freed by the last commit rest for one more, unless the file would have to grow.
      */
     if (result == MPG_E_FILE_FULL || (result == 0 && chosen >= total)) {
         uint64_t recent;

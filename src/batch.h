@@ -58,7 +58,8 @@ int mpgi_edit_begin(struct edit *edit, mpg_pager *pager, const char *operation);
 int mpgi_edit_use(struct edit *edit, uint64_t page, enum mpg_page_use use);
 /* The same for `count` pages that are free, as free_run of the format counted them. */
 int mpgi_edit_use_run(struct edit *edit, uint64_t page, unsigned count, enum mpg_page_use use);
-/* Changes an entry of the directory, logged. `old` is what get_entry says (in_use false if none).
+/*
+ * Changes an entry of the directory, logged. `old` is what get_entry says (in_use false if none).
  */
 int mpgi_edit_entry(struct edit *edit, uint64_t id, const struct entry *old,
                     const struct entry *entry);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Floor 3: making and loading files of format 0.2. Nothing that a file says is believed unchecked.
+/*
+ * Floor 3: making and loading files of format 0.2. Nothing that a file says is believed unchecked.
  */
 #include <stdlib.h>
 #include <string.h>

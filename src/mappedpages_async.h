@@ -61,7 +61,8 @@ MPG_API MPG_MUST_CHECK int mpg_queue_open(mpg_queue **queue, mpg_pager *pager);
  */
 MPG_API void mpg_queue_close(mpg_queue *queue);
 
-/* A descriptor that is readable while there is something to dispatch. The queue's: do not close it.
+/*
+ * A descriptor that is readable while there is something to dispatch. The queue's: do not close it.
  */
 MPG_API int mpg_queue_fd(const mpg_queue *queue);
 

@@ -37,7 +37,8 @@ struct node {
     bool pair_checked; /* its pair is marked as metadata, so it may be written to */
 };
 
-/* What a node is, and where its bytes are: a reference, taken apart, and the place it was found at.
+/*
+ * What a node is, and where its bytes are: a reference, taken apart, and the place it was found at.
  */
 struct node_reference {
     uint64_t index;

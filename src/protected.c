@@ -214,7 +214,8 @@ int mpg_protected_stat(mpg_protected_info *info, const mpg_pager *pager, mpg_pro
 
 /* ---- views ---- */
 
-/* Content once checked is not checked again: so many pages are remembered before all are forgotten.
+/*
+ * Content once checked is not checked again: so many pages are remembered before all are forgotten.
  */
 #define MOST_VERIFIED 65536
 

@@ -212,7 +212,8 @@ static int fetch_pages(mpg_sub *sub, struct sub_page **pages, size_t count)
     return code;
 }
 
-/* Gives new pages back because there will not be enough. What the pager refuses is held, as room.
+/*
+ * Gives new pages back because there will not be enough. What the pager refuses is held, as room.
  */
 static void return_fresh(mpg_sub *sub, struct sub_page *pages)
 {
@@ -256,7 +257,8 @@ int mpg_sub_alloc_bulk(mpg_sub_id *ids, mpg_sub *sub, size_t count)
         fresh += missing;
         pthread_mutex_lock(sub->lock);
     }
-    /* New pages first: there are never so many that one of them would stay without a part in use.
+    /*
+     * New pages first: there are never so many that one of them would stay without a part in use.
      */
     while (pages != NULL) {
         struct sub_page *page = pages;
@@ -347,7 +349,8 @@ static int give_back(mpg_sub *sub, const struct share *shares, size_t count, mpg
     return code;
 }
 
-/* The end of a free: its parts are free now. Moves pages without any left to the front, detached.
+/*
+ * The end of a free: its parts are free now. Moves pages without any left to the front, detached.
  */
 static size_t release_parts(mpg_sub *sub, struct share *shares, size_t count)
 {

@@ -285,7 +285,8 @@ static int edit_node(struct node **node, struct format_1 *f, struct tree *tree, 
     return error ? error : mpgi_node_edit(&f->cache, *node);
 }
 
-/* Makes what is missing from the root to the leaf at `unit`, in memory and not linked to anything.
+/*
+ * Makes what is missing from the root to the leaf at `unit`, in memory and not linked to anything.
  */
 static int make_path(struct format_1 *f, struct tree *tree, uint64_t unit, struct growth *growth)
 {
@@ -293,7 +294,8 @@ static int make_path(struct format_1 *f, struct tree *tree, uint64_t unit, struc
     bool exists = growth->height == height;
     int error;
 
-    /* The area's content moves one level down, and that node is below one for each further level.
+    /*
+     * The area's content moves one level down, and that node is below one for each further level.
      */
     for (unsigned level = height; level < growth->height; level++) {
         error = make_node(f, tree, growth, level, 0);

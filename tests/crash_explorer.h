@@ -76,7 +76,8 @@ void explorer_end(struct explorer *explorer);
 /* Lets the explorer watch an actor that begins on a new, empty disk. */
 void explorer_watch(struct explorer *explorer, struct actor *actor);
 
-/* ---- Between crash_explorer.c, which builds images, and crash_image.c, which opens them --------
+/*
+ * ---- Between crash_explorer.c, which builds images, and crash_image.c, which opens them --------
  */
 
 /* What an image may show. */

@@ -483,7 +483,8 @@ static void torn_node_falls_back(void **state)
     }
 }
 
-/* A commit whose root says that all was synced before it is not doubted: later damage is an error.
+/*
+ * A commit whose root says that all was synced before it is not doubted: later damage is an error.
  */
 static void damage_after_the_commit_is_reported(void **state)
 {

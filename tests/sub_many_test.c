@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Parts of pages, many operations: at random against a list of what is in use, and by many threads.
+/*
+ * Parts of pages, many operations: at random against a list of what is in use, and by many threads.
  */
 #include "scratch_file.h"
 

@@ -92,7 +92,8 @@ void expect_arguments(const struct command *command, int argc, int least, int mo
     }
 }
 
-/* The decimal number at the beginning of `text`; *end is what follows it. Returns whether it fits.
+/*
+ * The decimal number at the beginning of `text`; *end is what follows it. Returns whether it fits.
  */
 static bool scan_number(uint64_t *number, const char **end, const char *text)
 {

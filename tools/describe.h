@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The facts of a page file as text. Needs the public header only, so that a mount can show it too.
+/*
+ * The facts of a page file as text. Needs the public header only, so that a mount can show it too.
  */
 #ifndef DESCRIBE_H
 #define DESCRIBE_H

@@ -37,7 +37,8 @@ const char *error_name(int code);
  */
 int finish_output(int status);
 
-/* Writes text from a file to `out`, with control characters as \xNN: they could steer a terminal.
+/*
+ * Writes text from a file to `out`, with control characters as \xNN: they could steer a terminal.
  */
 void print_text(FILE *out, const char *text);
 
