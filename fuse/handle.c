@@ -144,8 +144,6 @@ static int commit(struct fs *fs, struct handle *handle, const struct target *tar
         return code == MPG_E_NOT_ALLOCATED ? ESTALE : log_failure(code, "commit");
     }
     attributes_touch(fs, target->kind, target->id);
-    /* The kernel keeps attributes; the time of change is another now. Touches no cached pages. */
-    (void)fuse_lowlevel_notify_inval_inode(fs->session, handle->node, -1, 0);
     return 0;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "process.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -14,20 +15,20 @@ bool process_is_killed(pid_t thread)
     char path[64], line[512];
     unsigned long flags;
     const char *rest;
-    FILE *stream;
-    size_t length;
+    ssize_t length;
+    int fd;
 
     if (thread <= 0) {
         return false;
     }
     snprintf(path, sizeof(path), "/proc/%ld/stat", (long)thread);
-    stream = fopen(path, "re");
-    if (stream == NULL) {
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
         return false;
     }
-    length = fread(line, 1, sizeof(line) - 1, stream);
-    fclose(stream);
-    line[length] = '\0';
+    length = read(fd, line, sizeof(line) - 1);
+    (void)close(fd);
+    line[length > 0 ? length : 0] = '\0';
     /* The name, in parentheses, may hold anything. Behind it: state, five numbers, flags. */
     rest = strrchr(line, ')');
     if (rest == NULL || sscanf(rest + 1, " %*c %*d %*d %*d %*d %*d %lu", &flags) != 1) {

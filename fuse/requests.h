@@ -17,8 +17,11 @@ enum node_kind directory_kind(fuse_ino_t directory);
  */
 int entry_fill(struct fs *fs, const struct target *target, fuse_ino_t node,
                struct fuse_entry_param *entry);
-/* Seconds for which the attributes of a file hold. */
-double attribute_timeout(const struct fs *fs, const struct target *target);
+/*
+ * Seconds for which the attributes of a file hold. Not at all for a protected page that is open for
+ * writing: its time of change will be that of a commit, which the kernel does not see.
+ */
+double attribute_timeout(const struct fs *fs, const struct target *target, fuse_ino_t node);
 
 /* requests_name.c */
 void request_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);

@@ -24,7 +24,7 @@ void request_getattr(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
     if (error != 0) {
         fuse_reply_err(req, error);
     } else {
-        fuse_reply_attr(req, &st, attribute_timeout(fs, &target));
+        fuse_reply_attr(req, &st, attribute_timeout(fs, &target, node));
     }
 }
 
@@ -62,7 +62,7 @@ void finish_setattr(fuse_req_t req, fuse_ino_t node, struct stat *st, int to_set
         fuse_reply_err(req, error);
         return;
     }
-    timeout = attribute_timeout(fs, &target);
+    timeout = attribute_timeout(fs, &target, node);
     if ((to_set & FUSE_SET_ATTR_SIZE) && target.kind == NODE_PAGE) {
         /*
          * The kernel drops what it has cached behind the new end only if it sees the file shrink.

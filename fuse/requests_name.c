@@ -24,10 +24,11 @@ enum node_kind directory_kind(fuse_ino_t directory)
     }
 }
 
-double attribute_timeout(const struct fs *fs, const struct target *target)
+double attribute_timeout(const struct fs *fs, const struct target *target, fuse_ino_t node)
 {
-    const bool live =
-        target->kind == NODE_SCRATCH || (target->kind == NODE_FIXED && target->id == FIXED_INFO);
+    bool live = target->kind == NODE_SCRATCH ||
+                (target->kind == NODE_FIXED && target->id == FIXED_INFO) ||
+                (target->kind == NODE_PROTECTED && nodes_has_writers(fs->nodes, node));
 
     return live && fs->writable != NULL ? 0 : fs->timeout;
 }
@@ -37,7 +38,7 @@ int entry_fill(struct fs *fs, const struct target *target, fuse_ino_t node,
 {
     memset(entry, 0, sizeof(*entry));
     entry->ino = node;
-    entry->attr_timeout = attribute_timeout(fs, target);
+    entry->attr_timeout = attribute_timeout(fs, target, node);
     entry->entry_timeout = fs->timeout;
     return attributes_get(fs, target, &entry->attr);
 }
