@@ -31,7 +31,7 @@
 #define MOST_UNORDERED_PAGES 1024
 
 /* How far a commit came, which decides what its failure means. */
-enum progress { BEFORE_SYNC, AFTER_SYNC, ROOT_TOUCHED };
+enum progress { NOTHING_SYNCED, SYNCING, ROOT_TOUCHED };
 
 #define NANOSECONDS UINT64_C(1000000000)
 
@@ -82,7 +82,7 @@ static int write_out(mpg_pager *pager, const struct batch *batch, enum progress 
     if (result == 0)
         result = format->ops->write_nodes(format);
     if (result == 0 && batch->ordered && RULE_HOLDS(5)) {
-        *progress = AFTER_SYNC;
+        *progress = SYNCING;
         result = sync_file(pager);
     }
     if (result != 0)
@@ -137,7 +137,7 @@ static void fail_commit(mpg_pager *pager, enum progress progress, int result)
     (void)mpg_last_error(&error);
     if (progress == ROOT_TOUCHED && RULE_HOLDS(6))
         (void)pager->ops->restore_root(pager->format);
-    if (progress != BEFORE_SYNC)
+    if (progress != NOTHING_SYNCED)
         pager->unavailable = true;
     (void)mpgi_fail_again(&error);
     pager->ops->discard(pager->format);
@@ -151,7 +151,7 @@ static void lead(mpg_pager *pager)
 {
     struct batch *batch = pager->gathering;
     bool dirty = pager->ops->is_dirty(pager->format);
-    enum progress progress = BEFORE_SYNC;
+    enum progress progress = NOTHING_SYNCED;
     uint64_t begin = now();
     int result;
 
@@ -167,7 +167,7 @@ static void lead(mpg_pager *pager)
     if (dirty) {
         result = write_out(pager, batch, &progress);
     } else {
-        progress = AFTER_SYNC;
+        progress = SYNCING;
         result = sync_file(pager);
     }
     pager_lock(pager);
