@@ -16,7 +16,7 @@
  *
  *   - Freeing retires the page's node. The kernel has looked it up to free it, so it will send a
  *     FORGET for it once nobody uses it any more. Until then a new allocation of that id is given
- * the next incarnation; afterwards it may have incarnation 0 again.
+ *     the next incarnation; afterwards it may have incarnation 0 again.
  *   - A page whose node is not the plain one (a later incarnation, or the node of the file that was
  *     renamed over it) keeps its record until the kernel forgets that node.
  *

@@ -4,7 +4,7 @@
  *
  *   - the main thread, which waits in libfuse's loop;
  *   - one that waits for signals, so that pushing ahead can be ended while requests are still
- * served (what is being pushed may wait for a request), and only then the loop;
+ *     served (what is being pushed may wait for a request), and only then the loop;
  *   - one that pushes ahead (ahead.h);
  *   - with -o commit= one that syncs every so often (timed_sync.h).
  */
