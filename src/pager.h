@@ -26,10 +26,11 @@ struct seen_view {
 
 /*
  * Invariants
- *   1. Whatever is reachable from `format`, `batch` pointers and the maps below changes only under
- *      `lock`. The committing thread alone reads frozen versions without it.
- *   2. At most one thread commits (`committing`); it alone writes nodes, roots and staged content,
- * and it alone syncs, for an error of a sync is reported once, to whoever syncs first.
+ *
+ *   1. Whatever is reachable from `format`, the batch pointers and the maps below changes only
+ *      under `lock`. The committing thread alone reads frozen versions without it.
+ *   2. At most one thread commits (`committing`). It alone writes nodes, roots and staged content,
+ *      and it alone syncs, for an error of a sync is reported once, to whoever syncs first.
  *   3. A page given out was free in the durable and in the frozen version, so writing to it at any
  *      time harms no state that a crash could leave.
  *   4. The file is at least as long as the newest version's total pages.
