@@ -70,12 +70,33 @@ static int check_uses(struct format_1 *f, uint64_t id, const struct entry *entry
     return error;
 }
 
+/*
+ * Whether the batch that gathers has put this entry, and so knows its pages. An entry of the file may
+ * claim to be as new, but then the durable version has it, too.
+ */
+static int is_of_batch(bool *is, struct format_1 *f, uint64_t id, const struct entry *entry)
+{
+    struct leaf_view view;
+    struct entry durable;
+    int error = 0;
+
+    *is = entry->generation == f->next_generation;
+    if (*is)
+        error = mpgi_tree_look(&view, f, &f->directory, VERSION_DURABLE, id);
+    if (error || !*is || view.content == NULL)
+        return error;
+    mpgi_entry_read(&durable, view.content + (id - view.first) * ENTRY_SIZE);
+    *is = durable.generation != f->next_generation;
+    return 0;
+}
+
 int mpgi_directory_get(struct format *format, enum version version, uint64_t id,
                        struct entry *entry)
 {
     struct format_1 *f = format_1_of(format);
     struct leaf_view view;
     struct entry found;
+    bool checked = true;
     int error = mpgi_tree_look(&view, f, &f->directory, version, id);
 
     if (error)
@@ -83,10 +104,10 @@ int mpgi_directory_get(struct format *format, enum version version, uint64_t id,
     if (view.content == NULL || !in_use(view.content, id - view.first))
         return MPG_E_NOT_ALLOCATED;
     mpgi_entry_read(&found, view.content + (id - view.first) * ENTRY_SIZE);
-    if (version == VERSION_NEWEST && !f->head.read_only && found.generation != f->next_generation)
-        error = check_uses(f, id, &found);
-    else
-        error = check_entry(f, version, id, &found);
+    if (version == VERSION_NEWEST && !f->head.read_only)
+        error = is_of_batch(&checked, f, id, &found);
+    if (error == 0)
+        error = checked ? check_entry(f, version, id, &found) : check_uses(f, id, &found);
     if (error)
         return error;
     *entry = found;
