@@ -78,12 +78,13 @@ static int is_of_batch(bool *is, struct format_1 *f, uint64_t id, const struct e
 {
     struct leaf_view view;
     struct entry durable;
-    int error = 0;
+    int error;
 
     *is = entry->generation == f->next_generation;
-    if (*is)
-        error = mpgi_tree_look(&view, f, &f->directory, VERSION_DURABLE, id);
-    if (error || !*is || view.content == NULL)
+    if (!*is)
+        return 0;
+    error = mpgi_tree_look(&view, f, &f->directory, VERSION_DURABLE, id);
+    if (error || view.content == NULL)
         return error;
     mpgi_entry_read(&durable, view.content + (id - view.first) * ENTRY_SIZE);
     *is = durable.generation != f->next_generation;
