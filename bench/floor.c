@@ -50,20 +50,24 @@ struct floor_file *floor_open(const struct place *place)
     return floor;
 }
 
-void floor_run(void *context, unsigned operations)
+void floor_write(struct floor_file *floor, unsigned pages)
 {
-    struct floor_file *floor = context;
-
-    for (unsigned i = 0; i < operations; i++) {
+    for (unsigned i = 0; i < pages; i++) {
         uint64_t page = next_random(&floor->random) % FLOOR_PAGES;
 
         memcpy(floor->page, &page, sizeof(page));
         if (pwrite(floor->fd, floor->page, PAGE_SIZE_USED, (off_t)(page * PAGE_SIZE_USED)) !=
             PAGE_SIZE_USED)
             die_errno("pwrite");
-        if (fdatasync(floor->fd) != 0)
-            die_errno("fdatasync");
     }
+    if (fdatasync(floor->fd) != 0)
+        die_errno("fdatasync");
+}
+
+void floor_run(void *context, unsigned operations)
+{
+    for (unsigned i = 0; i < operations; i++)
+        floor_write(context, 1);
 }
 
 void floor_close(struct floor_file *floor)

@@ -32,6 +32,8 @@ void forget(mpg_pager *pager, char *path);
 struct floor_file;
 struct floor_file *floor_open(const struct place *place);
 void floor_run(void *floor_file, unsigned operations);
+/* So many pages at random places, and one fdatasync. */
+void floor_write(struct floor_file *floor, unsigned pages);
 void floor_close(struct floor_file *floor);
 
 /* Other stores, where they are installed: put 4 KiB under a random known key, durable. */

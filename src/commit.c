@@ -35,17 +35,13 @@ enum progress { NOTHING_SYNCED, SYNCING, ROOT_TOUCHED };
 
 #define NANOSECONDS UINT64_C(1000000000)
 
-static uint64_t nanoseconds(const struct timespec *time)
-{
-    return (uint64_t)time->tv_sec * NANOSECONDS + (uint64_t)time->tv_nsec;
-}
-
+/* Nanoseconds of the clock that `settled` goes by. */
 static uint64_t now(void)
 {
     struct timespec time;
 
     (void)clock_gettime(CLOCK_MONOTONIC, &time);
-    return nanoseconds(&time);
+    return (uint64_t)time.tv_sec * NANOSECONDS + (uint64_t)time.tv_nsec;
 }
 
 static int write_stage(mpg_pager *pager, const struct batch *batch)
@@ -94,8 +90,8 @@ static int write_out(mpg_pager *pager, const struct batch *batch, enum progress 
     return result;
 }
 
-/* Tells everybody what became of the batch, and frees it if nobody waits. */
-static void finish(mpg_pager *pager, struct batch *batch, int result)
+/* Settles what became of the batch, and frees it if no thread waits. */
+static void finish(struct batch *batch, int result)
 {
     struct completion *completion = batch->completions;
 
@@ -110,7 +106,6 @@ static void finish(mpg_pager *pager, struct batch *batch, int result)
         completion->done(completion, result, &batch->error);
         completion = next;
     }
-    (void)pthread_cond_broadcast(&pager->settled);
     if (batch->waiters == 0)
         mpgi_batch_free(batch);
 }
@@ -127,7 +122,7 @@ static void give_up_gathering(mpg_pager *pager, int result)
         return;
     pager->gathering = pager->spare;
     pager->spare = NULL;
-    finish(pager, batch, result);
+    finish(batch, result);
 }
 
 static void fail_commit(mpg_pager *pager, enum progress progress, int result)
@@ -146,7 +141,10 @@ static void fail_commit(mpg_pager *pager, enum progress progress, int result)
     give_up_gathering(pager, result);
 }
 
-/* Commits the gathering batch. Called with the lock held and nobody committing. */
+/*
+ * Commits the gathering batch. Called with the lock held, which is given up meanwhile, and no batch
+ * in flight. The others are woken without the lock, or each would have to wait for it at once.
+ */
 static void lead(mpg_pager *pager)
 {
     struct batch *batch = pager->gathering;
@@ -158,7 +156,6 @@ static void lead(mpg_pager *pager)
     pager->gathering = pager->spare;
     pager->spare = NULL;
     pager->in_flight = batch;
-    pager->committing = true;
     if (batch->protected_pages > MOST_UNORDERED_PAGES)
         batch->ordered = true;
     if (dirty)
@@ -173,52 +170,53 @@ static void lead(mpg_pager *pager)
     pager_lock(pager);
     pager->commit_time = now() - begin;
     pager->in_flight = NULL;
-    pager->committing = false;
     pager->entry_changes++;
     if (result != 0)
         fail_commit(pager, progress, result);
     else if (dirty)
         pager->ops->publish(pager->format);
     pager->expected = batch->waiters + pager->gathering->waiters;
-    finish(pager, batch, result);
+    finish(batch, result);
+    pager_unlock(pager);
+    (void)pthread_cond_broadcast(&pager->settled);
+    pager_lock(pager);
+}
+
+/* Waits until a commit has settled or the time has come; false if that was it. */
+static bool wait_until(mpg_pager *pager, uint64_t time)
+{
+    struct timespec deadline = {.tv_sec = (time_t)(time / NANOSECONDS),
+                                .tv_nsec = (long)(time % NANOSECONDS)};
+
+    return pthread_cond_timedwait(&pager->settled, &pager->lock, &deadline) == 0;
 }
 
 /*
- * Threads that came back from the last batch are about to ask for the next one. Waits a moment for
- * as many as there were, so that they share this sync instead of each waiting for one of its own.
- * If fewer come, that costs a part of a sync once: next time fewer are expected.
+ * Threads that came back from the last commit are about to ask for the next one. The first of them
+ * waits a moment for as many as there were, so that they share a sync instead of each waiting for
+ * one of its own; whoever makes them complete leads, being awake. If fewer come, the first leads
+ * when the moment is over. That costs a part of a sync once: next time fewer are expected.
  */
-static void let_others_join(mpg_pager *pager, const struct batch *batch)
-{
-    struct timespec deadline;
-    uint64_t end;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &deadline);
-    end = nanoseconds(&deadline) + pager->commit_time / 2;
-    deadline.tv_sec = (time_t)(end / NANOSECONDS);
-    deadline.tv_nsec = (long)(end % NANOSECONDS);
-    pager->committing = true;
-    while (batch->waiters < pager->expected)
-        if (pthread_cond_timedwait(&pager->joined, &pager->lock, &deadline) != 0)
-            break;
-    pager->committing = false;
-}
-
 int mpgi_commit_wait(mpg_pager *pager, struct batch *batch)
 {
+    bool first = batch->waiters++ == 0;
+    bool in_time = true;
+    uint64_t deadline = 0;
     int result;
 
-    batch->waiters++;
     batch->wanted = true;
-    if (batch->waiters >= pager->expected)
-        (void)pthread_cond_signal(&pager->joined);
     while (!batch->done) {
-        if (pager->committing || pager->gathering != batch) {
+        bool complete = batch->waiters >= pager->expected;
+
+        if (pager->in_flight == NULL && (complete || !in_time)) {
+            lead(pager);
+        } else if (pager->in_flight != NULL || !first) {
             (void)pthread_cond_wait(&pager->settled, &pager->lock);
-            continue;
+        } else {
+            if (deadline == 0)
+                deadline = now() + pager->commit_time / 2;
+            in_time = wait_until(pager, deadline);
         }
-        let_others_join(pager, batch);
-        lead(pager);
     }
     result = batch->result;
     if (result != 0)
@@ -231,12 +229,8 @@ int mpgi_commit_wait(mpg_pager *pager, struct batch *batch)
 void mpgi_commit_wanted(mpg_pager *pager)
 {
     pager_lock(pager);
-    while (pager->gathering->wanted) {
-        if (pager->committing)
-            (void)pthread_cond_wait(&pager->settled, &pager->lock);
-        else
-            lead(pager);
-    }
+    if (pager->gathering->wanted)
+        (void)mpgi_commit_wait(pager, pager->gathering);
     pager_unlock(pager);
 }
 

@@ -6,15 +6,12 @@
 #include "batch.h"
 
 /*
- * Waits until the batch is done, committing it in this thread if no other does. Called with the
- * lock held, which is given up meanwhile. Returns the batch's result.
+ * Waits until the batch, which gathers or is in flight, is done; commits it in this thread if no
+ * other does. Called with the lock held, which is given up meanwhile. Returns the batch's result.
  */
 int mpgi_commit_wait(mpg_pager *pager, struct batch *batch);
 
-/*
- * Commits what has gathered for as long as somebody wants that and no other thread does it. Called
- * without the lock.
- */
+/* Waits likewise for what has gathered, if somebody wants it committed. Called without the lock. */
 void mpgi_commit_wanted(mpg_pager *pager);
 
 #endif

@@ -87,10 +87,27 @@ static int identify(const struct format_ops **ops, uint32_t *page_size, const st
 
 /* ---- a pager in memory ---- */
 
+static void init_locks(mpg_pager *pager)
+{
+    pthread_mutexattr_t adaptive;
+    pthread_condattr_t monotonic;
+
+    (void)pthread_mutexattr_init(&adaptive);
+#ifdef PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP
+    /* It is held for a microsecond or two, and sleeping takes longer than that. */
+    (void)pthread_mutexattr_settype(&adaptive, PTHREAD_MUTEX_ADAPTIVE_NP);
+#endif
+    (void)pthread_mutex_init(&pager->lock, &adaptive);
+    (void)pthread_mutexattr_destroy(&adaptive);
+    (void)pthread_condattr_init(&monotonic);
+    (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(&pager->settled, &monotonic);
+    (void)pthread_condattr_destroy(&monotonic);
+}
+
 static mpg_pager *new_pager(bool read_only)
 {
     mpg_pager *pager = calloc(1, sizeof(*pager));
-    pthread_condattr_t monotonic;
 
     if (pager == NULL)
         return NULL;
@@ -103,12 +120,7 @@ static mpg_pager *new_pager(bool read_only)
             return NULL;
         }
     }
-    (void)pthread_mutex_init(&pager->lock, NULL);
-    (void)pthread_cond_init(&pager->settled, NULL);
-    (void)pthread_condattr_init(&monotonic);
-    (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    (void)pthread_cond_init(&pager->joined, &monotonic);
-    (void)pthread_condattr_destroy(&monotonic);
+    init_locks(pager);
     return pager;
 }
 
@@ -130,7 +142,6 @@ static int free_pager(mpg_pager *pager)
     mpgi_id_map_clear(&pager->reserved_protected);
     mpgi_id_map_clear(&pager->verified);
     (void)pthread_cond_destroy(&pager->settled);
-    (void)pthread_cond_destroy(&pager->joined);
     (void)pthread_mutex_destroy(&pager->lock);
     free(pager);
     return result;

@@ -29,8 +29,9 @@ struct seen_view {
  *
  *   1. Whatever is reachable from `format`, the batch pointers and the maps below changes only
  *      under `lock`. The committing thread alone reads frozen versions without it.
- *   2. At most one thread commits (`committing`). It alone writes nodes, roots and staged content,
- *      and it alone syncs, for an error of a sync is reported once, to whoever syncs first.
+ *   2. At most one thread commits (`in_flight` is its batch). It alone writes nodes, roots and
+ *      staged content, and it alone syncs, for an error of a sync is reported once, to whoever
+ *      syncs first.
  *   3. A page given out was free in the durable and in the frozen version, so writing to it at any
  *      time harms no state that a crash could leave.
  *   4. The file is at least as long as the newest version's total pages.
@@ -46,15 +47,13 @@ struct mpg_pager {
     bool deferred; /* MPG_DEFER_ALLOCATION */
 
     pthread_mutex_t lock;
-    pthread_cond_t settled;  /* a batch is done, or no thread commits any more */
+    pthread_cond_t settled;  /* a batch is done and none is in flight; CLOCK_MONOTONIC */
     struct batch *gathering; /* what operations apply to; NULL if read_only */
     struct batch *spare;     /* the next gathering batch, made ready while failing is harmless */
-    struct batch *in_flight; /* what `committing` writes out, or NULL */
-    bool committing;
-    bool unavailable;      /* rule 6: a sync failed */
-    pthread_cond_t joined; /* as many threads wait for the gathering batch as are expected */
-    unsigned expected;     /* threads that the last commit has shown to be at work */
-    uint64_t commit_time;  /* nanoseconds that it took */
+    struct batch *in_flight; /* what a thread is writing out, or NULL */
+    bool unavailable;        /* rule 6: a sync failed */
+    unsigned expected;       /* threads that the last commit has shown to be at work */
+    uint64_t commit_time;    /* nanoseconds that it took */
 
     struct id_map pins;     /* page of the file → number of views that show it */
     struct id_map writers;  /* protected ids with an open writer */
