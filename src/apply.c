@@ -14,13 +14,22 @@
 /* The lowest page >= from that find_free offers and no open transaction holds. */
 static int find_unreserved(mpg_pager *pager, uint64_t from, enum reuse reuse, uint64_t *page)
 {
-    for (;;) {
-        int result = pager->ops->find_free(pager->format, from, reuse, page);
+    uint64_t *search = &pager->search_page[reuse];
+    uint64_t start = max_u64(from, *search);
+    uint64_t found;
 
-        if (result != 0 || mpgi_id_map_find(&pager->reserved, *page) == NULL)
+    for (;; start = found + 1) {
+        int result = pager->ops->find_free(pager->format, start, reuse, &found);
+
+        if (result != 0)
             return result;
-        from = *page + 1;
+        if (mpgi_id_map_find(&pager->reserved, found) == NULL)
+            break;
     }
+    if (from <= *search)
+        *search = found;
+    *page = found;
+    return 0;
 }
 
 int mpgi_choose_page(mpg_pager *pager, uint64_t *from, uint64_t *page)
@@ -193,19 +202,13 @@ int mpgi_check_alloc_at(mpg_pager *pager, uint64_t page)
                      pager->file.path, (unsigned long long)page);
 }
 
-int mpgi_apply_alloc_at(struct edit *edit, uint64_t page, unsigned flags)
+int mpgi_apply_alloc_held(struct edit *edit, uint64_t page, bool zero)
 {
     mpg_pager *pager = edit->pager;
     uint64_t available;
     int result = mpgi_check_alloc_at(pager, page);
 
-    if (result != 0)
-        return result;
-    if (mpgi_id_map_find(&pager->reserved, page) != NULL)
-        return mpgi_fail(MPG_E_BUSY, "alloc_at", page,
-                         "%s: page %llu is held by an open transaction", pager->file.path,
-                         (unsigned long long)page);
-    if (page >= pager->ops->total_pages(pager->format, VERSION_NEWEST)) {
+    if (result == 0 && page >= pager->ops->total_pages(pager->format, VERSION_NEWEST)) {
         result = mpgi_format_grow(pager->format, page + 1);
         if (result == 0)
             result = mpgi_check_alloc_at(pager, page); /* growing takes pages, too */
@@ -214,11 +217,20 @@ int mpgi_apply_alloc_at(struct edit *edit, uint64_t page, unsigned flags)
         return result;
     /* Rule 2: it may have been freed by a batch that is not durable yet. */
     result = pager->ops->find_free(pager->format, page, REUSE_RECENT, &available);
-    if (result != 0 && result != MPG_E_FILE_FULL)
-        return result;
-    if (result != 0 || available != page)
+    if (result == MPG_E_FILE_FULL || (result == 0 && available != page))
         return EDIT_RESTART;
-    return mpgi_apply_alloc(edit, page, MPG_USE_REGULAR, (flags & MPG_ZERO) != 0);
+    return result != 0 ? result : mpgi_apply_alloc(edit, page, MPG_USE_REGULAR, zero);
+}
+
+int mpgi_apply_alloc_at(struct edit *edit, uint64_t page, unsigned flags)
+{
+    const mpg_pager *pager = edit->pager;
+
+    if (mpgi_id_map_find(&pager->reserved, page) != NULL)
+        return mpgi_fail(MPG_E_BUSY, "alloc_at", page,
+                         "%s: page %llu is held by an open transaction", pager->file.path,
+                         (unsigned long long)page);
+    return mpgi_apply_alloc_held(edit, page, (flags & MPG_ZERO) != 0);
 }
 
 int mpgi_check_free(mpg_pager *pager, uint64_t page)
@@ -286,18 +298,22 @@ int mpgi_check_alloc_protected_at(mpg_pager *pager, uint64_t id)
 
 int mpgi_choose_protected(mpg_pager *pager, uint64_t *from, uint64_t *id)
 {
-    for (;;) {
-        uint64_t found;
-        int result = pager->ops->find_free_entry(pager->format, *from, &found);
+    uint64_t start = max_u64(*from, pager->search_protected);
+    uint64_t found;
+
+    for (;; start = found + 1) {
+        int result = pager->ops->find_free_entry(pager->format, start, &found);
 
         if (result != 0)
             return result;
-        *from = found + 1;
-        if (mpgi_id_map_find(&pager->reserved_protected, found) == NULL) {
-            *id = found;
-            return 0;
-        }
+        if (mpgi_id_map_find(&pager->reserved_protected, found) == NULL)
+            break;
     }
+    if (*from <= pager->search_protected)
+        pager->search_protected = found;
+    *id = found;
+    *from = found + 1;
+    return 0;
 }
 
 int mpgi_apply_alloc_protected(struct edit *edit, uint64_t id)

@@ -43,6 +43,8 @@ void mpgi_runs_expand(mpg_page_id *ids, const struct page_runs *runs);
 int mpgi_apply_alloc_many(struct edit *edit, mpg_page_id *ids, size_t count, unsigned flags);
 /* Checks that a page of this id may be allocated, and allocates it. May return EDIT_RESTART. */
 int mpgi_apply_alloc_at(struct edit *edit, uint64_t page, unsigned flags);
+/* The same for a page that the transaction holds which is being committed. */
+int mpgi_apply_alloc_held(struct edit *edit, uint64_t page, bool zero);
 int mpgi_apply_free(struct edit *edit, uint64_t page);
 
 int mpgi_apply_alloc_protected(struct edit *edit, uint64_t id);

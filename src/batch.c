@@ -124,6 +124,8 @@ int mpgi_edit_use(struct edit *edit, uint64_t page, enum mpg_page_use use)
     if (result != 0)
         return result;
     log_use(edit, change, page, 1, old);
+    if (use == MPG_USE_FREE)
+        pager_search_page(edit->pager, page);
     if (old == MPG_USE_REGULAR)
         poison(&edit->pager->map, offset_of_page(edit->pager, page), edit->pager->page_size);
     return 0;
@@ -156,6 +158,8 @@ int mpgi_edit_entry(struct edit *edit, uint64_t id, const struct entry *old,
     result = format->ops->put_entry(format, id, entry);
     if (result != 0)
         return result;
+    if (!entry->in_use)
+        pager_search_protected(edit->pager, id);
     change->kind = CHANGE_ENTRY;
     change->id = id;
     change->old.entry = *old;
@@ -218,6 +222,8 @@ static void undo(struct edit *edit)
         case CHANGE_USE:
             for (uint64_t i = 0; i < change->count; i++)
                 (void)format->ops->set_use(format, change->id + i, change->old.use);
+            if (change->old.use == MPG_USE_FREE)
+                pager_search_page(edit->pager, change->id);
             if (change->old.use == MPG_USE_REGULAR)
                 unpoison(&edit->pager->map, offset_of_page(edit->pager, change->id),
                          change->count * edit->pager->page_size);
@@ -225,6 +231,8 @@ static void undo(struct edit *edit)
         case CHANGE_ENTRY:
             edit->pager->entry_changes++;
             (void)format->ops->put_entry(format, change->id, &change->old.entry);
+            if (!change->old.entry.in_use)
+                pager_search_protected(edit->pager, change->id);
             break;
         case CHANGE_STAGE:
             undo_stage(edit->pager->gathering, change);

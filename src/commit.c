@@ -171,6 +171,9 @@ static void lead(mpg_pager *pager)
     pager->commit_time = now() - begin;
     pager->in_flight = NULL;
     pager->entry_changes++;
+    /* Pages freed by earlier batches can be given out. */
+    pager_search_page(pager, 0);
+    pager_search_protected(pager, 0);
     if (result != 0)
         fail_commit(pager, progress, result);
     else if (dirty)

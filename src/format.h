@@ -53,7 +53,7 @@ struct format {
 };
 
 /* Whether find_free may give out pages that the last durable commit freed (rule 2). */
-enum reuse { REUSE_SETTLED, REUSE_RECENT };
+enum reuse { REUSE_SETTLED, REUSE_RECENT, REUSE_KINDS };
 
 struct format_ops {
     int id; /* MPG_FORMAT_… */

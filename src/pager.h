@@ -9,6 +9,7 @@
 
 #include "address_map.h"
 #include "batch.h"
+#include "bytes.h"
 #include "format.h"
 #include "id_map.h"
 #include "io.h"
@@ -59,6 +60,8 @@ struct mpg_pager {
     struct id_map writers;  /* protected ids with an open writer */
     struct id_map reserved; /* pages that open transactions hold */
     struct id_map reserved_protected;
+    uint64_t search_page[REUSE_KINDS]; /* below it no page can be given out, by enum reuse */
+    uint64_t search_protected;         /* below it no protected id can be given out */
     struct id_map verified; /* page of the file → generation whose content a view has checked */
     uint64_t entry_changes; /* from 1; counts up when an entry of any version changes */
     struct seen_view seen[SEEN_VIEWS]; /* by id; the fast way to a view of an unchanged page */
@@ -94,6 +97,18 @@ static inline void pager_lock(const mpg_pager *pager)
 static inline void pager_unlock(const mpg_pager *pager)
 {
     (void)pthread_mutex_unlock(&unconst(pager)->lock);
+}
+
+/* A page, or a protected id, that can perhaps be given out from now on. Lock held. */
+static inline void pager_search_page(mpg_pager *pager, uint64_t page)
+{
+    for (int reuse = 0; reuse < REUSE_KINDS; reuse++)
+        pager->search_page[reuse] = min_u64(pager->search_page[reuse], page);
+}
+
+static inline void pager_search_protected(mpg_pager *pager, uint64_t id)
+{
+    pager->search_protected = min_u64(pager->search_protected, id);
 }
 
 /* The address of a page in the map. NO_MEMORY where the reservation ends before it. Lock held. */

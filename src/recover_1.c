@@ -204,7 +204,7 @@ static int read_candidates(struct format_1 *f, struct candidates *c)
 }
 
 /* Whether an error says something about the file, rather than about reading it. */
-static bool is_damage(int error)
+static bool is_about_the_file(int error)
 {
     return error != 0 && error != MPG_E_IO && error != MPG_E_NO_MEMORY;
 }
@@ -225,7 +225,7 @@ static int choose(struct format_1 *f, struct candidates *c, unsigned *chosen, bo
     *chosen = newer;
     error = verify_commit(f, c->root[newer]->bytes);
     *clean = error == 0 && c->valid[!newer] && c->generation[!newer] < c->generation[newer];
-    if (!is_damage(error) || !c->valid[!newer])
+    if (!is_about_the_file(error) || !c->valid[!newer])
         return error;
     *chosen = !newer;
     return verify_commit(f, c->root[!newer]->bytes);
@@ -246,7 +246,7 @@ static int choose_while_written(struct format_1 *f, struct candidates *c, unsign
         if (error)
             return error;
         failed = choose(f, c, chosen, clean);
-        if ((failed == 0 && *clean) || (failed != 0 && !is_damage(failed)) ||
+        if ((failed == 0 && *clean) || (failed != 0 && !is_about_the_file(failed)) ||
             attempt == READER_ATTEMPTS)
             return failed;
         error = read_candidates(f, &again);

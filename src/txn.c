@@ -90,6 +90,7 @@ int mpg_txn_alloc_at(mpg_txn *txn, mpg_page_id id, unsigned flags)
 static void drop_page(mpg_txn *txn, struct txn_page *held)
 {
     mpgi_id_map_remove(&txn->pager->reserved, held->page);
+    pager_search_page(txn->pager, held->page);
     mpgi_id_map_remove(&txn->pages, held->page);
     free(held->content);
     free(held);
@@ -186,10 +187,16 @@ static void free_record(struct txn_protected *record)
     free(record);
 }
 
+static void release_protected(mpg_pager *pager, uint64_t id)
+{
+    mpgi_id_map_remove(&pager->reserved_protected, id);
+    pager_search_protected(pager, id);
+}
+
 static void drop_record(mpg_txn *txn, struct txn_protected *record)
 {
     if (record->allocated)
-        mpgi_id_map_remove(&txn->pager->reserved_protected, record->id);
+        release_protected(txn->pager, record->id);
     mpgi_id_map_remove(&txn->protected_pages, record->id);
     free_record(record);
 }
@@ -203,7 +210,7 @@ static int hold_protected(mpg_txn *txn, uint64_t id)
         return mpgi_fail_memory("alloc_protected");
     record = record_of(txn, id);
     if (record == NULL) {
-        mpgi_id_map_remove(&txn->pager->reserved_protected, id);
+        release_protected(txn->pager, id);
         return mpgi_fail_memory("alloc_protected");
     }
     record->allocated = true;

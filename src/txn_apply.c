@@ -7,32 +7,13 @@
 #include "pager.h"
 #include "txn.h"
 
-/* A page whose id the caller named may have been freed by a batch that is not durable yet. */
-static int check_available(mpg_pager *pager, uint64_t page)
-{
-    uint64_t available;
-    int result = mpgi_check_alloc_at(pager, page);
-
-    if (result == 0)
-        result = pager->ops->find_free(pager->format, page, REUSE_RECENT, &available);
-    if (result == MPG_E_FILE_FULL || (result == 0 && available != page))
-        return EDIT_RESTART;
-    return result;
-}
-
 static int apply_page(struct edit *edit, const struct txn_page *held)
 {
     mpg_pager *pager = edit->pager;
     bool zero = (held->flags & MPG_ZERO) != 0 && held->content == NULL;
     unsigned char *content;
-    int result = 0;
+    int result = mpgi_apply_alloc_held(edit, held->page, zero);
 
-    if (held->page >= pager->ops->total_pages(pager->format, VERSION_NEWEST))
-        result = mpgi_format_grow(pager->format, held->page + 1);
-    if (result == 0)
-        result = check_available(pager, held->page);
-    if (result == 0)
-        result = mpgi_apply_alloc(edit, held->page, MPG_USE_REGULAR, zero);
     if (result != 0 || held->content == NULL)
         return result;
     content = malloc(pager->page_size);

@@ -66,12 +66,62 @@ static void test_what_an_aborted_transaction_held_is_free(void **state)
     check_and_close(pager);
 }
 
+/* Ids are given lowest first, also those that were given back while a transaction is open. */
+static void test_the_lowest_id_is_given_whoever_gave_it_back(void **state)
+{
+    mpg_options options = scratch_options(*state, 1024);
+    const struct scratch *scratch = *state;
+    mpg_page_id committed, held[3], page;
+    mpg_protected_id held_protected[2], protected_page;
+    mpg_pager *pager;
+    mpg_txn *txn;
+
+    options.initial_pages = 100; /* in a full one a page would not rest */
+    assert_int_equal(mpg_create(&pager, scratch->path, &options), 0);
+    assert_int_equal(mpg_alloc(&committed, pager, 0), 0);
+    assert_int_equal(mpg_txn_begin(&txn, pager), 0);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(mpg_txn_alloc(&held[i], txn, 0), 0);
+        assert_int_equal(held[i].value, committed.value + 1 + (unsigned)i);
+    }
+    for (uint64_t i = 0; i < 2; i++) {
+        assert_int_equal(mpg_txn_alloc_protected(&held_protected[i], txn), 0);
+        assert_int_equal(held_protected[i].value, i);
+    }
+
+    /* By the transaction itself. */
+    assert_int_equal(mpg_txn_free(txn, held[1]), 0);
+    assert_int_equal(mpg_txn_alloc(&page, txn, 0), 0);
+    assert_int_equal(page.value, held[1].value);
+    assert_int_equal(mpg_txn_free_protected(txn, held_protected[0]), 0);
+    assert_int_equal(mpg_txn_alloc_protected(&protected_page, txn), 0);
+    assert_int_equal(protected_page.value, held_protected[0].value);
+
+    /* By a commit; the page rests for one more (rule 2). */
+    assert_int_equal(mpg_free(pager, committed), 0);
+    assert_int_equal(mpg_alloc(&page, pager, 0), 0);
+    assert_int_equal(page.value, held[2].value + 1);
+    assert_int_equal(mpg_txn_alloc(&page, txn, 0), 0);
+    assert_int_equal(page.value, committed.value);
+
+    /* By its end. */
+    mpg_txn_abort(txn);
+    assert_int_equal(mpg_alloc(&page, pager, 0), 0);
+    assert_int_equal(page.value, committed.value);
+    assert_int_equal(mpg_alloc(&page, pager, 0), 0);
+    assert_int_equal(page.value, held[0].value);
+    assert_int_equal(mpg_alloc_protected(&protected_page, pager), 0);
+    assert_int_equal(protected_page.value, held_protected[0].value);
+    check_and_close(pager);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         SCRATCH_TEST(test_a_page_id_is_held_by_one_transaction),
         SCRATCH_TEST(test_a_protected_id_is_held_by_one_transaction),
         SCRATCH_TEST(test_what_an_aborted_transaction_held_is_free),
+        SCRATCH_TEST(test_the_lowest_id_is_given_whoever_gave_it_back),
     };
 
     return SCRATCH_RUN("transactions", tests);
