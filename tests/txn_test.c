@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Several transactions open at once: what one holds is its own until it ends. */
+/* Several transactions open at once: what one holds is its own until it ends; and who gets which id. */
 #include "scratch_file.h"
 
 static void test_a_page_id_is_held_by_one_transaction(void **state)
@@ -115,6 +115,26 @@ static void test_the_lowest_id_is_given_whoever_gave_it_back(void **state)
     check_and_close(pager);
 }
 
+/* What one batch takes and gives back is nobody's. */
+static void test_the_lowest_id_is_given_before_any_commit(void **state)
+{
+    mpg_pager *pager = scratch_create(*state, 1024);
+    mpg_protected_id protected_pages[2], protected_page;
+    mpg_page_id pages[2], page;
+
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(mpg_alloc(&pages[i], pager, 0), 0);
+        assert_int_equal(mpg_alloc_protected(&protected_pages[i], pager), 0);
+    }
+    assert_int_equal(mpg_free(pager, pages[0]), 0);
+    assert_int_equal(mpg_alloc(&page, pager, 0), 0);
+    assert_int_equal(page.value, pages[0].value);
+    assert_int_equal(mpg_free_protected(pager, protected_pages[0]), 0);
+    assert_int_equal(mpg_alloc_protected(&protected_page, pager), 0);
+    assert_int_equal(protected_page.value, protected_pages[0].value);
+    check_and_close(pager);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -122,6 +142,7 @@ int main(void)
         SCRATCH_TEST(test_a_protected_id_is_held_by_one_transaction),
         SCRATCH_TEST(test_what_an_aborted_transaction_held_is_free),
         SCRATCH_TEST(test_the_lowest_id_is_given_whoever_gave_it_back),
+        SCRATCH_TEST(test_the_lowest_id_is_given_before_any_commit),
     };
 
     return SCRATCH_RUN("transactions", tests);
