@@ -43,12 +43,12 @@ void mpgi_request_finish(struct request *request)
     mpg_queue *queue = request->queue;
 
     (void)pthread_mutex_lock(&queue->lock);
+    /* Where others are waiting to be delivered it is readable already. */
+    if (queue->finished.first == NULL && write(queue->fd, &one, sizeof(one)) < 0)
+        (void)errno; /* cannot be: its count is 0 */
     append(&queue->finished, request);
-    queue->under_way--;
-    /* Fails only where the count is at its end already, and so readable. */
-    if (write(queue->fd, &one, sizeof(one)) < 0)
-        (void)errno;
-    (void)pthread_cond_broadcast(&queue->changed);
+    if (--queue->under_way == 0)
+        (void)pthread_cond_broadcast(&queue->changed);
     (void)pthread_mutex_unlock(&queue->lock);
 }
 
@@ -63,8 +63,10 @@ int mpgi_queue_accept(mpg_request *number, mpg_queue *queue, struct request *req
         request->number = ++queue->last_number;
         if (number != NULL)
             *number = request->number;
+        /* Its thread takes all that there is. */
+        if (queue->accepted.first == NULL)
+            (void)pthread_cond_broadcast(&queue->changed);
         append(&queue->accepted, request);
-        (void)pthread_cond_broadcast(&queue->changed);
     }
     (void)pthread_mutex_unlock(&queue->lock);
     if (!closing)

@@ -51,7 +51,7 @@ struct mpg_queue {
     pthread_t thread;
     int fd; /* an eventfd: readable while `finished` is not empty */
     pthread_mutex_t lock;
-    pthread_cond_t changed;       /* something was accepted, or closing was set */
+    pthread_cond_t changed;       /* something was accepted, nothing is under way, or closing set */
     struct request_list accepted; /* not begun */
     struct request_list finished; /* to be delivered */
     size_t under_way;             /* begun and not finished */
