@@ -29,20 +29,10 @@ static void explain(int code, const char *path)
     }
     log_line(LOG_ERR, "%s%s%s", has_message ? "" : path, has_message ? "" : ": ",
              has_message ? info.message : mpg_strerror(code));
-    switch (code) {
-    case MPG_E_CORRUPT_SUPERBLOCK:
-    case MPG_E_CORRUPT_METADATA:
-    case MPG_E_CORRUPT_PROTECTED_DIRECTORY:
-    case MPG_E_CORRUPT_DIRECTORY_INDEX:
-    case MPG_E_TRUNCATED:
+    if (mpg_is_damage(code))
         log_line(LOG_ERR, "'mappedpages check %s' tells what is damaged", path);
-        break;
-    case MPG_E_READ_ONLY:
+    else if (code == MPG_E_READ_ONLY)
         log_line(LOG_ERR, "with -o ro it may be mounted read-only");
-        break;
-    default:
-        break;
-    }
 }
 
 static int open_pager(struct fs *fs)

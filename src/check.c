@@ -238,13 +238,6 @@ static int check_stale(const struct check *check)
                      pager->file.path);
 }
 
-/* Whether an error means that the file is damaged, rather than that checking could not go on. */
-static bool is_damage(int code)
-{
-    return code == MPG_E_CORRUPT_METADATA || code == MPG_E_CORRUPT_PROTECTED_DIRECTORY ||
-           code == MPG_E_CORRUPT_PAGE || code == MPG_E_TRUNCATED;
-}
-
 int mpg_check(mpg_check_result *result, const mpg_pager *pager,
               void (*report_fault)(void *context, const mpg_fault *fault), void *context)
 {
@@ -259,7 +252,7 @@ int mpg_check(mpg_check_result *result, const mpg_pager *pager,
     free(check.claimed);
     if (outcome == 0)
         outcome = check_contents(&check);
-    if (is_damage(outcome)) {
+    if (mpg_is_damage(outcome)) {
         report_last_error(&check);
         outcome = 0;
     }

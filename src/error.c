@@ -126,3 +126,18 @@ const char *mpg_strerror(int code)
         return "unknown error";
     return names[-code];
 }
+
+bool mpg_is_damage(int code)
+{
+    switch (code) {
+    case MPG_E_CORRUPT_SUPERBLOCK:
+    case MPG_E_CORRUPT_METADATA:
+    case MPG_E_CORRUPT_PROTECTED_DIRECTORY:
+    case MPG_E_CORRUPT_DIRECTORY_INDEX:
+    case MPG_E_CORRUPT_PAGE:
+    case MPG_E_TRUNCATED:
+        return true;
+    default:
+        return false;
+    }
+}

@@ -135,6 +135,13 @@ typedef struct mpg_error_info {
 MPG_API const char *mpg_strerror(int code);
 
 /*
+ * Whether an error code says that the file is damaged (or is no page file at all), so that trying
+ * again is of no use: the MPG_E_CORRUPT_… codes and MPG_E_TRUNCATED.
+ * Thread safety: any thread, any time.
+ */
+MPG_API bool mpg_is_damage(int code);
+
+/*
  * Details of the last failure of any function of this library in the calling thread, for asking right
  * after it: a function that succeeds does not reset them, and may change them. Returns info->code,
  * 0 if nothing has failed yet. Thread safety: any thread, any time.

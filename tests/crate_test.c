@@ -378,6 +378,20 @@ static void every_error_has_a_name(void **state)
     assert_non_null(mpg_strerror(1000));
 }
 
+static void damage_is_told_from_other_errors(void **state)
+{
+    unsigned damage = 0;
+
+    (void)state;
+    for (int code = MPG_E_CANCELLED; code <= 0; code++) {
+        bool named = strstr(mpg_strerror(code), "corrupt") || strstr(mpg_strerror(code), "truncated");
+
+        assert_int_equal(mpg_is_damage(code), named);
+        damage += named;
+    }
+    assert_int_equal(damage, 6);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -400,6 +414,7 @@ int main(void)
         SCRATCH_TEST(a_protected_id_beyond_the_format_is_directory_full),
         SCRATCH_TEST(after_a_failed_sync_the_pager_is_unavailable),
         SCRATCH_TEST(every_error_has_a_name),
+        SCRATCH_TEST(damage_is_told_from_other_errors),
     };
 
     return SCRATCH_RUN("what the crate can do", tests);

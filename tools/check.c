@@ -88,22 +88,6 @@ static void end_report(struct report *report, const mpg_check_result *result)
             result->pages_checked, result->protected_checked);
 }
 
-/* Whether an error of opening says that the file is damaged, not that it could not be looked at. */
-static bool is_damage(int status)
-{
-    switch (status) {
-    case MPG_E_INVALID_PAGE_SIZE:
-    case MPG_E_CORRUPT_SUPERBLOCK:
-    case MPG_E_CORRUPT_METADATA:
-    case MPG_E_CORRUPT_PROTECTED_DIRECTORY:
-    case MPG_E_CORRUPT_DIRECTORY_INDEX:
-    case MPG_E_TRUNCATED:
-        return true;
-    default:
-        return false;
-    }
-}
-
 /* The file could not be opened. Returns an exit status. */
 static int report_unopened(struct report *report)
 {
@@ -112,7 +96,8 @@ static int report_unopened(struct report *report)
     mpg_fault fault;
 
     mpg_last_error(&info);
-    if (!is_damage(info.code)) {
+    /* Nobody asked for a page size: one that makes no sense is the file's. */
+    if (!mpg_is_damage(info.code) && info.code != MPG_E_INVALID_PAGE_SIZE) {
         return report_failure(report->path, report->as_json);
     }
     fault = (mpg_fault){.code = info.code, .page = info.page, .message = info.message};
