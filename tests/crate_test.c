@@ -384,7 +384,8 @@ static void damage_is_told_from_other_errors(void **state)
 
     (void)state;
     for (int code = MPG_E_CANCELLED; code <= 0; code++) {
-        bool named = strstr(mpg_strerror(code), "corrupt") || strstr(mpg_strerror(code), "truncated");
+        bool named =
+            strstr(mpg_strerror(code), "corrupt") || strstr(mpg_strerror(code), "truncated");
 
         assert_int_equal(mpg_is_damage(code), named);
         damage += named;
