@@ -61,6 +61,28 @@ int mpgi_choose_page(mpg_pager *pager, uint64_t *from, uint64_t *page)
     return 0;
 }
 
+/*
+ * Makes room for so many pages at once: where there is none, that is found before anything is taken
+ * for those that would have fitted.
+ */
+static int make_room(mpg_pager *pager, uint64_t pages)
+{
+    struct mpg_stat st;
+    uint64_t available;
+
+    pager->ops->facts(pager->format, VERSION_NEWEST, &st);
+    available = st.free_pages - min_u64(st.free_pages, pager->reserved.count);
+    if (pages <= available)
+        return 0;
+    if (pages - available > st.max_pages - st.total_pages)
+        return mpgi_fail(MPG_E_FILE_FULL, "alloc", MPG_NO_PAGE,
+                         "%s: file full: %llu pages are free, and the format has no room for the "
+                         "%llu that are missing",
+                         pager->file.path, (unsigned long long)available,
+                         (unsigned long long)(pages - available));
+    return mpgi_format_grow(pager->format, st.total_pages + (pages - available));
+}
+
 #define ZERO_CHUNK ((size_t)1 << 16)
 
 /*
@@ -133,26 +155,25 @@ int mpgi_apply_alloc_runs(struct edit *edit, struct page_runs *runs, size_t coun
 {
     bool zero = (flags & MPG_ZERO) != 0;
     uint64_t from = 0;
+    int result = make_room(edit->pager, count);
 
-    while (count > 0) {
+    while (result == 0 && count > 0) {
         unsigned run = 1;
-        uint64_t page;
-        int result = mpgi_choose_page(edit->pager, &from, &page);
+        uint64_t page = 0;
 
+        result = mpgi_choose_page(edit->pager, &from, &page);
         if (result == 0 && !zero)
             run = run_from(edit->pager, page, count);
         if (result == 0 && run > 1)
             result = mpgi_edit_use_run(edit, page, run, MPG_USE_REGULAR);
         else if (result == 0)
             result = mpgi_apply_alloc(edit, page, MPG_USE_REGULAR, zero);
-        if (result != 0)
-            return result;
-        if (!add_run(runs, page, run))
-            return mpgi_fail_memory("alloc");
+        if (result == 0 && !add_run(runs, page, run))
+            result = mpgi_fail_memory("alloc");
         count -= run;
         from = page + run;
     }
-    return 0;
+    return result;
 }
 
 void mpgi_runs_expand(mpg_page_id *ids, const struct page_runs *runs)
@@ -347,19 +368,25 @@ int mpgi_apply_alloc_protected(struct edit *edit, uint64_t id)
 
 int mpgi_apply_alloc_protected_many(struct edit *edit, mpg_protected_id *ids, size_t count)
 {
+    mpg_pager *pager = edit->pager;
     uint64_t from = 0;
+    struct mpg_stat st;
+    int result;
 
-    for (size_t i = 0; i < count; i++) {
-        uint64_t id;
-        int result = mpgi_choose_protected(edit->pager, &from, &id);
-
+    pager->ops->facts(pager->format, VERSION_NEWEST, &st);
+    if (count > st.max_protected - st.protected_pages)
+        return mpgi_fail(MPG_E_DIRECTORY_FULL, "alloc_protected", MPG_NO_PAGE,
+                         "%s: directory full: there are %llu protected pages, and the format holds "
+                         "%llu",
+                         pager->file.path, (unsigned long long)st.protected_pages,
+                         (unsigned long long)st.max_protected);
+    result = make_room(pager, 2 * (uint64_t)count);
+    for (size_t i = 0; i < count && result == 0; i++) {
+        result = mpgi_choose_protected(pager, &from, &ids[i].value);
         if (result == 0)
-            result = mpgi_apply_alloc_protected(edit, id);
-        if (result != 0)
-            return result;
-        ids[i].value = id;
+            result = mpgi_apply_alloc_protected(edit, ids[i].value);
     }
-    return 0;
+    return result;
 }
 
 static bool is_pinned(const mpg_pager *pager, uint64_t page)

@@ -11,6 +11,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "bytes.h"
@@ -76,6 +77,18 @@ static int system_fdatasync(void *context, int fd)
 {
     (void)context;
     return fdatasync(fd);
+}
+
+static int system_room(void *context, int fd, uint64_t *bytes)
+{
+    struct statfs st;
+
+    (void)context;
+    if (fstatfs(fd, &st) != 0)
+        return -1;
+    if (__builtin_mul_overflow((uint64_t)st.f_bfree, (uint64_t)st.f_bsize, bytes))
+        *bytes = UINT64_MAX;
+    return 0;
 }
 
 static int system_allocate(void *context, int fd, uint64_t offset, uint64_t length)
@@ -148,6 +161,7 @@ const struct io mpgi_io_system = {
     .pread = system_pread,
     .pwrite = system_pwrite,
     .fdatasync = system_fdatasync,
+    .room = system_room,
     .allocate = system_allocate,
     .truncate = system_truncate,
     .unlink = system_unlink,
@@ -275,13 +289,15 @@ int mpgi_file_sync(struct file *file)
     return 0;
 }
 
-static int allocate(struct file *file, uint64_t bytes)
+/* Gives back what a failed attempt to grow the file has taken. */
+static int shrink_back(struct file *file, uint64_t bytes, int result)
 {
-    int result;
+    mpg_error_info error;
 
-    do {
-        result = file->io->allocate(file->context, file->fd, file->bytes, bytes - file->bytes);
-    } while (result != 0 && errno == EINTR);
+    (void)mpg_last_error(&error);
+    (void)file->io->truncate(file->context, file->fd, bytes);
+    file->bytes = bytes;
+    (void)mpgi_fail_again(&error);
     return result;
 }
 
@@ -293,7 +309,7 @@ static int extend_with_hole(struct file *file, uint64_t bytes)
     return 0;
 }
 
-/* For filesystems that cannot reserve space: takes it by writing zeros, and gives it back on error. */
+/* For filesystems that cannot reserve space: takes it by writing zeros. */
 static int extend_with_zeros(struct file *file, uint64_t bytes)
 {
     static const unsigned char zeros[1 << 16];
@@ -303,20 +319,34 @@ static int extend_with_zeros(struct file *file, uint64_t bytes)
     for (uint64_t at = before; at < bytes && result == 0; at += sizeof(zeros))
         result = mpgi_file_write(file, zeros, (size_t)min_u64(sizeof(zeros), bytes - at), at,
                                  MPG_NO_PAGE);
-    if (result != 0) {
-        mpg_error_info error;
+    return result == 0 ? 0 : shrink_back(file, before, result);
+}
 
-        (void)mpg_last_error(&error);
-        (void)file->io->truncate(file->context, file->fd, before);
-        file->bytes = before;
-        (void)mpgi_fail_again(&error);
+static int extend_with_space(struct file *file, uint64_t bytes)
+{
+    uint64_t more = bytes - file->bytes;
+    uint64_t room;
+    int result;
+
+    /* A disk that is too small should not be filled first to find that out. */
+    if (file->io->room != NULL && file->io->room(file->context, file->fd, &room) == 0 &&
+        more > room) {
+        errno = ENOSPC;
+        return fail(file, "fallocate", MPG_NO_PAGE);
     }
-    return result;
+    do {
+        result = file->io->allocate(file->context, file->fd, file->bytes, more);
+    } while (result != 0 && errno == EINTR);
+    if (result == 0)
+        return 0;
+    if (errno == EOPNOTSUPP || errno == ENOSYS)
+        return extend_with_zeros(file, bytes);
+    return shrink_back(file, file->bytes, fail(file, "fallocate", MPG_NO_PAGE));
 }
 
 int mpgi_file_grow(struct file *file, uint64_t bytes)
 {
-    int result = 0;
+    int result;
 
     if (bytes <= file->bytes)
         return 0;
@@ -324,11 +354,7 @@ int mpgi_file_grow(struct file *file, uint64_t bytes)
         return mpgi_fail(MPG_E_FILE_FULL, "grow", MPG_NO_PAGE,
                          "%s: %llu bytes are more than any file can have", file->path,
                          (unsigned long long)bytes);
-    if (file->sparse)
-        result = extend_with_hole(file, bytes);
-    else if (allocate(file, bytes) != 0)
-        result = errno == EOPNOTSUPP || errno == ENOSYS ? extend_with_zeros(file, bytes)
-                                                        : fail(file, "fallocate", MPG_NO_PAGE);
+    result = file->sparse ? extend_with_hole(file, bytes) : extend_with_space(file, bytes);
     if (result == 0)
         file->bytes = bytes;
     return result;

@@ -31,6 +31,8 @@ struct io {
     ssize_t (*pwrite)(void *context, int fd, const void *data, size_t length, uint64_t offset);
     /* Makes all that was written durable, with the length of the file if it changed. */
     int (*fdatasync)(void *context, int fd);
+    /* How many bytes the filesystem could still take. May be NULL where that is not known. */
+    int (*room)(void *context, int fd, uint64_t *bytes);
     /* Reserves disk space for a range and extends the file to hold it; new bytes read as zeros. */
     int (*allocate)(void *context, int fd, uint64_t offset, uint64_t length);
     int (*truncate)(void *context, int fd, uint64_t bytes);
@@ -71,7 +73,8 @@ int mpgi_file_read(const struct file *file, void *data, size_t length, uint64_t 
 int mpgi_file_write(struct file *file, const void *data, size_t length, uint64_t offset,
                     uint64_t page);
 int mpgi_file_sync(struct file *file);
-/* Rule 9: makes the file at least `bytes` long, with disk space behind it unless sparse. */
+/* Rule 9: makes the file at least `bytes` long, with disk space behind it unless sparse; or fails,
+ * and then it is as long as before. */
 int mpgi_file_grow(struct file *file, uint64_t bytes);
 /* Asks for the length again, for a reader whose file another process grows. */
 int mpgi_file_reload_size(struct file *file);

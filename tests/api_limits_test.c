@@ -62,7 +62,7 @@ static void a_directory_of_format_0_2_can_be_filled_to_the_last_entry(void **sta
     const struct scratch *scratch = *state;
     mpg_protected_id *ids, one = {UNTOUCHED};
     struct memory_disk disk;
-    uint64_t most;
+    uint64_t most, total;
     mpg_pager *pager;
 
     if (scratch->format != MPG_FORMAT_0_2 || api_page_size > 1024)
@@ -71,8 +71,10 @@ static void a_directory_of_format_0_2_can_be_filled_to_the_last_entry(void **sta
     most = stat_of(pager).max_protected;
     ids = calloc(most + 1, sizeof(*ids));
     assert_non_null(ids);
+    total = stat_of(pager).total_pages;
     assert_error(mpg_alloc_protected_bulk(ids, pager, most + 1), MPG_E_DIRECTORY_FULL);
     assert_int_equal(stat_of(pager).protected_pages, 0);
+    assert_int_equal(stat_of(pager).total_pages, total);
     assert_int_equal(mpg_alloc_protected_bulk(ids, pager, most), 0);
     assert_error(mpg_alloc_protected(&one, pager), MPG_E_DIRECTORY_FULL);
     assert_int_equal(one.value, UNTOUCHED);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Growing a file where the filesystem cannot reserve space: it is taken all the same, or it is an error. */
+/* Growing a file: the disk has the space for it, or it is an error and the file stays as it was. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -84,6 +84,8 @@ static void a_full_disk_is_an_error_and_the_file_stays_as_it_was(void **state)
     assert_int_equal(mpg_stat(&before, pager), 0);
     disk_end = 300 * 4096;
     assert_int_equal(mpg_alloc_bulk(ids, pager, 500, 0), MPG_E_NO_SPACE);
+    assert_int_equal(mpg_stat(&after, pager), 0);
+    assert_int_equal(after.file_bytes, before.file_bytes);
     assert_int_equal(mpg_alloc_bulk(ids, pager, 5, 0), 0);
     assert_int_equal(mpg_free_bulk(pager, ids, 5), 0);
     assert_int_equal(mpg_stat(&after, pager), 0);
@@ -94,12 +96,83 @@ static void a_full_disk_is_an_error_and_the_file_stays_as_it_was(void **state)
     assert_int_equal(mpg_close(pager), 0);
 }
 
+static int disk_room(void *context, int fd, uint64_t *bytes)
+{
+    (void)context;
+    (void)fd;
+    *bytes = 300 * 4096;
+    return 0;
+}
+
+static int allocations;
+
+static int counted_allocate(void *context, int fd, uint64_t offset, uint64_t length)
+{
+    allocations++;
+    return mpgi_io_system.allocate(context, fd, offset, length);
+}
+
+/* Other programs would find the disk full meanwhile. */
+static void a_disk_that_is_too_small_is_not_filled_to_find_that_out(void **state)
+{
+    mpg_options options = MPG_OPTIONS_INIT;
+    struct mpg_stat before = {.size = sizeof(before)}, after = {.size = sizeof(after)};
+    mpg_protected_id protected_ids[151];
+    mpg_page_id ids[302];
+    mpg_pager *pager;
+
+    (void)state;
+    calls.room = disk_room;
+    calls.allocate = counted_allocate;
+    assert_int_equal(mpgi_create_with(&pager, PATH, &options, &calls, NULL), 0);
+    assert_int_equal(mpg_stat(&before, pager), 0);
+    allocations = 0;
+    assert_int_equal(mpg_alloc_bulk(ids, pager, 302, 0), MPG_E_NO_SPACE);
+    assert_int_equal(mpg_alloc_protected_bulk(protected_ids, pager, 151), MPG_E_NO_SPACE);
+    assert_int_equal(allocations, 0);
+    assert_int_equal(mpg_stat(&after, pager), 0);
+    assert_int_equal(after.file_bytes, before.file_bytes);
+    assert_int_equal(mpg_alloc_bulk(ids, pager, 301, 0), 0);
+    assert_int_equal(mpg_close(pager), 0);
+}
+
+/* fallocate may have taken a part when it fails. */
+static int half_allocate(void *context, int fd, uint64_t offset, uint64_t length)
+{
+    (void)context;
+    assert_int_equal(ftruncate(fd, (off_t)(offset + length / 2)), 0);
+    errno = ENOSPC;
+    return -1;
+}
+
+static void what_a_failed_growth_has_taken_is_given_back(void **state)
+{
+    mpg_options options = MPG_OPTIONS_INIT;
+    mpg_page_id ids[500];
+    mpg_pager *pager;
+    struct stat before, after;
+
+    (void)state;
+    calls.allocate = mpgi_io_system.allocate;
+    assert_int_equal(mpgi_create_with(&pager, PATH, &options, &calls, NULL), 0);
+    calls.allocate = half_allocate;
+    assert_int_equal(stat(PATH, &before), 0);
+    assert_int_equal(mpg_alloc_bulk(ids, pager, 500, 0), MPG_E_NO_SPACE);
+    assert_int_equal(stat(PATH, &after), 0);
+    assert_int_equal(after.st_size, before.st_size);
+    assert_int_equal(mpg_close(pager), 0);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(space_is_taken_without_fallocate, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_full_disk_is_an_error_and_the_file_stays_as_it_was,
                                         set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_disk_that_is_too_small_is_not_filled_to_find_that_out,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_a_failed_growth_has_taken_is_given_back, set_up,
+                                        tear_down),
     };
 
     return cmocka_run_group_tests_name("growing", tests, NULL, NULL);
