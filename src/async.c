@@ -8,6 +8,7 @@
 #include "async.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -107,6 +108,19 @@ static void *run(void *argument)
     return NULL;
 }
 
+/* Signals are the program's: its own threads take them. */
+static int create_thread(mpg_queue *queue)
+{
+    sigset_t all, before;
+    int error;
+
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    error = pthread_create(&queue->thread, NULL, run, queue);
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return error;
+}
+
 int mpg_queue_open(mpg_queue **queue, mpg_pager *pager)
 {
     mpg_queue *made;
@@ -129,7 +143,7 @@ int mpg_queue_open(mpg_queue **queue, mpg_pager *pager)
     }
     (void)pthread_mutex_init(&made->lock, NULL);
     (void)pthread_cond_init(&made->changed, NULL);
-    error = pthread_create(&made->thread, NULL, run, made);
+    error = create_thread(made);
     if (error != 0) {
         (void)close(made->fd);
         free(made);
@@ -186,29 +200,43 @@ size_t mpg_dispatch(mpg_queue *queue)
     return delivered;
 }
 
+/* Takes a request out of the accepted ones; NULL if it is not there. */
+static struct request *take(struct request_list *list, mpg_request number)
+{
+    struct request **at = &list->first;
+    struct request *found;
+
+    /* They are in the order of their numbers. */
+    while (*at != NULL && (*at)->number < number)
+        at = &(*at)->next;
+    found = *at;
+    if (found == NULL || found->number != number)
+        return NULL;
+    *at = found->next;
+    if (found->next == NULL)
+        list->end = at;
+    return found;
+}
+
 int mpg_async_cancel(mpg_queue *queue, mpg_request number)
 {
-    struct request *request, *found = NULL;
+    struct request *request;
+    bool known;
 
     (void)pthread_mutex_lock(&queue->lock);
-    request = take_all(&queue->accepted);
-    while (request != NULL) {
-        struct request *next = request->next;
-
-        if (request->number == number)
-            found = request;
-        else
-            append(&queue->accepted, request);
-        request = next;
-    }
-    if (found != NULL)
+    known = number != 0 && number <= queue->last_number;
+    request = take(&queue->accepted, number);
+    if (request != NULL)
         queue->under_way++;
     (void)pthread_mutex_unlock(&queue->lock);
-    if (found == NULL)
+    if (!known)
+        return mpgi_fail(MPG_E_INVALID, "cancel", MPG_NO_PAGE, "there was no request %llu",
+                         (unsigned long long)number);
+    if (request == NULL)
         return mpgi_fail(MPG_E_BUSY, "cancel", MPG_NO_PAGE, "the request was begun already");
-    found->result = mpgi_fail(MPG_E_CANCELLED, "async", MPG_NO_PAGE, "the request was cancelled");
-    (void)mpg_last_error(&found->error);
-    mpgi_request_finish(found);
+    request->result = mpgi_fail(MPG_E_CANCELLED, "async", MPG_NO_PAGE, "the request was cancelled");
+    (void)mpg_last_error(&request->error);
+    mpgi_request_finish(request);
     return 0;
 }
 

@@ -29,10 +29,23 @@ static int apply_frees(struct edit *edit, const struct request *request)
     return result;
 }
 
+static int apply_alloc(struct edit *edit, struct request *request)
+{
+    int result = mpgi_check_flags(request->flags, MPG_ZERO, "alloc");
+
+    if (result != 0)
+        return result;
+    if (request->kind == REQUEST_ALLOC)
+        return mpgi_apply_alloc_many(edit, request->ids.pages, request->count, request->flags);
+    return mpgi_apply_alloc_at(edit, request->ids.pages[0].value, request->flags);
+}
+
 static int apply_txn(struct edit *edit, const struct request *request)
 {
-    int result = mpgi_txn_apply(request->txn, edit);
+    int result = mpgi_check_flags(request->flags, MPG_ORDERED, "commit");
 
+    if (result == 0)
+        result = mpgi_txn_apply(request->txn, edit);
     if (result == 0 && (request->flags & MPG_ORDERED) != 0)
         edit->pager->gathering->ordered = true;
     return result;
@@ -44,9 +57,8 @@ static int apply(struct edit *edit, struct request *request)
 
     switch (request->kind) {
     case REQUEST_ALLOC:
-        return mpgi_apply_alloc_many(edit, request->ids.pages, request->count, request->flags);
     case REQUEST_ALLOC_AT:
-        return mpgi_apply_alloc_at(edit, request->ids.pages[0].value, request->flags);
+        return apply_alloc(edit, request);
     case REQUEST_ALLOC_PROTECTED:
         return mpgi_apply_alloc_protected_many(edit, request->ids.protected_pages, request->count);
     case REQUEST_ALLOC_PROTECTED_AT:
@@ -125,7 +137,7 @@ static int submit_ids(mpg_request *number, mpg_queue *queue, enum request_kind k
     struct request *request = new_request(kind, flags, done, context);
 
     _Static_assert(sizeof(mpg_page_id) == sizeof(mpg_protected_id), "one array holds either");
-    if (request != NULL && count <= SIZE_MAX / sizeof(mpg_page_id))
+    if (request != NULL && count < PTRDIFF_MAX / sizeof(mpg_page_id)) /* no array is longer */
         request->ids.pages = malloc((count + 1) * sizeof(mpg_page_id));
     if (request == NULL || request->ids.pages == NULL) {
         free(request);

@@ -30,7 +30,11 @@ struct change {
 
 struct batch *mpgi_batch_new(void)
 {
-    return calloc(1, sizeof(struct batch));
+    struct batch *batch = calloc(1, sizeof(*batch));
+
+    if (batch != NULL)
+        batch->completions_end = &batch->completions;
+    return batch;
 }
 
 void mpgi_batch_free(struct batch *batch)
@@ -316,8 +320,9 @@ void mpgi_edit_end_async(struct edit *edit, struct completion *completion)
 
     keep(edit);
     free(edit->log);
-    completion->next = batch->completions;
-    batch->completions = completion;
+    completion->next = NULL;
+    *batch->completions_end = completion;
+    batch->completions_end = &completion->next;
     batch->wanted = true;
     pager_unlock(edit->pager);
 }

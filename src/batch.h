@@ -36,7 +36,8 @@ struct batch {
     uint64_t changes;         /* operations applied */
     uint64_t protected_pages; /* contents of protected pages that opening would have to verify */
     struct id_map stage;      /* page of the file → its new content (page_size bytes, owned) */
-    struct completion *completions;
+    struct completion *completions;      /* in the order they came */
+    struct completion **completions_end; /* where the next one goes */
 };
 
 struct change;

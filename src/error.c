@@ -79,6 +79,14 @@ int mpgi_fail_memory(const char *operation)
     return mpgi_fail(MPG_E_NO_MEMORY, operation, MPG_NO_PAGE, "%s: out of memory", operation);
 }
 
+int mpgi_check_flags(unsigned flags, unsigned known, const char *operation)
+{
+    if ((flags & ~known) == 0)
+        return 0;
+    return mpgi_fail(MPG_E_INVALID, operation, MPG_NO_PAGE, "%s: unknown flags %#x", operation,
+                     flags & ~known);
+}
+
 int mpgi_fail_again(const mpg_error_info *info)
 {
     last_error = *info;

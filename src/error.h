@@ -24,6 +24,9 @@ int mpgi_fail_errno(int system_errno, const char *operation, uint64_t page, cons
 int mpgi_fail_crc(int code, const char *operation, uint64_t page, uint32_t expected, uint32_t found,
                   const char *path, const char *what);
 
+/* INVALID where `flags` has a bit that is not in `known`. */
+int mpgi_check_flags(unsigned flags, unsigned known, const char *operation);
+
 /* mpgi_fail(MPG_E_NO_MEMORY, …) */
 int mpgi_fail_memory(const char *operation);
 

@@ -286,8 +286,8 @@ enum mpg_alloc_flags {
 /*
  * Allocates the free page with the lowest id (pages freed by the last commit come last), growing the
  * file if there is none. `flags`: 0 or MPG_ZERO.
- * Errors: FILE_FULL, NO_SPACE, NO_MEMORY, CORRUPT_METADATA, UNAVAILABLE, IO; then nothing changed,
- * except that after a failed sync nobody knows.
+ * Errors: FILE_FULL, NO_SPACE, NO_MEMORY, CORRUPT_METADATA, UNAVAILABLE, IO, INVALID (an unknown
+ * flag); then nothing changed, except that after a failed sync nobody knows.
  * Durability: durable on return (see MPG_DEFER_ALLOCATION). With MPG_ZERO the zeros are, too.
  */
 MPG_API MPG_MUST_CHECK int mpg_alloc(mpg_page_id *id, mpg_pager *pager, unsigned flags);
@@ -489,13 +489,14 @@ MPG_API MPG_MUST_CHECK int mpg_txn_protected_write(mpg_txn *txn, mpg_protected_i
 MPG_API MPG_MUST_CHECK int mpg_txn_protected_read(void *data, mpg_txn *txn, mpg_protected_id id);
 
 enum mpg_commit_flags {
-    MPG_ORDERED = 1u << 0, /* two syncs: everything else is durable before it becomes reachable */
+    MPG_ORDERED = 1u << 8, /* two syncs: everything else is durable before it becomes reachable */
 };
 
 /*
  * Commits all of it as one batch. On success the transaction has ended; on error nothing of it was
  * done and it is still open: try again, or abort.
- * Errors: whatever its operations can meet at this moment; those of a commit.
+ * Errors: whatever its operations can meet at this moment; those of a commit; INVALID (an unknown
+ * flag).
  * Durability: durable on return.
  */
 MPG_API MPG_MUST_CHECK int mpg_txn_commit(mpg_txn *txn, unsigned flags);

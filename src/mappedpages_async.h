@@ -5,7 +5,8 @@
  * A queue belongs to a pager and has a thread of its own. A request returns at once; the queue's
  * thread carries requests out in the order they came, many in one commit, and says so through a
  * descriptor that fits poll and epoll. mpg_dispatch then calls the callbacks, in the thread that
- * calls it.
+ * calls it: those of one commit in the order of their requests. (One that fails before any commit
+ * is told at once, and so before those whose commit is under way.)
  *
  *     mpg_queue_open(&queue, pager);
  *     mpg_async_writer_commit(&request, queue, writer, done, context);
@@ -48,7 +49,8 @@ typedef void (*mpg_done)(void *context, const mpg_completion *completion);
 typedef uint64_t mpg_request;
 
 /*
- * Makes a queue and its thread. The pager must stay open until the queue is closed.
+ * Makes a queue and its thread, which takes no signals. The pager must stay open until the queue is
+ * closed.
  * Errors: READ_ONLY, NO_MEMORY, IO (no descriptor, no thread).
  */
 MPG_API MPG_MUST_CHECK int mpg_queue_open(mpg_queue **queue, mpg_pager *pager);
@@ -71,7 +73,8 @@ MPG_API size_t mpg_dispatch(mpg_queue *queue);
 
 /*
  * Takes back a request that was not begun yet: it completes with MPG_E_CANCELLED and nothing of it
- * was done. Errors: BUSY if it was begun already, or is done; it then completes as ever.
+ * was done. Errors: BUSY if it was begun already, or is done; it then completes as ever. INVALID if
+ * there was no such request.
  */
 MPG_API MPG_MUST_CHECK int mpg_async_cancel(mpg_queue *queue, mpg_request request);
 

@@ -57,14 +57,17 @@
 #endif
 #define MPG_CHECKED_ MPG_MUST_CHECK MPG_INLINE_
 
-/* A copy of *options (or the defaults, if NULL) that asks for this page size. */
+/*
+ * A copy of *options (or the defaults, if NULL) that asks for this page size; where they ask for
+ * another one, for none that there is, so that the call says INVALID_PAGE_SIZE.
+ */
 MPG_INLINE_ mpg_options mpg_options_for_(const mpg_options *options, uint32_t page_size)
 {
     mpg_options copy = MPG_OPTIONS_INIT;
 
     if (options != NULL)
         copy = *options;
-    copy.page_size = page_size;
+    copy.page_size = copy.page_size == 0 || copy.page_size == page_size ? page_size : 1;
     return copy;
 }
 
@@ -394,8 +397,9 @@ MPG_INLINE_ mpg_options mpg_options_for_(const mpg_options *options, uint32_t pa
     MPG_STATIC_ASSERT_(sizeof(name##_part) == (part_size), "a part is nothing but its bytes")
 
 #define MPG_DEFINE_SUB_TYPES_(name, page_size, part_size)                                          \
-    MPG_STATIC_ASSERT_((page_size) >= 1024 && ((page_size) & ((page_size)-1)) == 0,                \
-                       "a page size is a power of two from 1024 on");                              \
+    MPG_STATIC_ASSERT_((page_size) >= 1024 && (page_size) <= (1 << 30) &&                          \
+                           ((page_size) & ((page_size)-1)) == 0,                                   \
+                       "a page size is a power of two from 1024 to 2^30");                         \
     MPG_STATIC_ASSERT_((part_size) > 0 && (page_size) % (part_size) == 0,                          \
                        "parts divide a page without a rest");                                      \
     MPG_STATIC_ASSERT_((page_size) / (part_size) >= 2, "a page has at least 2 parts");             \

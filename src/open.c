@@ -20,15 +20,21 @@
 /* How often a reader tries again when a writer's commits overtake its opening. */
 #define MOST_LOAD_ATTEMPTS 100
 
+#define KNOWN_OPTIONS (MPG_LOCK_SHARED | MPG_DEFER_ALLOCATION | MPG_SPARSE)
+
 static int take_options(mpg_options *taken, const mpg_options *options)
 {
     static const mpg_options defaults = MPG_OPTIONS_INIT;
+    int result;
 
     *taken = options != NULL ? *options : defaults;
     if (taken->size != sizeof(*taken))
         return mpgi_fail(MPG_E_INVALID, "options", MPG_NO_PAGE,
                          "options of %zu bytes are not of this version (%zu)", taken->size,
                          sizeof(*taken));
+    result = mpgi_check_flags(taken->flags, KNOWN_OPTIONS, "options");
+    if (result != 0)
+        return result;
     if (taken->address_space == 0)
         taken->address_space = DEFAULT_ADDRESS_SPACE;
     if (taken->cache_size == 0)

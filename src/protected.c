@@ -362,7 +362,8 @@ void mpg_protected_release(mpg_pager *pager, const void *data)
     pager_lock(pager);
     pins = mpgi_id_map_find(&pager->pins, page);
     /* A page viewed once is likely to be viewed again: some idle records stay. */
-    if (pins != NULL && --pins->number == 0 && pager->pins.count > MOST_IDLE_PINS)
+    if (pins != NULL && pins->number > 0 && --pins->number == 0 &&
+        pager->pins.count > MOST_IDLE_PINS)
         mpgi_id_map_remove(&pager->pins, page);
     poison_unpinned(pager, page);
     pager_unlock(pager);

@@ -13,10 +13,10 @@ int mpg_alloc_bulk(mpg_page_id *ids, mpg_pager *pager, size_t count, unsigned fl
 {
     struct page_runs runs = {NULL, 0, 0};
     struct edit edit;
-    int result;
+    int result = mpgi_check_flags(flags, MPG_ZERO, "alloc");
 
-    if (count == 0)
-        return 0;
+    if (result != 0 || count == 0)
+        return result;
     if (count > PTRDIFF_MAX / sizeof(*ids))
         return mpgi_fail_memory("alloc"); /* no array can be that long */
     result = mpgi_edit_begin(&edit, pager, "alloc");
@@ -41,8 +41,10 @@ int mpg_alloc(mpg_page_id *id, mpg_pager *pager, unsigned flags)
 int mpg_alloc_at(mpg_pager *pager, mpg_page_id id, unsigned flags)
 {
     struct edit edit;
-    int result = mpgi_edit_begin(&edit, pager, "alloc_at");
+    int result = mpgi_check_flags(flags, MPG_ZERO, "alloc_at");
 
+    if (result == 0)
+        result = mpgi_edit_begin(&edit, pager, "alloc_at");
     if (result != 0)
         return result;
     do {

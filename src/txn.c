@@ -49,8 +49,10 @@ int mpg_txn_alloc(mpg_page_id *id, mpg_txn *txn, unsigned flags)
 {
     struct edit edit;
     uint64_t from = 0, page;
-    int result = mpgi_edit_begin(&edit, txn->pager, "alloc");
+    int result = mpgi_check_flags(flags, MPG_ZERO, "alloc");
 
+    if (result == 0)
+        result = mpgi_edit_begin(&edit, txn->pager, "alloc");
     if (result != 0)
         return result;
     do {
@@ -67,8 +69,10 @@ int mpg_txn_alloc(mpg_page_id *id, mpg_txn *txn, unsigned flags)
 int mpg_txn_alloc_at(mpg_txn *txn, mpg_page_id id, unsigned flags)
 {
     struct edit edit;
-    int result = mpgi_edit_begin(&edit, txn->pager, "alloc_at");
+    int result = mpgi_check_flags(flags, MPG_ZERO, "alloc_at");
 
+    if (result == 0)
+        result = mpgi_edit_begin(&edit, txn->pager, "alloc_at");
     if (result != 0)
         return result;
     if (mpgi_id_map_find(&txn->pages, id.value) != NULL)
@@ -300,7 +304,12 @@ int mpg_txn_free_protected(mpg_txn *txn, mpg_protected_id id)
     bool allocated = record != NULL && record->allocated;
     int result = 0;
 
-    if (!allocated)
+    if (!allocated) {
+        pager_lock(txn->pager);
+        result = mpgi_check_protected_id(txn->pager, id.value, "free_protected");
+        pager_unlock(txn->pager);
+    }
+    if (result == 0 && !allocated)
         result = check_there(txn, id.value, MPG_E_DOUBLE_FREE, "free_protected");
     if (result == 0 && !allocated && mpgi_id_map_put(&txn->freed_protected, id.value) == NULL)
         result = mpgi_fail_memory("free_protected");
@@ -378,8 +387,10 @@ int mpg_txn_protected_read(void *data, mpg_txn *txn, mpg_protected_id id)
 int mpg_txn_commit(mpg_txn *txn, unsigned flags)
 {
     struct edit edit;
-    int result = mpgi_edit_begin(&edit, txn->pager, "commit");
+    int result = mpgi_check_flags(flags, MPG_ORDERED, "commit");
 
+    if (result == 0)
+        result = mpgi_edit_begin(&edit, txn->pager, "commit");
     if (result != 0)
         return result;
     do {

@@ -2,7 +2,9 @@
 /* Asynchronous requests: completion, order of results, shared commits, cancelling, closing. */
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -23,11 +25,15 @@ static struct io counting;
 static atomic_uint syncs;
 static atomic_bool fail_sync;
 static atomic_bool hold_sync;
+static atomic_bool sync_held;
 
 static int counted_fdatasync(void *context, int fd)
 {
-    while (hold_sync)
+    while (hold_sync) {
+        sync_held = true;
         (void)usleep(1000);
+    }
+    sync_held = false;
     syncs++;
     if (fail_sync) {
         errno = EIO;
@@ -225,26 +231,149 @@ static void a_failed_writer_is_the_callers_again(void **state)
     assert_int_equal(mpg_writer_commit(writer), 0);
 }
 
+/* Begins a request and waits until its commit is held back: what comes after it has not begun. */
+static void hold_next_commit(mpg_queue *queue, struct seen *seen)
+{
+    hold_sync = true;
+    assert_int_equal(mpg_async_alloc(NULL, queue, 0, note, seen), 0);
+    while (!sync_held)
+        (void)usleep(100);
+}
+
 static void a_request_not_begun_can_be_cancelled(void **state)
 {
     struct fixture *fixture = *state;
     struct seen first = {0, 1, 0}, second = {0, 1, 0};
-    mpg_request request;
+    struct mpg_stat st = {.size = sizeof(st)};
+    mpg_request requests[3];
     unsigned before = syncs;
 
-    hold_sync = true;
-    assert_int_equal(mpg_async_alloc(NULL, fixture->queue, 0, note, &first), 0);
-    (void)usleep(50000); /* its commit is being held back now, or at least it is taken */
-    assert_int_equal(mpg_async_alloc(&request, fixture->queue, 0, note, &second), 0);
-    if (mpg_async_cancel(fixture->queue, request) == 0) {
-        await(fixture->queue, &second, 1);
-        assert_int_equal(second.result, MPG_E_CANCELLED);
-    }
+    hold_next_commit(fixture->queue, &first);
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(mpg_async_alloc(&requests[i], fixture->queue, 0, note, &second), 0);
+    assert_int_equal(mpg_async_cancel(fixture->queue, requests[2]), 0);
+    assert_int_equal(mpg_async_cancel(fixture->queue, requests[0]), 0);
+    await(fixture->queue, &second, 2);
+    assert_int_equal(second.result, MPG_E_CANCELLED);
+    assert_int_equal(mpg_async_cancel(fixture->queue, requests[0]), MPG_E_BUSY);
+    assert_int_equal(mpg_async_cancel(fixture->queue, requests[2] + 1), MPG_E_INVALID);
+    assert_int_equal(mpg_async_cancel(fixture->queue, 0), MPG_E_INVALID);
     hold_sync = false;
     await(fixture->queue, &first, 1);
     assert_int_equal(first.result, 0);
+    await(fixture->queue, &second, 3);
+    assert_int_equal(second.result, 0);
     assert_true(syncs > before);
-    assert_int_equal(mpg_async_cancel(fixture->queue, request), MPG_E_BUSY);
+    assert_int_equal(mpg_async_cancel(fixture->queue, requests[1]), MPG_E_BUSY);
+    assert_int_equal(mpg_stat(&st, fixture->pager), 0);
+    assert_int_equal(st.regular_pages, 2);
+}
+
+static void a_cancelled_transaction_is_the_callers_again(void **state)
+{
+    struct fixture *fixture = *state;
+    struct seen first = {0, 1, 0}, second = {0, 1, 0};
+    mpg_request request;
+    mpg_page_id page;
+    mpg_txn *txn;
+
+    assert_int_equal(mpg_txn_begin(&txn, fixture->pager), 0);
+    assert_int_equal(mpg_txn_alloc(&page, txn, 0), 0);
+    hold_next_commit(fixture->queue, &first);
+    assert_int_equal(mpg_async_txn_commit(&request, fixture->queue, txn, 0, note, &second), 0);
+    assert_int_equal(mpg_async_cancel(fixture->queue, request), 0);
+    hold_sync = false;
+    await(fixture->queue, &second, 1);
+    assert_int_equal(second.result, MPG_E_CANCELLED);
+    await(fixture->queue, &first, 1);
+    assert_int_equal(mpg_txn_commit(txn, 0), 0);
+}
+
+static unsigned order[MANY];
+static struct seen in_order;
+
+static void note_order(void *context, const mpg_completion *completion)
+{
+    assert_int_equal(completion->result, 0);
+    order[in_order.calls++] = *(unsigned *)context;
+}
+
+static void callbacks_come_in_the_order_of_their_requests(void **state)
+{
+    static unsigned numbers[MANY];
+    struct fixture *fixture = *state;
+    struct seen first = {0, 1, 0};
+
+    in_order.calls = 0;
+    hold_next_commit(fixture->queue, &first); /* so that many share the commit after it */
+    for (unsigned i = 0; i < MANY; i++) {
+        numbers[i] = i;
+        assert_int_equal(mpg_async_alloc(NULL, fixture->queue, 0, note_order, &numbers[i]), 0);
+    }
+    hold_sync = false;
+    await(fixture->queue, &in_order, MANY);
+    for (unsigned i = 0; i < MANY; i++)
+        assert_int_equal(order[i], i);
+}
+
+static volatile sig_atomic_t handled_in_queue;
+static pthread_t test_thread;
+
+static void handle(int number)
+{
+    (void)number;
+    handled_in_queue = !pthread_equal(pthread_self(), test_thread);
+}
+
+static void signals_are_not_the_queues_to_handle(void **state)
+{
+    struct sigaction action = {.sa_handler = handle}, before;
+    sigset_t set;
+
+    (void)state; /* its queue has a thread */
+    test_thread = pthread_self();
+    handled_in_queue = 0;
+    assert_int_equal(sigaction(SIGUSR1, &action, &before), 0);
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, SIGUSR1);
+    assert_int_equal(pthread_sigmask(SIG_BLOCK, &set, NULL), 0);
+    assert_int_equal(kill(getpid(), SIGUSR1), 0);
+    (void)usleep(10000);
+    assert_int_equal(pthread_sigmask(SIG_UNBLOCK, &set, NULL), 0);
+    assert_int_equal(handled_in_queue, 0);
+    assert_int_equal(sigaction(SIGUSR1, &before, NULL), 0);
+}
+
+static void numbers_of_ids_that_no_array_holds_are_refused(void **state)
+{
+    struct fixture *fixture = *state;
+    const size_t counts[] = {PTRDIFF_MAX / sizeof(mpg_page_id), SIZE_MAX / sizeof(mpg_page_id),
+                             SIZE_MAX / sizeof(mpg_page_id) + 1, SIZE_MAX};
+
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(mpg_async_alloc_bulk(NULL, fixture->queue, counts[i], 0, note, NULL),
+                         MPG_E_NO_MEMORY);
+        assert_int_equal(
+            mpg_async_alloc_protected_bulk(NULL, fixture->queue, counts[i], note, NULL),
+            MPG_E_NO_MEMORY);
+    }
+}
+
+static void unknown_flags_are_refused(void **state)
+{
+    struct fixture *fixture = *state;
+    struct seen seen = {0, 0, 0};
+    mpg_txn *txn;
+
+    assert_int_equal(mpg_async_alloc(NULL, fixture->queue, MPG_ORDERED, note, &seen), 0);
+    await(fixture->queue, &seen, 1);
+    assert_int_equal(seen.result, MPG_E_INVALID);
+    assert_int_equal(mpg_txn_begin(&txn, fixture->pager), 0);
+    seen.result = 0;
+    assert_int_equal(mpg_async_txn_commit(NULL, fixture->queue, txn, MPG_ZERO, note, &seen), 0);
+    await(fixture->queue, &seen, 2);
+    assert_int_equal(seen.result, MPG_E_INVALID);
+    mpg_txn_abort(txn);
 }
 
 static void closing_carries_out_what_was_accepted(void **state)
@@ -288,6 +417,11 @@ int main(void)
         QUEUE_TEST(a_transaction_ends_with_its_commit),
         QUEUE_TEST(a_failed_writer_is_the_callers_again),
         QUEUE_TEST(a_request_not_begun_can_be_cancelled),
+        QUEUE_TEST(a_cancelled_transaction_is_the_callers_again),
+        QUEUE_TEST(callbacks_come_in_the_order_of_their_requests),
+        QUEUE_TEST(signals_are_not_the_queues_to_handle),
+        QUEUE_TEST(numbers_of_ids_that_no_array_holds_are_refused),
+        QUEUE_TEST(unknown_flags_are_refused),
         QUEUE_TEST(closing_carries_out_what_was_accepted),
         QUEUE_TEST(a_failed_sync_reaches_every_request_of_the_batch),
     };

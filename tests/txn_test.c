@@ -135,6 +135,28 @@ static void test_the_lowest_id_is_given_before_any_commit(void **state)
     check_and_close(pager);
 }
 
+static void test_arguments_that_make_no_sense_are_refused(void **state)
+{
+    mpg_pager *pager = scratch_create(*state, 1024);
+    mpg_options options = scratch_options(*state, 1024);
+    const mpg_protected_id beyond = {UINT64_MAX};
+    mpg_pager *other;
+    mpg_page_id page;
+    mpg_txn *txn;
+
+    assert_int_equal(mpg_alloc(&page, pager, MPG_ORDERED), MPG_E_INVALID);
+    assert_int_equal(mpg_alloc_at(pager, (mpg_page_id){7}, 2), MPG_E_INVALID);
+    assert_int_equal(mpg_txn_begin(&txn, pager), 0);
+    assert_int_equal(mpg_txn_alloc(&page, txn, MPG_ORDERED), MPG_E_INVALID);
+    assert_int_equal(mpg_txn_alloc_at(txn, (mpg_page_id){7}, 2), MPG_E_INVALID);
+    assert_int_equal(mpg_txn_free_protected(txn, beyond), MPG_E_OUT_OF_BOUNDS);
+    assert_int_equal(mpg_txn_commit(txn, MPG_ZERO), MPG_E_INVALID);
+    assert_int_equal(mpg_txn_commit(txn, 0), 0);
+    check_and_close(pager);
+    options.flags = 1u << 20;
+    assert_int_equal(mpg_open(&other, ((struct scratch *)*state)->path, &options), MPG_E_INVALID);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -143,6 +165,7 @@ int main(void)
         SCRATCH_TEST(test_what_an_aborted_transaction_held_is_free),
         SCRATCH_TEST(test_the_lowest_id_is_given_whoever_gave_it_back),
         SCRATCH_TEST(test_the_lowest_id_is_given_before_any_commit),
+        SCRATCH_TEST(test_arguments_that_make_no_sense_are_refused),
     };
 
     return SCRATCH_RUN("transactions", tests);
