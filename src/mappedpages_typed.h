@@ -57,17 +57,14 @@
 #endif
 #define MPG_CHECKED_ MPG_MUST_CHECK MPG_INLINE_
 
-/*
- * A copy of *options (or the defaults, if NULL) that asks for this page size; where they ask for
- * another one, for none that there is, so that the call says INVALID_PAGE_SIZE.
- */
+/* A copy of *options (or the defaults, if NULL) that asks for this page size. */
 MPG_INLINE_ mpg_options mpg_options_for_(const mpg_options *options, uint32_t page_size)
 {
     mpg_options copy = MPG_OPTIONS_INIT;
 
     if (options != NULL)
         copy = *options;
-    copy.page_size = copy.page_size == 0 || copy.page_size == page_size ? page_size : 1;
+    copy.page_size = page_size;
     return copy;
 }
 
