@@ -87,7 +87,8 @@ static int make_room(mpg_pager *pager, uint64_t pages)
 
 /*
  * Makes a free page read as zeros. That is safe at any time (invariant 3), and where it reads so
- * already there is nothing to write: the commit that freed it made its content durable with it.
+ * already there is nothing to write: the commit that freed it made its content durable with it. Only
+ * after a commit that failed before any sync, zeros that it wrote may be in the page cache alone.
  */
 static int make_zero(mpg_pager *pager, uint64_t page, bool *changed)
 {
@@ -98,6 +99,7 @@ static int make_zero(mpg_pager *pager, uint64_t page, bool *changed)
 
     if (seen == NULL)
         return mpgi_fail_memory("alloc");
+    *changed = pager->unsynced_zeros;
     for (uint64_t at = 0; at < pager->page_size && result == 0; at += chunk) {
         uint64_t offset = offset_of_page(pager, page) + at;
 
@@ -415,8 +417,10 @@ int mpgi_apply_free_protected(struct edit *edit, uint64_t id)
         return mpgi_fail(MPG_E_BUSY, "free_protected", id,
                          "%s: protected page %llu has a view or a writer open", pager->file.path,
                          (unsigned long long)id);
-    for (int copy = 0; copy < 2 && result == 0; copy++)
+    for (int copy = 0; copy < 2 && result == 0; copy++) {
+        mpgi_id_map_remove(&pager->verified, old.page[copy]);
         result = mpgi_edit_use(edit, old.page[copy], MPG_USE_FREE);
+    }
     if (result != 0)
         return result;
     freed = old;

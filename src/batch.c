@@ -12,6 +12,12 @@
 /* How often an operation may find its page busy with commits before it gives up. */
 #define MOST_RESTARTS 100
 
+/*
+ * … or the file full, while commits may be freeing pages: the one in flight, and the one after it
+ * with what has gathered meanwhile.
+ */
+#define MOST_RESTARTS_WHEN_FULL 2
+
 /* How many operations may gather before one of them waits, with MPG_DEFER_ALLOCATION. */
 #define MOST_DEFERRED 65536
 
@@ -113,12 +119,35 @@ static void log_use(struct edit *edit, struct change *change, uint64_t page, uns
     edit->count++;
 }
 
+/*
+ * What is staged for a page that is being freed must not be written: if this batch took the page,
+ * too, it may give it out again at once, and another owner's content would be overwritten. The
+ * record of it stays, so that undoing needs no memory.
+ */
+static int unstage(struct edit *edit, uint64_t page)
+{
+    union id_value *value = mpgi_id_map_find(&edit->pager->gathering->stage, page);
+    struct change *change;
+
+    if (value == NULL || value->pointer == NULL)
+        return 0;
+    change = next_change(edit);
+    if (change == NULL)
+        return MPG_E_NO_MEMORY;
+    change->kind = CHANGE_STAGE;
+    change->id = page;
+    change->old.data = value->pointer;
+    edit->count++;
+    value->pointer = NULL;
+    return 0;
+}
+
 int mpgi_edit_use(struct edit *edit, uint64_t page, enum mpg_page_use use)
 {
     struct format *format = edit->pager->format;
-    struct change *change = next_change(edit);
+    int result = use == MPG_USE_FREE ? unstage(edit, page) : 0;
+    struct change *change = result == 0 ? next_change(edit) : NULL;
     enum mpg_page_use old;
-    int result;
 
     if (change == NULL)
         return MPG_E_NO_MEMORY;
@@ -199,8 +228,9 @@ const void *mpgi_edit_staged(const struct edit *edit, uint64_t page)
 bool mpgi_edit_in_flight(const struct edit *edit, uint64_t page)
 {
     const struct batch *batch = edit->pager->in_flight;
+    const union id_value *value = batch != NULL ? mpgi_id_map_find(&batch->stage, page) : NULL;
 
-    return batch != NULL && mpgi_id_map_find(&batch->stage, page) != NULL;
+    return value != NULL && value->pointer != NULL;
 }
 
 static void undo_stage(struct batch *batch, const struct change *change)
@@ -208,10 +238,7 @@ static void undo_stage(struct batch *batch, const struct change *change)
     union id_value *value = mpgi_id_map_find(&batch->stage, change->id);
 
     free(value->pointer);
-    if (change->old.data != NULL)
-        value->pointer = change->old.data;
-    else
-        mpgi_id_map_remove(&batch->stage, change->id);
+    value->pointer = change->old.data;
 }
 
 static void undo(struct edit *edit)
@@ -271,7 +298,7 @@ bool mpgi_edit_again(struct edit *edit, int *result, const char *operation)
     bool others = pager->in_flight != NULL || pager->gathering->changes > 0;
     bool full = *result == MPG_E_FILE_FULL || *result == MPG_E_NO_SPACE;
 
-    if (*result != EDIT_RESTART && !(full && others && edit->restarts == 0))
+    if (*result != EDIT_RESTART && !(full && others && edit->restarts < MOST_RESTARTS_WHEN_FULL))
         return false;
     *result = restart(edit, operation);
     return *result == 0;

@@ -35,7 +35,8 @@ struct batch {
     mpg_error_info error;     /* details, where result is not 0 */
     uint64_t changes;         /* operations applied */
     uint64_t protected_pages; /* contents of protected pages that opening would have to verify */
-    struct id_map stage;      /* page of the file → its new content (page_size bytes, owned) */
+    struct id_map stage;      /* page of the file → its new content (page_size bytes, owned), or
+                               * NULL where what was staged is not to be written any more */
     struct completion *completions;      /* in the order they came */
     struct completion **completions_end; /* where the next one goes */
 };

@@ -19,6 +19,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "bytes.h"
 #include "error.h"
 #include "pager.h"
 #include "poison.h"
@@ -35,6 +36,9 @@ enum progress { NOTHING_SYNCED, SYNCING, ROOT_TOUCHED };
 
 #define NANOSECONDS UINT64_C(1000000000)
 
+/* Nanoseconds that the first of a batch waits for others at most, however slow the disk was. */
+#define MOST_PATIENCE (UINT64_C(10) * 1000 * 1000)
+
 /* Nanoseconds of the clock that `settled` goes by. */
 static uint64_t now(void)
 {
@@ -50,7 +54,7 @@ static int write_stage(mpg_pager *pager, const struct batch *batch)
         const struct id_slot *slot = &batch->stage.slots[i];
         int result;
 
-        if (!slot->used)
+        if (!slot->used || slot->value.pointer == NULL)
             continue;
         result = mpgi_file_write(&pager->file, slot->value.pointer, pager->page_size,
                                  offset_of_page(pager, slot->id), slot->id);
@@ -134,6 +138,8 @@ static void fail_commit(mpg_pager *pager, enum progress progress, int result)
         (void)pager->ops->restore_root(pager->format);
     if (progress != NOTHING_SYNCED)
         pager->unavailable = true;
+    else
+        pager->unsynced_zeros = true;
     (void)mpgi_fail_again(&error);
     pager->ops->discard(pager->format);
     /* What was to be freed is not: its addresses are good. */
@@ -174,6 +180,8 @@ static void lead(mpg_pager *pager)
     /* Pages freed by earlier batches can be given out. */
     pager_search_page(pager, 0);
     pager_search_protected(pager, 0);
+    if (result == 0)
+        pager->unsynced_zeros = false;
     if (result != 0)
         fail_commit(pager, progress, result);
     else if (dirty)
@@ -217,7 +225,7 @@ int mpgi_commit_wait(mpg_pager *pager, struct batch *batch)
             (void)pthread_cond_wait(&pager->settled, &pager->lock);
         } else {
             if (deadline == 0)
-                deadline = now() + pager->commit_time / 2;
+                deadline = now() + min_u64(pager->commit_time / 2, MOST_PATIENCE);
             in_time = wait_until(pager, deadline);
         }
     }

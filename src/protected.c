@@ -229,7 +229,7 @@ static int verify(mpg_pager *pager, uint64_t id, const struct entry *entry,
     union id_value *seen = mpgi_id_map_find(&pager->verified, page);
     uint32_t found;
 
-    /* Generations of one page never repeat; +1 tells generation 0 from nothing. */
+    /* Generations of a page never repeat until it is freed; +1 tells generation 0 from nothing. */
     if (seen != NULL && seen->number == (uintptr_t)(entry->generation + 1))
         return 0;
     found = crc_of(data, pager->page_size);

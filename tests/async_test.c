@@ -316,6 +316,53 @@ static void callbacks_come_in_the_order_of_their_requests(void **state)
         assert_int_equal(order[i], i);
 }
 
+static void assert_filled_with(const char *content, char byte, size_t length)
+{
+    for (size_t i = 0; i < length; i++)
+        assert_int_equal(content[i], byte);
+}
+
+/* One commit takes a page, fills it, frees it and gives it to somebody else. */
+static void a_page_given_on_within_a_commit_is_its_new_owners(void **state)
+{
+    struct fixture *fixture = *state;
+    struct seen first = {0, 1, 0}, regular = {0, 1, 0}, protected_page = {0, 1, 0};
+    size_t length = mpg_page_size(fixture->pager);
+    char *content = malloc(length);
+    mpg_check_result checked;
+    mpg_protected_id passing;
+    mpg_txn *txn;
+
+    memset(content, 'x', length);
+    assert_int_equal(mpg_txn_begin(&txn, fixture->pager), 0);
+    assert_int_equal(mpg_txn_alloc_protected(&passing, txn), 0);
+    assert_int_equal(mpg_txn_protected_write(txn, passing, content, 0, length), 0);
+    hold_next_commit(fixture->queue, &first);
+    assert_int_equal(mpg_async_txn_commit(NULL, fixture->queue, txn, 0, note, &first), 0);
+    assert_int_equal(mpg_async_free_protected(NULL, fixture->queue, passing, note, &first), 0);
+    assert_int_equal(mpg_async_alloc(NULL, fixture->queue, MPG_ZERO, note, &regular), 0);
+    assert_int_equal(mpg_async_alloc_protected(NULL, fixture->queue, note, &protected_page), 0);
+    hold_sync = false;
+    await(fixture->queue, &protected_page, 1);
+    await(fixture->queue, &regular, 1);
+    await(fixture->queue, &first, 3);
+    assert_int_equal(protected_page.result, 0);
+
+    mpg_queue_close(fixture->queue);
+    fixture->queue = NULL;
+    assert_int_equal(mpg_close(fixture->pager), 0);
+    assert_int_equal(mpg_open(&fixture->pager, fixture->path, NULL), 0);
+    assert_int_equal(mpg_page_read(content, fixture->pager, (mpg_page_id){regular.id}, 0, length),
+                     0);
+    assert_filled_with(content, 0, length);
+    assert_int_equal(
+        mpg_protected_read(content, fixture->pager, (mpg_protected_id){protected_page.id}), 0);
+    assert_filled_with(content, 0, length);
+    assert_int_equal(mpg_check(&checked, fixture->pager, NULL, NULL), 0);
+    assert_int_equal(checked.faults, 0);
+    free(content);
+}
+
 static volatile sig_atomic_t handled_in_queue;
 static pthread_t test_thread;
 
@@ -419,6 +466,7 @@ int main(void)
         QUEUE_TEST(a_request_not_begun_can_be_cancelled),
         QUEUE_TEST(a_cancelled_transaction_is_the_callers_again),
         QUEUE_TEST(callbacks_come_in_the_order_of_their_requests),
+        QUEUE_TEST(a_page_given_on_within_a_commit_is_its_new_owners),
         QUEUE_TEST(signals_are_not_the_queues_to_handle),
         QUEUE_TEST(numbers_of_ids_that_no_array_holds_are_refused),
         QUEUE_TEST(unknown_flags_are_refused),
