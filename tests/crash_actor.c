@@ -170,6 +170,20 @@ void actor_alloc(struct actor *actor, size_t count, unsigned flags)
     allocation_done(actor);
 }
 
+void actor_alloc_in_vain(struct actor *actor, unsigned flags)
+{
+    mpg_page_id id;
+    int error;
+
+    if (is_over(actor))
+        return;
+    must(!actor->txn);
+    error = mpg_alloc(&id, actor->pager, flags);
+    if (error != MPG_E_IO)
+        actor_fail(actor, "a failed write was not reported", error);
+    not_settled(actor);
+}
+
 void actor_alloc_at(struct actor *actor, uint64_t id, unsigned flags)
 {
     mpg_page_id page = {id};

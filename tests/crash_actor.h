@@ -49,6 +49,8 @@ void actor_reopen(struct actor *actor);
 
 /* Into the open transaction, or alone. Counts are of pages; more than one is a bulk operation. */
 void actor_alloc(struct actor *actor, size_t count, unsigned flags);
+/* Allocates one page, but a write to the file is going to fail: nothing has changed then. */
+void actor_alloc_in_vain(struct actor *actor, unsigned flags);
 void actor_alloc_at(struct actor *actor, uint64_t id, unsigned flags);
 void actor_free_at(struct actor *actor, uint64_t id);
 /* Frees `count` regular pages from the index-th one on. */

@@ -335,15 +335,14 @@ static void failing_ordered(struct actor *a)
 }
 
 /* The next write fails. */
-static bool write_fails;
+static unsigned failing_call; /* counted from the next call of pwrite on, from 1; 0: none */
 
 static int failing_write(void *context, enum disk_call call, size_t *length)
 {
     (void)context;
     (void)length;
-    if (call != CALL_PWRITE || !write_fails)
+    if (call != CALL_PWRITE || failing_call == 0 || --failing_call > 0)
         return 0;
-    write_fails = false;
     return EIO;
 }
 
@@ -354,11 +353,27 @@ static void failing_writes(struct actor *a)
     actor_write_protected(a, 0);
     a->disk->fault = failing_write;
     for (size_t i = 0; i < 3; i++) {
-        write_fails = true;
+        failing_call = 1;
         actor_write_protected_in_vain(a, i % 2);
         actor_write_protected(a, i % 2);
         actor_alloc(a, 2, 0);
     }
+}
+
+/* Zeros that it wrote may be in the page cache alone, where they look like any others. */
+static void zeros_of_a_failed_commit(struct actor *a)
+{
+    actor_alloc(a, 1, 0);
+    actor_alloc_at(a, 1900, 0); /* so that format 1 writes a node before the root */
+    actor_write(a, 0, false);
+    actor_sync(a);
+    actor_free(a, 0, 1);
+    actor_alloc_at(a, 1901, 0); /* by now it may be given out again */
+    actor_alloc_at(a, 1902, 0);
+    a->disk->fault = failing_write;
+    failing_call = 2;
+    actor_alloc_in_vain(a, MPG_ZERO);
+    actor_alloc(a, 1, MPG_ZERO);
 }
 
 static void failing_sync_of_content(struct actor *a)
@@ -428,6 +443,10 @@ const struct scenario scenarios[] = {
      .format = MPG_FORMAT_0_2,
      .is_large = true},
     {.name = "failing writes", .run = failing_writes, .page_size = 1024},
+    {.name = "zeros of a failed commit",
+     .run = zeros_of_a_failed_commit,
+     .page_size = 1024,
+     .capacity = 4 * MIB},
     {.name = "failing sync of a protected write",
      .run = failing_protected_write,
      .page_size = 1024,
