@@ -266,11 +266,26 @@ static int add_block(struct format_0_2 *own)
     return 0;
 }
 
+/* Gives back the blocks that an operation added which fails. */
+static void remove_blocks(struct format_0_2 *own, uint32_t count)
+{
+    unsigned char *index = own->index.pending->bytes;
+
+    for (uint32_t number = count; number < own->block_count; number++) {
+        memset(index + INDEX_REFERENCES + (size_t)number * REFERENCE_SIZE, 0, REFERENCE_SIZE);
+        for (int copy = 0; copy < 2; copy++)
+            (void)set_use(&own->base, own->blocks[number]->page[copy], MPG_USE_FREE);
+    }
+    mpgi_0_2_drop_blocks(own, count);
+    put_u32(index + INDEX_COUNT, count);
+}
+
 static int put_entry(struct format *format, uint64_t id, const struct entry *entry)
 {
     struct format_0_2 *own = format_0_2_of(format);
     uint32_t page_size = own->base.page_size;
     uint32_t number = (uint32_t)(id / entries_per_block(page_size));
+    uint32_t before = own->block_count;
     const struct buffer *newest;
     struct buffer *block;
     unsigned char *at, *count;
@@ -279,8 +294,11 @@ static int put_entry(struct format *format, uint64_t id, const struct entry *ent
 
     while (result == 0 && number >= own->block_count)
         result = add_block(own);
-    if (result != 0)
+    if (result != 0) {
+        if (own->block_count > before)
+            remove_blocks(own, before);
         return result;
+    }
     /* What is put behind the entries that the block says it has, nobody would find again. */
     newest = mpgi_versions_get(&own->blocks[number]->content, VERSION_NEWEST);
     if (id % entries_per_block(page_size) >= mpgi_0_2_slots(own, newest->bytes))

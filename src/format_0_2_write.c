@@ -23,7 +23,6 @@
 #include "crc.h"
 #include "error.h"
 #include "format_0_2.h"
-#include "id_map.h"
 #include "io.h"
 #include "layout_0_2.h"
 #include "page_uses.h"
@@ -34,7 +33,9 @@
 
 /*
  * The highest page that is nobody's, now and after this commit, so that it rests out of the way; or
- * 0. What lies in the file beyond its total pages is nobody's either.
+ * 0. What lies in the file beyond its total pages is nobody's either, nor are pages that transactions
+ * hold: as every commit takes the highest, it overwrites the spare of one that a crash cut short at
+ * the same generation, which could not be told from its own.
  */
 static uint64_t choose_spare(const struct format_0_2 *own)
 {
@@ -46,11 +47,8 @@ static uint64_t choose_spare(const struct format_0_2 *own)
                             max_u64(durable_total, frozen_total) + 1);
 
     while (--page >= FIRST_USER_PAGE) {
-        bool held =
-            own->base.reserved != NULL && mpgi_id_map_find(own->base.reserved, page) != NULL;
-
         if ((page >= durable_total || mpgi_uses_get(now, page) == MPG_USE_FREE) &&
-            (page >= frozen_total || mpgi_uses_get(then, page) == MPG_USE_FREE) && !held)
+            (page >= frozen_total || mpgi_uses_get(then, page) == MPG_USE_FREE))
             return page;
     }
     return 0;
@@ -104,6 +102,15 @@ static int write_page(const struct format_0_2 *own, const struct buffer *content
                            page * own->base.page_size, page);
 }
 
+/* What a spare and the metadata page it goes with have in common. */
+static uint32_t spare_check(const unsigned char *metadata, const unsigned char *index,
+                            uint32_t page_size)
+{
+    uint32_t crc = crc_of(metadata + page_size - TRAILER_SIZE, TRAILER_SIZE);
+
+    return crc_extend(crc, index + page_size - TRAILER_SIZE, TRAILER_SIZE);
+}
+
 /* Where it ends up it stays until another commit or an allocation takes the page. */
 static int write_spare(const struct format_0_2 *own)
 {
@@ -113,8 +120,8 @@ static int write_spare(const struct format_0_2 *own)
 
     memcpy(head + SPARE_TAG, SPARE_TAG_TEXT, 4);
     put_u64(head + SPARE_GENERATION, get_u64(own->metadata.frozen->bytes + METADATA_GENERATION));
-    put_u32(head + SPARE_METADATA,
-            get_u32(own->metadata.frozen->bytes + own->base.page_size - TRAILER_SIZE));
+    put_u32(head + SPARE_CHECK, spare_check(own->metadata.frozen->bytes, own->index.frozen->bytes,
+                                            own->base.page_size));
     put_u32(head + SPARE_HEAD_CRC, crc_of(head, SPARE_HEAD_CRC));
     result = mpgi_file_write(own->base.file, head, sizeof(head), offset, own->spare_page);
     if (result == 0)
@@ -215,7 +222,7 @@ static bool is_spare(const unsigned char *page, uint32_t page_size, const unsign
 {
     return memcmp(page + SPARE_TAG, SPARE_TAG_TEXT, 4) == 0 &&
            get_u64(page + SPARE_GENERATION) == get_u64(metadata + METADATA_GENERATION) &&
-           get_u32(page + SPARE_METADATA) == get_u32(metadata + page_size - TRAILER_SIZE) &&
+           get_u32(page + SPARE_CHECK) == spare_check(metadata, page, page_size) &&
            get_u32(page + SPARE_HEAD_CRC) == crc_of(page, SPARE_HEAD_CRC) &&
            mpgi_0_2_trailer_fits(page, page_size, INDEX_COUNT);
 }

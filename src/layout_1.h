@@ -90,6 +90,13 @@
 /* A commit of more nodes and entries than this is ordered, which bounds the work of opening. */
 #define SINGLE_SYNC_UNITS 1024
 
+/*
+ * Generations from here on are nobody's. A writer stops well before: no pager lives for so many
+ * commits, so they are never used up but by a file that was made to look so.
+ */
+#define GENERATION_END (UINT64_MAX / 2)
+#define GENERATION_MOST (GENERATION_END - (UINT64_C(1) << 48))
+
 /* More than any tree that a file of 2^63 bytes needs. */
 #define HEIGHT_MAX 10
 

@@ -308,6 +308,13 @@ int mpgi_recover_1(struct format_1 *f)
     if (error == 0) {
         f->next_generation = highest_used(&c, chosen) + 1;
         f->root_page = chosen + 1;
+        if (!f->head.read_only && f->next_generation > GENERATION_MOST)
+            error = mpgi_fail(MPG_E_CORRUPT_METADATA, "open", f->root_page,
+                              "%s: page %u says that commit %" PRIu64
+                              " wrote it: there cannot have been so many",
+                              f->head.file->path, f->root_page, c.generation[chosen]);
+    }
+    if (error == 0) {
         if (!clean && !f->head.read_only && RULE_HOLDS(8)) {
             f->root_page = 2 - chosen;
             error = write_recovery_root(f, c.root[chosen], f->root_page);

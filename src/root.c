@@ -70,7 +70,7 @@ static const char *fault_of(const struct format_1 *f, const unsigned char *root)
         get_u32(root + NODE_USED) != space->node_size)
         return "its header makes no sense";
     if (get_u64(root + space->node_size - ROOT_END_SIZE) != generation ||
-        generation >= UINT64_MAX / 2)
+        generation >= GENERATION_END)
         return "its generation makes no sense";
     if (memcmp(root + ROOT_UUID, f->superblock.uuid, UUID_SIZE) != 0)
         return "it is another file's";

@@ -295,18 +295,37 @@ static bool is_held(const struct format_1 *f, uint64_t page, unsigned run, uint6
     return false;
 }
 
+/* The lowest pages >= *page for a pair. */
+static int find_pair(struct format_1 *f, uint64_t *page, enum reuse reuse)
+{
+    unsigned run = pair_pages_of(f->head.page_size);
+    struct shown shown;
+    int error = find_run(f, page, run, reuse, &shown);
+
+    if (error == 0 && reuse == REUSE_SETTLED)
+        f->hints.pair = *page;
+    while (error == 0 && is_held(f, *page, run, UINT64_MAX)) {
+        ++*page;
+        error = find_run(f, page, run, reuse, &shown);
+    }
+    return error;
+}
+
 int mpgi_space_take_pair(struct format_1 *f, uint64_t *pair)
 {
     unsigned run = pair_pages_of(f->head.page_size);
+    uint64_t total = get_u64(mpgi_root_get(f, VERSION_NEWEST) + ROOT_TOTAL);
     uint64_t page = f->hints.pair;
-    struct shown shown;
-    int error = find_run(f, &page, run, REUSE_SETTLED, &shown);
+    int error = find_pair(f, &page, REUSE_SETTLED);
 
-    if (error == 0)
-        f->hints.pair = page;
-    while (error == 0 && is_held(f, page, run, UINT64_MAX)) {
-        page++;
-        error = find_run(f, &page, run, REUSE_SETTLED, &shown);
+    /* Rule 2: freed pages rest for one more commit, unless the file would have to grow. */
+    if (error == MPG_E_FILE_FULL || (error == 0 && page + run > total)) {
+        uint64_t recent = FIRST_USER_PAGE;
+
+        if (find_pair(f, &recent, REUSE_RECENT) == 0 && recent + run <= total) {
+            page = recent;
+            error = 0;
+        }
     }
     if (error == 0)
         error = grow_to_hold(f, page + run);

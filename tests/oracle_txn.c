@@ -220,7 +220,9 @@ static void txn_free_guarded(struct oracle *oracle, struct known_txn *txn)
 {
     uint64_t id = own_or_some_guarded(oracle, txn);
     struct txn_item *item = find_item(txn, ITEM_GUARDED_ALLOC, id);
-    int wanted = sees(oracle, txn, id) ? 0 : MPG_E_DOUBLE_FREE;
+    int wanted = sees(oracle, txn, id)       ? 0
+                 : id >= oracle->max_guarded ? MPG_E_OUT_OF_BOUNDS
+                                             : MPG_E_DOUBLE_FREE;
 
     oracle->operation = "txn_free_protected";
     if (!oracle_expect(oracle, mpg_txn_free_protected(txn->txn, (mpg_protected_id){id}), wanted) ||
