@@ -5,9 +5,9 @@
 #include <string.h>
 
 #include "bytes.h"
-#include "crc.h"
 #include "error.h"
 #include "pager.h"
+#include "protected_write.h"
 
 /* ---- regular pages ---- */
 
@@ -94,9 +94,12 @@ static int make_zero(mpg_pager *pager, uint64_t page, bool *changed)
 {
     static const unsigned char zeros[ZERO_CHUNK];
     size_t chunk = (size_t)min_u64(pager->page_size, ZERO_CHUNK);
-    unsigned char *seen = malloc(chunk);
+    unsigned char *seen;
     int result = 0;
 
+    if (mpgi_file_is_hole(&pager->file, offset_of_page(pager, page), pager->page_size))
+        return 0;
+    seen = malloc(chunk);
     if (seen == NULL)
         return mpgi_fail_memory("alloc");
     *changed = pager->unsynced_zeros;
@@ -391,13 +394,6 @@ int mpgi_apply_alloc_protected_many(struct edit *edit, mpg_protected_id *ids, si
     return result;
 }
 
-static bool is_pinned(const mpg_pager *pager, uint64_t page)
-{
-    const union id_value *pins = mpgi_id_map_find(&pager->pins, page);
-
-    return pins != NULL && pins->number > 0;
-}
-
 int mpgi_apply_free_protected(struct edit *edit, uint64_t id)
 {
     mpg_pager *pager = edit->pager;
@@ -412,7 +408,7 @@ int mpgi_apply_free_protected(struct edit *edit, uint64_t id)
                          (unsigned long long)id);
     if (result != 0)
         return result;
-    if (is_pinned(pager, old.page[0]) || is_pinned(pager, old.page[1]) ||
+    if (mpgi_is_pinned(pager, old.page[0]) || mpgi_is_pinned(pager, old.page[1]) ||
         mpgi_id_map_find(&pager->writers, id) != NULL)
         return mpgi_fail(MPG_E_BUSY, "free_protected", id,
                          "%s: protected page %llu has a view or a writer open", pager->file.path,
@@ -426,57 +422,4 @@ int mpgi_apply_free_protected(struct edit *edit, uint64_t id)
     freed = old;
     freed.in_use = false;
     return mpgi_edit_entry(edit, id, &old, &freed);
-}
-
-/* Whether the patches leave nothing of what was there before. */
-static bool covers_page(const struct patch *patches, size_t count, size_t page_size)
-{
-    return count == 1 && patches[0].offset == 0 && patches[0].length == page_size;
-}
-
-int mpgi_apply_protected_write(struct edit *edit, uint64_t id, const struct patch *patches,
-                               size_t count)
-{
-    mpg_pager *pager = edit->pager;
-    struct entry old, entry;
-    const void *staged;
-    unsigned char *data;
-    int result = pager->ops->get_entry(pager->format, VERSION_NEWEST, id, &old);
-
-    if (result == MPG_E_NOT_ALLOCATED)
-        return mpgi_fail(MPG_E_NOT_ALLOCATED, "write", id, "%s: there is no protected page %llu",
-                         pager->file.path, (unsigned long long)id);
-    if (result != 0)
-        return result;
-    entry = old;
-    staged = mpgi_edit_staged(edit, old.page[old.current]);
-    if (staged == NULL) {
-        /* Its last commit is in flight: until that is durable, readers look at the other copy. */
-        if (mpgi_edit_in_flight(edit, old.page[old.current]))
-            return EDIT_RESTART;
-        entry.current = !old.current;
-        entry.generation = pager->ops->next_generation(pager->format, &old);
-    }
-    if (is_pinned(pager, entry.page[entry.current]))
-        return mpgi_fail(MPG_E_BUSY, "write", id,
-                         "%s: a view shows the copy of protected page %llu that this would "
-                         "overwrite",
-                         pager->file.path, (unsigned long long)id);
-    data = malloc(pager->page_size);
-    if (data == NULL)
-        return mpgi_fail_memory("write");
-    if (staged != NULL)
-        memcpy(data, staged, pager->page_size);
-    else if (!covers_page(patches, count, pager->page_size))
-        result = mpgi_read_entry(data, pager, id, &old);
-    if (result != 0) {
-        free(data);
-        return result;
-    }
-    for (size_t i = 0; i < count; i++)
-        memcpy(data + patches[i].offset, patches[i].data, patches[i].length);
-    entry.crc = crc_of(data, pager->page_size);
-    pager->gathering->protected_pages++;
-    result = mpgi_edit_stage(edit, entry.page[entry.current], data);
-    return result != 0 ? result : mpgi_edit_entry(edit, id, &old, &entry);
 }

@@ -8,12 +8,6 @@
 
 #include "batch.h"
 
-/* Bytes to put onto a protected page. */
-struct patch {
-    size_t offset, length;
-    const void *data;
-};
-
 /*
  * The lowest page >= *from that may be given out, with the file grown to hold it; *from moves past
  * it. Nothing is marked yet.
@@ -50,9 +44,6 @@ int mpgi_apply_free(struct edit *edit, uint64_t page);
 int mpgi_apply_alloc_protected(struct edit *edit, uint64_t id);
 int mpgi_apply_alloc_protected_many(struct edit *edit, mpg_protected_id *ids, size_t count);
 int mpgi_apply_free_protected(struct edit *edit, uint64_t id);
-/* May return EDIT_RESTART. */
-int mpgi_apply_protected_write(struct edit *edit, uint64_t id, const struct patch *patches,
-                               size_t count);
 
 /* Checks what can be said of an id before anything is applied. */
 int mpgi_check_alloc_at(mpg_pager *pager, uint64_t page);

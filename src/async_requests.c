@@ -97,8 +97,13 @@ static void batch_done(struct completion *completion, int result, const mpg_erro
 void mpgi_request_begin(struct request *request)
 {
     struct edit edit;
-    int result = mpgi_edit_begin(&edit, request->queue->pager, "async");
+    int result;
 
+    if (request->kind == REQUEST_WRITER)
+        mpgi_writer_prepare(request->writer);
+    else if (request->kind == REQUEST_TXN)
+        mpgi_txn_prepare(request->txn);
+    result = mpgi_edit_begin(&edit, request->queue->pager, "async");
     request->completion.done = batch_done;
     if (result == 0) {
         do {

@@ -73,6 +73,14 @@ static ssize_t system_pwrite(void *context, int fd, const void *data, size_t len
     return pwrite(fd, data, length, (off_t)offset);
 }
 
+static bool system_is_hole(void *context, int fd, uint64_t offset, size_t length)
+{
+    off_t data = lseek(fd, (off_t)offset, SEEK_DATA);
+
+    (void)context;
+    return data < 0 ? errno == ENXIO : (uint64_t)data >= offset + length;
+}
+
 static int system_fdatasync(void *context, int fd)
 {
     (void)context;
@@ -160,6 +168,7 @@ const struct io mpgi_io_system = {
     .size = system_size,
     .pread = system_pread,
     .pwrite = system_pwrite,
+    .is_hole = system_is_hole,
     .fdatasync = system_fdatasync,
     .room = system_room,
     .allocate = system_allocate,
@@ -287,6 +296,11 @@ int mpgi_file_sync(struct file *file)
     if (file->io->fdatasync(file->context, file->fd) != 0)
         return fail(file, "fdatasync", MPG_NO_PAGE);
     return 0;
+}
+
+bool mpgi_file_is_hole(const struct file *file, uint64_t offset, size_t length)
+{
+    return file->io->is_hole != NULL && file->io->is_hole(file->context, file->fd, offset, length);
 }
 
 /* Gives back what a failed attempt to grow the file has taken. */

@@ -29,6 +29,11 @@ struct io {
     int (*size)(void *context, int fd, uint64_t *bytes);
     ssize_t (*pread)(void *context, int fd, void *data, size_t length, uint64_t offset);
     ssize_t (*pwrite)(void *context, int fd, const void *data, size_t length, uint64_t offset);
+    /*
+     * Whether nothing was ever written to a range, so that it reads as zeros, and costs nothing to
+     * find out. May be NULL.
+     */
+    bool (*is_hole)(void *context, int fd, uint64_t offset, size_t length);
     /* Makes all that was written durable, with the length of the file if it changed. */
     int (*fdatasync)(void *context, int fd);
     /* How many bytes the filesystem could still take. May be NULL where that is not known. */
@@ -73,6 +78,8 @@ int mpgi_file_read(const struct file *file, void *data, size_t length, uint64_t 
 int mpgi_file_write(struct file *file, const void *data, size_t length, uint64_t offset,
                     uint64_t page);
 int mpgi_file_sync(struct file *file);
+/* Whether the file is known to have no data there. */
+bool mpgi_file_is_hole(const struct file *file, uint64_t offset, size_t length);
 /* Rule 9: makes the file at least `bytes` long, with disk space behind it unless sparse; or fails,
  * and then it is as long as before. */
 int mpgi_file_grow(struct file *file, uint64_t bytes);

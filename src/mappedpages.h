@@ -479,8 +479,9 @@ MPG_API MPG_MUST_CHECK int mpg_txn_alloc_protected_at(mpg_txn *txn, mpg_protecte
 MPG_API MPG_MUST_CHECK int mpg_txn_free_protected(mpg_txn *txn, mpg_protected_id id);
 
 /*
- * Stages `length` bytes at `offset` of a protected page. At commit exactly these bytes are put onto
- * the content committed by then, so two transactions that write different parts both survive.
+ * Stages `length` bytes at `offset` of a protected page; none, if length is 0. At commit exactly these
+ * bytes are put onto the content committed by then, so two transactions that write different parts
+ * both survive. However often a page is written, the transaction holds one copy of it.
  */
 MPG_API MPG_MUST_CHECK int mpg_txn_protected_write(mpg_txn *txn, mpg_protected_id id,
                                                    const void *data, size_t offset, size_t length);

@@ -115,9 +115,6 @@ static inline void pager_search_protected(mpg_pager *pager, uint64_t id)
 /* The address of a page in the map. NO_MEMORY where the reservation ends before it. Lock held. */
 int mpgi_map_page(unsigned char **data, mpg_pager *pager, uint64_t page);
 
-/* Copies what an entry says is committed, and checks it. The lock need not be held. */
-int mpgi_read_entry(void *data, const mpg_pager *pager, uint64_t id, const struct entry *entry);
-
 /*
  * For an error of a read-only pager: STALE instead of a checksum error where a writer has moved on.
  * Called with the lock held. Returns `result` otherwise.

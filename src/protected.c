@@ -8,6 +8,7 @@
 #include "error.h"
 #include "pager.h"
 #include "poison.h"
+#include "protected_write.h"
 
 /* ---- allocation ---- */
 
@@ -151,22 +152,6 @@ static int explain_failure(const mpg_pager *pager, uint64_t id, const struct ent
     }
     pager_unlock(pager);
     return result;
-}
-
-int mpgi_read_entry(void *data, const mpg_pager *pager, uint64_t id, const struct entry *entry)
-{
-    uint64_t page = entry->page[entry->current];
-    uint32_t found;
-    int result =
-        mpgi_file_read(&pager->file, data, pager->page_size, offset_of_page(pager, page), page);
-
-    if (result != 0)
-        return result;
-    found = crc_of(data, pager->page_size);
-    if (found == entry->crc)
-        return 0;
-    return mpgi_fail_crc(MPG_E_CORRUPT_PAGE, "read", id, entry->crc, found, pager->file.path,
-                         "protected page");
 }
 
 int mpg_protected_read(void *data, const mpg_pager *pager, mpg_protected_id id)

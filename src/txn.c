@@ -171,7 +171,7 @@ static struct txn_protected *record_of(mpg_txn *txn, uint64_t id)
             mpgi_id_map_remove(&txn->protected_pages, id);
             return NULL;
         }
-        made->id = id;
+        made->write.id = id;
         value->pointer = made;
     }
     return value->pointer;
@@ -179,15 +179,8 @@ static struct txn_protected *record_of(mpg_txn *txn, uint64_t id)
 
 static void free_record(struct txn_protected *record)
 {
-    for (size_t i = 0; i < record->count; i++) {
-        union {
-            const void *constant;
-            void *variable;
-        } data = {record->patches[i].data};
-
-        free(data.variable);
-    }
-    free(record->patches);
+    mpgi_protected_write_forget(&record->write);
+    mpgi_overlay_free(&record->write.overlay);
     free(record);
 }
 
@@ -200,8 +193,8 @@ static void release_protected(mpg_pager *pager, uint64_t id)
 static void drop_record(mpg_txn *txn, struct txn_protected *record)
 {
     if (record->allocated)
-        release_protected(txn->pager, record->id);
-    mpgi_id_map_remove(&txn->protected_pages, record->id);
+        release_protected(txn->pager, record->write.id);
+    mpgi_id_map_remove(&txn->protected_pages, record->write.id);
     free_record(record);
 }
 
@@ -321,30 +314,19 @@ int mpg_txn_free_protected(mpg_txn *txn, mpg_protected_id id)
     return result;
 }
 
-static int add_patch(struct txn_protected *record, const void *data, size_t offset, size_t length)
+/* What the first write to a page that the transaction allocates leaves is zeros. */
+static bool begin_content(struct txn_protected *record, uint32_t page_size)
 {
-    void *copy = malloc(length == 0 ? 1 : length);
+    struct overlay *overlay = &record->write.overlay;
+    unsigned char *zeros;
+    bool done;
 
-    if (copy != NULL && record->count == record->capacity) {
-        size_t capacity = record->capacity == 0 ? 4 : record->capacity * 2;
-        struct patch *patches = realloc(record->patches, capacity * sizeof(*patches));
-
-        if (patches == NULL) {
-            free(copy);
-            copy = NULL;
-        } else {
-            record->patches = patches;
-            record->capacity = capacity;
-        }
-    }
-    if (copy == NULL)
-        return mpgi_fail_memory("write");
-    memcpy(copy, data, length);
-    record->patches[record->count].offset = offset;
-    record->patches[record->count].length = length;
-    record->patches[record->count].data = copy;
-    record->count++;
-    return 0;
+    if (!record->allocated || overlay->count > 0)
+        return true;
+    zeros = calloc(1, page_size);
+    done = zeros != NULL && mpgi_overlay_write(overlay, page_size, zeros, 0, page_size);
+    free(zeros);
+    return done;
 }
 
 int mpg_txn_protected_write(mpg_txn *txn, mpg_protected_id id, const void *data, size_t offset,
@@ -355,10 +337,13 @@ int mpg_txn_protected_write(mpg_txn *txn, mpg_protected_id id, const void *data,
 
     if (result == 0 && mpgi_id_map_find(&txn->protected_pages, id.value) == NULL)
         result = check_there(txn, id.value, MPG_E_NOT_ALLOCATED, "write");
-    if (result != 0)
+    if (result != 0 || length == 0)
         return result;
     record = record_of(txn, id.value);
-    return record != NULL ? add_patch(record, data, offset, length) : mpgi_fail_memory("write");
+    if (record == NULL || !begin_content(record, txn->pager->page_size) ||
+        !mpgi_overlay_write(&record->write.overlay, txn->pager->page_size, data, offset, length))
+        return mpgi_fail_memory("write");
+    return 0;
 }
 
 int mpg_txn_protected_read(void *data, mpg_txn *txn, mpg_protected_id id)
@@ -376,9 +361,7 @@ int mpg_txn_protected_read(void *data, mpg_txn *txn, mpg_protected_id id)
     }
     if (result != 0 || record == NULL)
         return result;
-    for (size_t i = 0; i < record->count; i++)
-        memcpy((unsigned char *)data + record->patches[i].offset, record->patches[i].data,
-               record->patches[i].length);
+    mpgi_overlay_apply(&record->write.overlay, data);
     return 0;
 }
 
@@ -389,8 +372,10 @@ int mpg_txn_commit(mpg_txn *txn, unsigned flags)
     struct edit edit;
     int result = mpgi_check_flags(flags, MPG_ORDERED, "commit");
 
-    if (result == 0)
-        result = mpgi_edit_begin(&edit, txn->pager, "commit");
+    if (result != 0)
+        return result;
+    mpgi_txn_prepare(txn);
+    result = mpgi_edit_begin(&edit, txn->pager, "commit");
     if (result != 0)
         return result;
     do {

@@ -5,6 +5,7 @@
 
 #include "apply.h"
 #include "mappedpages.h"
+#include "protected_write.h"
 
 /* A regular page that the transaction allocates. */
 struct txn_page {
@@ -15,10 +16,8 @@ struct txn_page {
 
 /* A protected page that the transaction allocates, writes or both. */
 struct txn_protected {
-    uint64_t id;
-    bool allocated; /* by this transaction */
-    struct patch *patches;
-    size_t count, capacity;
+    struct protected_write write;
+    bool allocated; /* by this transaction: what is not written is zeros */
 };
 
 struct mpg_txn {
@@ -28,6 +27,9 @@ struct mpg_txn {
     struct id_map protected_pages; /* protected id → struct txn_protected */
     struct id_map freed_protected; /* protected ids to free */
 };
+
+/* Makes ready what takes time. Called without the lock, before the edit begins. */
+void mpgi_txn_prepare(mpg_txn *txn);
 
 /* Applies all of it to an edit. May return EDIT_RESTART. */
 int mpgi_txn_apply(mpg_txn *txn, struct edit *edit);

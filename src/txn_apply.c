@@ -36,7 +36,7 @@ static int apply_allocations(mpg_txn *txn, struct edit *edit)
         const struct txn_protected *record = txn->protected_pages.slots[i].value.pointer;
 
         if (txn->protected_pages.slots[i].used && record->allocated)
-            result = mpgi_apply_alloc_protected(edit, record->id);
+            result = mpgi_apply_alloc_protected(edit, record->write.id);
     }
     return result;
 }
@@ -59,12 +59,22 @@ static int apply_writes(mpg_txn *txn, struct edit *edit)
     int result = 0;
 
     for (size_t i = 0; i < txn->protected_pages.capacity && result == 0; i++) {
-        const struct txn_protected *record = txn->protected_pages.slots[i].value.pointer;
+        struct txn_protected *record = txn->protected_pages.slots[i].value.pointer;
 
-        if (txn->protected_pages.slots[i].used && record->count > 0)
-            result = mpgi_apply_protected_write(edit, record->id, record->patches, record->count);
+        if (txn->protected_pages.slots[i].used && record->write.overlay.count > 0)
+            result = mpgi_apply_protected_write(edit, &record->write);
     }
     return result;
+}
+
+void mpgi_txn_prepare(mpg_txn *txn)
+{
+    for (size_t i = 0; i < txn->protected_pages.capacity; i++) {
+        struct txn_protected *record = txn->protected_pages.slots[i].value.pointer;
+
+        if (txn->protected_pages.slots[i].used && record->write.overlay.count > 0)
+            mpgi_protected_write_prepare(&record->write, txn->pager);
+    }
 }
 
 int mpgi_txn_apply(mpg_txn *txn, struct edit *edit)

@@ -7,11 +7,12 @@
 #include "apply.h"
 #include "error.h"
 #include "pager.h"
+#include "protected_write.h"
 
 struct mpg_writer {
     mpg_pager *pager;
-    mpg_protected_id id;
-    unsigned char *data; /* the staged content, page_size bytes */
+    struct protected_write write; /* its overlay is the staged content, all of it */
+    struct range whole;           /* … as its one range */
 };
 
 /* Makes this writer the page's only one. */
@@ -49,21 +50,24 @@ int mpg_writer_open(mpg_writer **writer, mpg_pager *pager, mpg_protected_id id)
     int result;
 
     if (made != NULL)
-        made->data = malloc(pager->page_size);
-    if (made == NULL || made->data == NULL) {
+        made->write.overlay.bytes = malloc(pager->page_size);
+    if (made == NULL || made->write.overlay.bytes == NULL) {
         free(made);
         return mpgi_fail_memory("writer");
     }
     made->pager = pager;
-    made->id = id;
+    made->whole.end = pager->page_size;
+    made->write.id = id.value;
+    made->write.overlay.ranges = &made->whole;
+    made->write.overlay.count = 1;
     result = claim(pager, id);
     if (result == 0) {
-        result = mpg_protected_read(made->data, pager, id);
+        result = mpg_protected_read(made->write.overlay.bytes, pager, id);
         if (result != 0)
             unclaim(pager, id);
     }
     if (result != 0) {
-        free(made->data);
+        free(made->write.overlay.bytes);
         free(made);
         return result;
     }
@@ -73,22 +77,27 @@ int mpg_writer_open(mpg_writer **writer, mpg_pager *pager, mpg_protected_id id)
 
 void *mpg_writer_data(mpg_writer *writer)
 {
-    return writer->data;
+    return writer->write.overlay.bytes;
 }
 
-int mpgi_apply_writer(struct edit *edit, const mpg_writer *writer)
+void mpgi_writer_prepare(mpg_writer *writer)
 {
-    struct patch whole = {0, writer->pager->page_size, writer->data};
+    mpgi_protected_write_prepare(&writer->write, writer->pager);
+}
 
-    return mpgi_apply_protected_write(edit, writer->id.value, &whole, 1);
+int mpgi_apply_writer(struct edit *edit, mpg_writer *writer)
+{
+    return mpgi_apply_protected_write(edit, &writer->write);
 }
 
 int mpg_writer_commit(mpg_writer *writer)
 {
     mpg_pager *pager = writer->pager;
     struct edit edit;
-    int result = mpgi_edit_begin(&edit, pager, "commit");
+    int result;
 
+    mpgi_writer_prepare(writer);
+    result = mpgi_edit_begin(&edit, pager, "commit");
     if (result != 0)
         return result;
     do {
@@ -102,8 +111,9 @@ int mpg_writer_commit(mpg_writer *writer)
 
 void mpgi_writer_free(mpg_writer *writer)
 {
-    mpgi_id_map_remove(&writer->pager->writers, writer->id.value);
-    free(writer->data);
+    mpgi_id_map_remove(&writer->pager->writers, writer->write.id);
+    mpgi_protected_write_forget(&writer->write);
+    free(writer->write.overlay.bytes);
     free(writer);
 }
 

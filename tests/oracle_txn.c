@@ -255,7 +255,7 @@ static void txn_write_guarded(struct oracle *oracle, struct known_txn *txn)
                        mpg_txn_protected_write(txn->txn, (mpg_protected_id){id}, oracle->buffer,
                                                offset, length),
                        there ? 0 : MPG_E_NOT_ALLOCATED) ||
-        !there)
+        !there || length == 0)
         return;
     if (item == NULL)
         item = add_item(txn, ITEM_GUARDED_WRITE, id);

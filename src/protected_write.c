@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: MIT */
+#include "protected_write.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "crc.h"
+#include "error.h"
+#include "pager.h"
+
+bool mpgi_is_pinned(const mpg_pager *pager, uint64_t page)
+{
+    const union id_value *pins = mpgi_id_map_find(&pager->pins, page);
+
+    return pins != NULL && pins->number > 0;
+}
+
+int mpgi_read_entry(void *data, const mpg_pager *pager, uint64_t id, const struct entry *entry)
+{
+    uint64_t page = entry->page[entry->current];
+    uint32_t found;
+    int result =
+        mpgi_file_read(&pager->file, data, pager->page_size, offset_of_page(pager, page), page);
+
+    if (result != 0)
+        return result;
+    found = crc_of(data, pager->page_size);
+    if (found == entry->crc)
+        return 0;
+    return mpgi_fail_crc(MPG_E_CORRUPT_PAGE, "read", id, entry->crc, found, pager->file.path,
+                         "protected page");
+}
+
+static bool is_whole(const struct protected_write *write, const mpg_pager *pager)
+{
+    return mpgi_overlay_is_whole(&write->overlay, pager->page_size);
+}
+
+void mpgi_protected_write_forget(struct protected_write *write)
+{
+    free(write->ready);
+    write->ready = NULL;
+}
+
+void mpgi_protected_write_prepare(struct protected_write *write, mpg_pager *pager)
+{
+    int result = 0;
+
+    mpgi_protected_write_forget(write);
+    if (!is_whole(write, pager)) {
+        pager_lock(pager);
+        result = pager->ops->get_entry(pager->format, VERSION_DURABLE, write->id, &write->base);
+        pager_unlock(pager);
+    }
+    if (result == 0)
+        write->ready = malloc(pager->page_size);
+    if (write->ready == NULL)
+        return;
+    /* Two commits of others may overwrite it meanwhile; then it does not match its checksum. */
+    if (!is_whole(write, pager) &&
+        mpgi_read_entry(write->ready, pager, write->id, &write->base) != 0) {
+        mpgi_protected_write_forget(write);
+        return;
+    }
+    mpgi_overlay_apply(&write->overlay, write->ready);
+    write->ready_crc = crc_of(write->ready, pager->page_size);
+}
+
+static bool same_content(const struct entry *a, const struct entry *b)
+{
+    return a->page[a->current] == b->page[b->current] && a->generation == b->generation &&
+           a->crc == b->crc;
+}
+
+/* Makes the new content on top of that of `old`, or takes what is ready. The caller's to free. */
+static int make_content(unsigned char **data, uint32_t *crc, const struct edit *edit,
+                        struct protected_write *write, const struct entry *old)
+{
+    const mpg_pager *pager = edit->pager;
+    const void *staged = mpgi_edit_staged(edit, old->page[old->current]);
+    bool whole = is_whole(write, pager);
+    unsigned char *made;
+    int result = 0;
+
+    if (write->ready != NULL && (whole || same_content(old, &write->base))) {
+        *data = write->ready;
+        *crc = write->ready_crc;
+        write->ready = NULL;
+        return 0;
+    }
+    made = malloc(pager->page_size);
+    if (made == NULL)
+        return mpgi_fail_memory("write");
+    if (staged != NULL)
+        memcpy(made, staged, pager->page_size);
+    else if (!whole)
+        result = mpgi_read_entry(made, pager, write->id, old);
+    if (result != 0) {
+        free(made);
+        return result;
+    }
+    mpgi_overlay_apply(&write->overlay, made);
+    *crc = crc_of(made, pager->page_size);
+    *data = made;
+    return 0;
+}
+
+int mpgi_apply_protected_write(struct edit *edit, struct protected_write *write)
+{
+    mpg_pager *pager = edit->pager;
+    struct entry old, entry;
+    unsigned char *data = NULL;
+    int result = pager->ops->get_entry(pager->format, VERSION_NEWEST, write->id, &old);
+
+    if (result == MPG_E_NOT_ALLOCATED)
+        return mpgi_fail(MPG_E_NOT_ALLOCATED, "write", write->id,
+                         "%s: there is no protected page %llu", pager->file.path,
+                         (unsigned long long)write->id);
+    if (result != 0)
+        return result;
+    entry = old;
+    if (mpgi_edit_staged(edit, old.page[old.current]) == NULL) {
+        /* Its last commit is in flight: until that is durable, readers look at the other copy. */
+        if (mpgi_edit_in_flight(edit, old.page[old.current]))
+            return EDIT_RESTART;
+        entry.current = !old.current;
+        entry.generation = pager->ops->next_generation(pager->format, &old);
+    }
+    if (mpgi_is_pinned(pager, entry.page[entry.current]))
+        return mpgi_fail(MPG_E_BUSY, "write", write->id,
+                         "%s: a view shows the copy of protected page %llu that this would "
+                         "overwrite",
+                         pager->file.path, (unsigned long long)write->id);
+    result = make_content(&data, &entry.crc, edit, write, &old);
+    if (result != 0)
+        return result;
+    pager->gathering->protected_pages++;
+    result = mpgi_edit_stage(edit, entry.page[entry.current], data);
+    return result != 0 ? result : mpgi_edit_entry(edit, write->id, &old, &entry);
+}

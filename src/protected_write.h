@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Floor 5: a new content of a protected page, on its way into a batch.
+ *
+ * The bytes that were written are put onto the content committed by then. To read and check that
+ * takes time, as does the new checksum, so it is made ready without the pager's lock; where the page
+ * has changed meanwhile, it is made again under the lock.
+ */
+#ifndef MPGI_PROTECTED_WRITE_H
+#define MPGI_PROTECTED_WRITE_H
+
+#include "batch.h"
+#include "overlay.h"
+
+struct protected_write {
+    uint64_t id;
+    struct overlay overlay; /* what was written */
+    unsigned char *ready;   /* the new content, page_size bytes, owned; or NULL */
+    uint32_t ready_crc;
+    struct entry base; /* the content below `ready`, unless the overlay is the whole page */
+};
+
+/*
+ * Makes the new content ready, if it can. Takes the lock for a moment. What fails here fails again,
+ * and is reported, when the write is applied.
+ */
+void mpgi_protected_write_prepare(struct protected_write *write, mpg_pager *pager);
+
+/* Puts the new content into the gathering batch. Lock held. May return EDIT_RESTART. */
+int mpgi_apply_protected_write(struct edit *edit, struct protected_write *write);
+
+/* Frees what was made ready, and not the overlay. */
+void mpgi_protected_write_forget(struct protected_write *write);
+
+/* Copies what an entry says is committed, and checks it. The lock need not be held. */
+int mpgi_read_entry(void *data, const mpg_pager *pager, uint64_t id, const struct entry *entry);
+
+/* Whether a view shows this page of the file. Lock held. */
+bool mpgi_is_pinned(const mpg_pager *pager, uint64_t page);
+
+#endif
