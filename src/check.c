@@ -188,6 +188,8 @@ static int check_structure(struct check *check)
         return result;
     check_count(check, "free", st.total_pages - regular - protected_copies - metadata,
                 st.free_pages);
+    check_count(check, "in use for metadata", metadata, st.metadata_pages);
+    check_count(check, "copies of protected pages", protected_copies, 2 * st.protected_pages);
     check->result.pages_checked = st.total_pages;
     return 0;
 }

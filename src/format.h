@@ -141,6 +141,13 @@ struct format_ops {
     /* The batch in flight failed before its root was written: forgets frozen and pending. */
     void (*discard)(struct format *format);
 
+    /*
+     * Before the file is closed, with all of it durable: puts down that the last commit is whole, so
+     * that what goes bad later is not taken for a commit cut short. *written: the caller syncs. May be
+     * NULL.
+     */
+    int (*write_closing)(struct format *format, bool *written);
+
     /* Whether anything is pending. */
     bool (*is_dirty)(struct format *format);
 

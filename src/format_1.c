@@ -174,6 +174,29 @@ static int restore_root(struct format *format)
     return put_root(f, f->root.durable);
 }
 
+/* The same state as another commit, one that need not be verified when it is opened. */
+static int write_closing(struct format *format, bool *written)
+{
+    struct format_1 *f = format_1_of(format);
+    const struct node_space *space = &f->cache.space;
+    const unsigned char *durable = mpgi_root_get(f, VERSION_DURABLE);
+    struct buffer *closing;
+    int result;
+
+    if (get_u32(durable + ROOT_FLAGS) & ROOT_ORDERED)
+        return 0;
+    closing = mpgi_buffer_new(space->node_size);
+    if (closing == NULL)
+        return mpgi_fail_memory("close");
+    memcpy(closing->bytes, durable, space->node_size);
+    mpgi_root_finish(space, closing->bytes, f->next_generation++, true);
+    f->frozen_root_page = 3 - f->root_page;
+    *written = true;
+    result = put_root(f, closing);
+    free(closing);
+    return result;
+}
+
 static void publish(struct format *format)
 {
     struct format_1 *f = format_1_of(format);
@@ -228,6 +251,7 @@ const struct format_ops mpgi_format_1 = {
     .restore_root = restore_root,
     .publish = publish,
     .discard = discard,
+    .write_closing = write_closing,
     .is_dirty = is_dirty,
     .walk = mpgi_walk_1,
 };

@@ -172,6 +172,8 @@ enum mpg_option_flags {
      * itself as SIGBUS on access through a pointer; functions that copy return MPG_E_NO_SPACE.
      */
     MPG_SPARSE = 1u << 2,
+    /* mpg_open: if there is no such file, make it as mpg_create does. */
+    MPG_CREATE = 1u << 3,
 };
 
 typedef struct mpg_options {
@@ -202,13 +204,15 @@ MPG_API MPG_MUST_CHECK int mpg_create(mpg_pager **pager, const char *path,
                                       const mpg_options *options);
 
 /*
- * Opens an existing page file for writing, recovers it if it was not closed, and locks it.
+ * Opens a page file for writing, recovers it if it was not closed, and locks it. It must be there,
+ * unless MPG_CREATE is set.
  * Errors: BUSY at once if another process or pager has it open for writing or keeps writers out;
  * INVALID_PAGE_SIZE if options->page_size is set and is not the file's; CORRUPT_SUPERBLOCK,
  * CORRUPT_METADATA, CORRUPT_DIRECTORY_INDEX, CORRUPT_PROTECTED_DIRECTORY, CORRUPT_PAGE, TRUNCATED,
  * UNSUPPORTED_VERSION, READ_ONLY (permissions, or a feature that can only be read), INVALID (size of
- * the options), NO_SPACE, NO_MEMORY, IO (also a file that is not there).
- * Durability: what was found is durable when this returns.
+ * the options, flags), NO_SPACE, NO_MEMORY, IO (also a file that is not there: system_errno is ENOENT);
+ * with MPG_CREATE, those of mpg_create but EXISTS.
+ * Durability: what was found, or made, is durable when this returns.
  */
 MPG_API MPG_MUST_CHECK int mpg_open(mpg_pager **pager, const char *path,
                                     const mpg_options *options);

@@ -2,6 +2,7 @@
 /* Floor 5: creating, opening and closing page files. */
 #include "open.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -20,7 +21,7 @@
 /* How often a reader tries again when a writer's commits overtake its opening. */
 #define MOST_LOAD_ATTEMPTS 100
 
-#define KNOWN_OPTIONS (MPG_LOCK_SHARED | MPG_DEFER_ALLOCATION | MPG_SPARSE)
+#define KNOWN_OPTIONS (MPG_LOCK_SHARED | MPG_DEFER_ALLOCATION | MPG_SPARSE | MPG_CREATE)
 
 static int take_options(mpg_options *taken, const mpg_options *options)
 {
@@ -213,8 +214,7 @@ static int write_new_file(struct file *file, const struct format_ops *ops,
     if (result == 0)
         result = mpgi_file_sync(file);
     if (result == 0 && file->io->sync_directory(file->context, file->path) != 0)
-        result = mpgi_fail(MPG_E_IO, "create", MPG_NO_PAGE, "%s: its directory cannot be synced",
-                           file->path);
+        result = mpgi_fail_errno(errno, "fsync of its directory", MPG_NO_PAGE, file->path);
     return result;
 }
 
@@ -269,17 +269,50 @@ int mpg_create(mpg_pager **pager, const char *path, const mpg_options *options)
 /* ---- open ---- */
 
 /*
+ * Changes with each commit: the length, and the beginnings of the three pages that say which state is
+ * current, with generations and checksums. (Whole pages that end with their own checksum all have the
+ * same one.)
+ */
+static int look_at_state(uint32_t *state, const struct file *file, uint32_t page_size)
+{
+    unsigned char bytes[64];
+    int result = 0;
+
+    *state = crc_of(&file->bytes, sizeof(file->bytes));
+    for (uint64_t page = 0; page < 3 && result == 0; page++) {
+        result = mpgi_file_read(file, bytes, sizeof(bytes), page * page_size, page);
+        if (result == 0)
+            *state = crc_extend(*state, bytes, sizeof(bytes));
+    }
+    return result;
+}
+
+/* Whether the file is another than it was when *state was looked at. It is looked at again. */
+static bool has_changed(uint32_t *state, struct file *file, uint32_t page_size)
+{
+    uint32_t before = *state;
+
+    return mpgi_file_reload_size(file) == 0 && look_at_state(state, file, page_size) == 0 &&
+           *state != before;
+}
+
+/*
  * Loads the state of the file. A reader may be overtaken by commits while it reads, and then sees
- * what looks like damage; that passes, real damage does not.
+ * what looks like damage; where nobody commits, it is.
  */
 static int load(struct format **format, const struct format_ops *ops, struct file *file,
-                size_t cache_size)
+                size_t cache_size, uint32_t page_size)
 {
-    int result = ops->load(format, file, file->read_only, cache_size);
+    mpg_error_info error;
+    uint32_t state = 0;
+    int result = file->read_only ? look_at_state(&state, file, page_size) : 0;
 
+    if (result == 0)
+        result = ops->load(format, file, file->read_only, cache_size);
     for (int i = 0; file->read_only && result != 0 && i < MOST_LOAD_ATTEMPTS; i++) {
-        if (mpgi_file_reload_size(file) != 0)
-            break;
+        (void)mpg_last_error(&error);
+        if (!has_changed(&state, file, page_size))
+            return mpgi_fail_again(&error);
         result = ops->load(format, file, true, cache_size);
     }
     return result;
@@ -304,7 +337,7 @@ static int open_file(mpg_pager *pager, const mpg_options *options)
     if (options->page_size != 0 && options->page_size != page_size)
         return mpgi_fail(MPG_E_INVALID_PAGE_SIZE, "open", 0, "%s: its pages have %u bytes, not %u",
                          pager->file.path, (unsigned)page_size, (unsigned)options->page_size);
-    result = load(&pager->format, ops, &pager->file, options->cache_size);
+    result = load(&pager->format, ops, &pager->file, options->cache_size, page_size);
     /* Rule 1: what was found may exist in the page cache alone. */
     if (result == 0 && !pager->read_only && RULE_HOLDS(1))
         result = mpgi_file_sync(&pager->file);
@@ -340,15 +373,38 @@ int mpgi_open_with(mpg_pager **pager, const char *path, const mpg_options *optio
     return 0;
 }
 
+/* Whether the last failure was that there is no such file. */
+static bool is_missing(void)
+{
+    mpg_error_info error;
+
+    return mpg_last_error(&error) == MPG_E_IO && error.system_errno == ENOENT;
+}
+
 int mpg_open(mpg_pager **pager, const char *path, const mpg_options *options)
 {
-    return mpgi_open_with(pager, path, options, false, &mpgi_io_system, NULL);
+    bool create = options != NULL && (options->flags & MPG_CREATE) != 0;
+    int result;
+
+    /* Others may make it, or remove it, at any moment. */
+    do {
+        result = mpgi_open_with(pager, path, options, false, &mpgi_io_system, NULL);
+        if (!create || result == 0 || !is_missing())
+            return result;
+        result = mpg_create(pager, path, options);
+    } while (result == MPG_E_EXISTS);
+    return result;
 }
 
 int mpg_open_readonly(const mpg_pager **pager, const char *path, const mpg_options *options)
 {
     mpg_pager *made;
-    int result = mpgi_open_with(&made, path, options, true, &mpgi_io_system, NULL);
+    int result;
+
+    if (options != NULL && (options->flags & MPG_CREATE) != 0)
+        return mpgi_fail(MPG_E_INVALID, "open", MPG_NO_PAGE,
+                         "%s: to make a file it must be opened for writing", path);
+    result = mpgi_open_with(&made, path, options, true, &mpgi_io_system, NULL);
 
     if (result == 0)
         *pager = made;
@@ -363,7 +419,8 @@ static int load_newest(struct format **format, mpg_pager *pager)
     int result = mpgi_file_reload_size(&pager->file);
 
     if (result == 0)
-        result = load(format, pager->ops, &pager->file, pager->format->cache_size);
+        result =
+            load(format, pager->ops, &pager->file, pager->format->cache_size, pager->page_size);
     if (result == 0)
         (*format)->reserved = &pager->reserved;
     return result;
@@ -436,6 +493,21 @@ int mpgi_map_page(unsigned char **data, mpg_pager *pager, uint64_t page)
 
 /* ---- close ---- */
 
+/* What gathered is committed, and the last commit marked as whole. */
+static int end_cleanly(mpg_pager *pager)
+{
+    bool written = false;
+    int result = 0;
+
+    if (pager->ops->is_dirty(pager->format))
+        result = mpgi_batch_sync(pager, "close");
+    if (result == 0 && pager->ops->write_closing != NULL)
+        result = pager->ops->write_closing(pager->format, &written);
+    if (result == 0 && written)
+        result = mpgi_file_sync(&pager->file);
+    return result;
+}
+
 int mpg_close(const mpg_pager *pager)
 {
     mpg_pager *own;
@@ -444,8 +516,8 @@ int mpg_close(const mpg_pager *pager)
     if (pager == NULL)
         return 0;
     own = unconst(pager);
-    if (!own->read_only && !own->unavailable && own->ops->is_dirty(own->format))
-        result = mpgi_batch_sync(own, "close");
+    if (!own->read_only && !own->unavailable)
+        result = end_cleanly(own);
     closed = free_pager(own);
     return result != 0 ? result : closed;
 }

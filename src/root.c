@@ -80,7 +80,10 @@ static const char *fault_of(const struct format_1 *f, const unsigned char *root)
     if (!height_valid(&f->space, root) || !height_valid(&f->directory, root))
         return "its tree heights make no sense";
     if (total < FIRST_USER_PAGE || total > f->space.limit || get_u64(root + ROOT_FREE) > total ||
-        get_u64(root + ROOT_PROTECTED) > total || get_u64(root + ROOT_METADATA) > total)
+        get_u64(root + ROOT_PROTECTED) > total || get_u64(root + ROOT_METADATA) > total ||
+        get_u64(root + ROOT_FREE) + 2 * get_u64(root + ROOT_PROTECTED) +
+                get_u64(root + ROOT_METADATA) >
+            total)
         return "its counts make no sense";
     return NULL;
 }

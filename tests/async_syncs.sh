@@ -33,9 +33,9 @@ strace -f -qq -e trace=execve,openat,poll,fdatasync,fsync,close -o "$work/trace"
 # The process of the first line of the trace is the thread of the loop.
 loop=$(awk 'NR == 1 { print $1 }' "$work/trace")
 syncs=$(grep -cE 'f(data)?sync\([0-9]' "$work/trace")
-# Opening the file syncs in the thread that opens it, before it first sleeps in poll.
-after=$(awk -v loop="$loop" '$1 == loop && / poll\(/ { looping = 1 }
-    $1 == loop && looping && /f(data)?sync\(/ { n++ } END { print n + 0 }' "$work/trace")
+# Opening and closing the file sync in the thread that does it: before the first poll, after the last.
+after=$(awk -v loop="$loop" '$1 == loop && / poll\(/ { looping = 1; n += since; since = 0 }
+    $1 == loop && looping && /f(data)?sync\(/ { since++ } END { print n + 0 }' "$work/trace")
 
 echo "1000 commits: $syncs syncs, $after of them by the thread of the loop"
 [ "$syncs" -le 100 ] || fail "$syncs syncs for 1000 commits"

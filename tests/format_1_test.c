@@ -99,6 +99,23 @@ static void assert_sound(const mpg_pager *pager)
     assert_int_equal(result.faults, 0);
 }
 
+static ssize_t lost_pwrite(void *context, int fd, const void *data, size_t length, uint64_t offset)
+{
+    (void)context;
+    (void)fd;
+    (void)data;
+    (void)offset;
+    return (ssize_t)length;
+}
+
+/* Ends a pager as a crash would: the file does not learn that it was closed. */
+static void die(mpg_pager *pager)
+{
+    quick.pwrite = lost_pwrite;
+    assert_int_equal(mpg_close(pager), 0);
+    quick.pwrite = mpgi_io_system.pwrite;
+}
+
 static struct mpg_stat stat_of(const mpg_pager *pager)
 {
     struct mpg_stat st = {.size = sizeof(st)};
@@ -414,7 +431,7 @@ static void make_committed(uint32_t page_size, bool tall)
     assert_int_equal(mpg_alloc_protected(&id, pager), 0);
     write_protected(pager, 0, 1);
     write_protected(pager, 0, 2);
-    assert_int_equal(mpg_close(pager), 0);
+    die(pager);
 }
 
 /* The file shows `byte`, goes on working, and shows it again when it is opened once more. */
@@ -460,7 +477,7 @@ static void torn_content_falls_back(void **state)
         make_committed(page_sizes[i], i % 2 == 0);
         pager = open_again(NULL);
         assert_int_equal(mpg_protected_stat(&info, pager, protected_id(0)), 0);
-        assert_int_equal(mpg_close(pager), 0);
+        die(pager);
         flip_at((info.page[info.current] + 1) * page_sizes[i] - 1);
         assert_recovers(1);
     }
@@ -506,6 +523,38 @@ static void damage_after_the_commit_is_reported(void **state)
     assert_int_equal(mpg_close(pager), 0);
 }
 
+/* Closing the file says that its last commit was whole: what goes bad from then on is told. */
+static void damage_of_a_closed_file_is_reported(void **state)
+{
+    mpg_protected_info info;
+    mpg_pager *pager;
+    unsigned char data[4096];
+    uint64_t generation;
+
+    (void)state;
+    make_committed(4096, false);
+    pager = open_again(NULL);
+    write_protected(pager, 0, 9);
+    assert_int_equal(mpg_protected_stat(&info, pager, protected_id(0)), 0);
+    assert_int_equal(mpg_close(pager), 0);
+    flip_at(info.page[info.current] * 4096 + 17);
+    pager = open_again(NULL);
+    assert_int_equal(mpg_protected_read(data, pager, protected_id(0)), MPG_E_CORRUPT_PAGE);
+
+    /* That is said once: nothing is written where nothing was changed. */
+    generation = stat_of(pager).generation;
+    pager = open_again(pager);
+    assert_int_equal(stat_of(pager).generation, generation);
+    assert_int_equal(mpg_close(pager), 0);
+
+    /* The same state is in both roots, so that either may go bad. */
+    flip_at(info.page[info.current] * 4096 + 17);
+    flip_at((uint64_t)newest_root_page(4096) * 4096 + 700);
+    assert_int_equal(try_open(&pager, true), 0);
+    assert_int_equal(first_byte(pager, 0), 9);
+    assert_int_equal(mpg_close(pager), 0);
+}
+
 static void two_bad_roots_are_an_error(void **state)
 {
     mpg_pager *pager;
@@ -545,7 +594,7 @@ static void commit_after_a_failed_one_spares_the_durable_root(void **state)
     quick.pwrite = mpgi_io_system.pwrite;
     memset(mpg_writer_data(writer), 7, 4096);
     assert_int_equal(mpg_writer_commit(writer), 0);
-    assert_int_equal(mpg_close(pager), 0);
+    die(pager);
     flip_at((uint64_t)newest_root_page(4096) * 4096 + 700);
     assert_recovers(2);
 }
@@ -564,7 +613,7 @@ static void recovery_repeats(void **state)
         write_protected(pager, 0, 2);
         assert_true(stat_of(pager).generation > generation);
         generation = stat_of(pager).generation;
-        assert_int_equal(mpg_close(pager), 0);
+        die(pager);
         flip_at((uint64_t)newest_root_page(4096) * 4096 + 300);
         assert_recovers(1);
     }
@@ -626,6 +675,7 @@ int main(void)
         cmocka_unit_test(torn_content_falls_back),
         cmocka_unit_test(torn_node_falls_back),
         cmocka_unit_test(damage_after_the_commit_is_reported),
+        cmocka_unit_test(damage_of_a_closed_file_is_reported),
         cmocka_unit_test(two_bad_roots_are_an_error),
         cmocka_unit_test(file_cut_short_is_an_error),
         cmocka_unit_test(commit_after_a_failed_one_spares_the_durable_root),
