@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The limit of FUSE on this machine: a filesystem with the same tree as a mounted page file, which
- * answers the same requests from memory and does nothing else. Pages share 64 MiB of it (more than the
- * processor's caches hold); create and unlink only answer.
+ * answers the same requests from memory and does nothing else. Pages share 64 MiB of it (more than
+ * the processor's caches hold); create and unlink only answer.
  *
  *     null_fs MOUNTPOINT PAGE_SIZE PAGES PROTECTED rw|ro
  *

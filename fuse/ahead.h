@@ -18,15 +18,17 @@
 
 struct ahead;
 
-/* A request that changes content without a handle: to_set == 0: an open; else a change of
- * attributes. */
+/*
+ * A request that changes content without a handle: an open, or a change of the attributes that
+ * `to_set` names.
+ */
 struct deferred {
     struct deferred *next;
     fuse_req_t req;
     fuse_ino_t node;
     struct fuse_file_info fi;
     struct stat st;
-    int to_set;
+    int to_set; /* 0: it is an open */
 };
 
 /* Begins pushing for a mounted fs; NULL if there is no thread for it: then nothing is pushed. */

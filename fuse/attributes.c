@@ -15,8 +15,8 @@
 #define BLOCK_MAX (1u << 20)
 
 /*
- * Inode numbers as people see them. Regular pages have their own number, from 3 on and below
- * NODE_ID_LIMIT; everything else has its place above.
+ * Inode numbers as people see them. Regular pages have their own number, from NODE_FIRST_PAGE on
+ * and below NODE_ID_LIMIT; everything else has its place above.
  */
 #define INODE_PROTECTED (UINT64_C(1) << 48)
 #define INODE_RAW (UINT64_C(1) << 49)

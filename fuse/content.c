@@ -34,25 +34,27 @@ static int read_scratch(struct fs *fs, uint64_t serial, const unsigned char **da
 static int read_info(const struct fs *fs, const struct handle *handle, const unsigned char **data,
                      uint64_t offset, size_t *length)
 {
-    size_t there = handle != NULL ? handle->text_length : 0;
-    char *text = handle != NULL ? handle->text : info_text(fs, &there);
     unsigned char *buffer = fs_buffer(*length);
-    const bool found = text != NULL;
+    char *text = handle != NULL ? handle->text : NULL;
+    size_t there = handle != NULL ? handle->text_length : 0;
+    int error = buffer == NULL ? ENOMEM : 0;
 
-    if (!found || buffer == NULL) {
-        *length = 0;
-    } else {
-        there = offset < there ? there - (size_t)offset : 0;
-        *length = *length < there ? *length : there;
-        if (*length > 0) {
-            memcpy(buffer, text + offset, *length);
-        }
+    if (error == 0 && handle == NULL) {
+        error = info_text(&text, &there, fs);
+    }
+    if (error != 0) {
+        return error;
+    }
+    there = offset < there ? there - (size_t)offset : 0;
+    *length = *length < there ? *length : there;
+    if (*length > 0) {
+        memcpy(buffer, text + offset, *length);
     }
     if (handle == NULL) {
         free(text);
     }
     *data = buffer;
-    return *data == NULL || !found ? EIO : 0;
+    return 0;
 }
 
 int content_read(struct fs *fs, const struct target *target, struct handle *handle,

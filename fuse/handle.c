@@ -147,7 +147,9 @@ static int commit(struct fs *fs, struct handle *handle, const struct target *tar
     return 0;
 }
 
-/* Commits what is staged if it is due. Locks are taken in the order of all requests: page, handle. */
+/*
+ * Commits what is staged if it is due. Locks are taken in the order of all requests: page, handle.
+ */
 static int settle(struct fs *fs, struct handle *handle, enum occasion occasion, pid_t pid)
 {
     struct target target;

@@ -53,9 +53,9 @@ int handle_sync(struct fs *fs, struct handle *handle);
 void handle_release(struct fs *fs, struct handle *handle);
 
 /*
- * Requests have ended: ends the handles that are left. After an unmount nothing is open any more, and
- * what is left are releases that were not served: they are done now. After a signal they may be open,
- * and what they staged is dropped.
+ * Requests have ended: ends the handles that are left. After an unmount nothing is open any more,
+ * and what is left are releases that were not served: they are done now. After a signal they may be
+ * open, and what they staged is dropped.
  */
 void handle_end_all(struct fs *fs, bool unmounted);
 

@@ -1,39 +1,45 @@
 /* SPDX-License-Identifier: MIT */
 #include "info.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "describe.h"
 #include "log.h"
 
-char *info_text(const struct fs *fs, size_t *length)
+int info_text(char **text, size_t *length, const struct fs *fs)
 {
     struct mpg_stat st = {.size = sizeof(st)};
     int code = mpg_stat(&st, fs->pager);
-    char *text = NULL;
     FILE *stream;
 
+    *text = NULL;
+    *length = 0;
     if (code != MPG_OK) {
-        log_failure(code, "info");
-        return NULL;
+        return log_failure(code, "info");
     }
-    stream = open_memstream(&text, length);
+    stream = open_memstream(text, length);
     if (stream == NULL) {
-        return NULL;
+        return ENOMEM;
     }
     describe_file(stream, &st);
     if (fclose(stream) != 0) {
-        free(text);
-        return NULL;
+        free(*text);
+        *text = NULL;
+        return ENOMEM;
     }
-    return text;
+    return 0;
 }
 
 size_t info_length(const struct fs *fs)
 {
-    size_t length = 0;
+    size_t length;
+    char *text;
 
-    free(info_text(fs, &length));
+    if (info_text(&text, &length, fs) != 0) {
+        return 0;
+    }
+    free(text);
     return length;
 }

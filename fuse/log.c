@@ -30,7 +30,8 @@ void log_line(int priority, const char *format, ...)
     }
 }
 
-int log_errno_of(int code)
+/* The errno for an MPG_E_ code (0 for 0). */
+static int errno_of(int code)
 {
     switch (code) {
     case MPG_OK:
@@ -65,7 +66,7 @@ int log_errno_of(int code)
 
 int log_failure(int code, const char *doing)
 {
-    int error = log_errno_of(code);
+    int error = errno_of(code);
 
     if (error == EIO || error == EINVAL || error == ENOMEM) {
         mpg_error_info info;

@@ -10,8 +10,6 @@
 void log_to_syslog(void);
 void log_line(int priority, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* The errno for an MPG_E_ code (0 for 0). */
-int log_errno_of(int code);
 /*
  * The errno for what the library just returned in this thread. What a person should know of
  * (damage, disk errors) is logged with `doing`, a few words on what was tried.

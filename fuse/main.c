@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* mappedpagesfs: mounts a page file as a directory. */
 #include "background.h"
+#include "fs_open.h"
 #include "log.h"
-#include "open_file.h"
 #include "options.h"
 #include "ready.h"
 #include "session.h"
@@ -14,6 +14,10 @@ static enum status serve(const struct options *options, struct fuse_args *args, 
     struct fs fs;
     bool good;
 
+    /* First, so that a mount that cannot be leaves the file as it was, unrecovered. */
+    if (!session_check_mountpoint(options)) {
+        return STATUS_MOUNT_FAILURE;
+    }
     session_block_signals();
     if (!fs_open(&fs, options) || !session_mount(&fs, args)) {
         (void)fs_close(&fs);
@@ -22,7 +26,7 @@ static enum status serve(const struct options *options, struct fuse_args *args, 
     if (background >= 0) {
         background_enter(background);
     }
-    ready_tell(options->ready_fd);
+    ready_tell((int)options->ready_fd);
     good = session_serve(&fs);
     ready_stopping();
     session_end(&fs);

@@ -265,6 +265,20 @@ uint64_t nodes_create(struct nodes *nodes, enum node_kind kind, uint64_t id)
     return node;
 }
 
+void nodes_cancel_create(struct nodes *nodes, enum node_kind kind, uint64_t id)
+{
+    uint64_t plain = node_plain(kind, id);
+    uint64_t *record;
+
+    lock(nodes);
+    record = map_find(&nodes->records, plain);
+    if (record != NULL) {
+        record[RECORD_CURRENT] = 0;
+        try_drop(nodes, plain);
+    }
+    unlock(nodes);
+}
+
 int nodes_prepare_adopt(struct nodes *nodes, uint64_t node, enum node_kind kind, uint64_t id)
 {
     uint64_t plain = node_plain(kind, id);

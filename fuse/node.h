@@ -47,6 +47,9 @@ enum fixed_node {
     FIXED_INFO = 5,
 };
 
+/* Regular pages are numbered from here; those before are the file's own. */
+#define NODE_FIRST_PAGE 3
+
 #define NODE_ID_BITS 45
 #define NODE_ID_LIMIT (UINT64_C(1) << NODE_ID_BITS)
 #define NODE_INCARNATION_BITS 16
@@ -94,6 +97,8 @@ int nodes_retire(struct nodes *nodes, enum node_kind kind, uint64_t id, uint64_t
 void nodes_restore(struct nodes *nodes, enum node_kind kind, uint64_t id, uint64_t was);
 /* The page was allocated: gives its node, or 0 if too many past ones are still held. */
 uint64_t nodes_create(struct nodes *nodes, enum node_kind kind, uint64_t id);
+/* The page is free again, and the kernel was never told of the node that nodes_create gave. */
+void nodes_cancel_create(struct nodes *nodes, enum node_kind kind, uint64_t id);
 /*
  * From now on `node`, which stood for something else, stands for this page, which has none: it is
  * retired, or not there yet. nodes_prepare_adopt takes the memory for that, so that nothing can

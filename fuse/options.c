@@ -2,23 +2,30 @@
 #include "options.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define DEFAULT_SCRATCH (UINT64_C(64) << 20)
+#define DEFAULT_SCRATCH (INT64_C(64) << 20)
 /* Enough to let a commit gather the work of many clients. */
 #define DEFAULT_THREADS 32
+
+#define READY_FD_EXPECTED "the number of a descriptor that is open for writing"
 
 #define OPTION(template, field)                                                                    \
     {                                                                                              \
         template, offsetof(struct options, field), 1                                               \
     }
 
-/* Options of /etc/fstab that are not for a filesystem (x-… is another). */
-enum { KEY_IGNORE = 1 };
+enum {
+    KEY_IGNORE = 1, /* for /etc/fstab, not for a filesystem (x-… is another) */
+    KEY_NUMBER,     /* one of `numbers` */
+};
 
+/* Those that are kept are libfuse's and the kernel's. What is not listed is no option. */
 static const struct fuse_opt templates[] = {
     OPTION("-f", foreground),
     OPTION("-d", debug),
@@ -32,22 +39,40 @@ static const struct fuse_opt templates[] = {
     OPTION("-r", read_only),
     OPTION("raw", raw),
     OPTION("clone_fd", clone_fd),
-    OPTION("max_threads=%u", max_threads),
-    OPTION("ready_fd=%d", ready_fd),
-    OPTION("uid=%s", uid),
-    OPTION("gid=%s", gid),
-    OPTION("umask=%s", umask),
     OPTION("fsname=%s", fsname),
-    OPTION("commit=%u", commit),
-    OPTION("scratch=%s", scratch),
-    FUSE_OPT_KEY("ro", FUSE_OPT_KEY_KEEP),
-    FUSE_OPT_KEY("default_permissions", KEY_IGNORE),
+    FUSE_OPT_KEY("uid=", KEY_NUMBER),
+    FUSE_OPT_KEY("gid=", KEY_NUMBER),
+    FUSE_OPT_KEY("umask=", KEY_NUMBER),
+    FUSE_OPT_KEY("commit=", KEY_NUMBER),
+    FUSE_OPT_KEY("scratch=", KEY_NUMBER),
+    FUSE_OPT_KEY("max_threads=", KEY_NUMBER),
+    FUSE_OPT_KEY("ready_fd=", KEY_NUMBER),
+    FUSE_OPT_KEY("allow_other", FUSE_OPT_KEY_KEEP),
+    FUSE_OPT_KEY("auto_unmount", FUSE_OPT_KEY_KEEP),
+    FUSE_OPT_KEY("context=", FUSE_OPT_KEY_KEEP),
+    FUSE_OPT_KEY("fscontext=", FUSE_OPT_KEY_KEEP),
+    FUSE_OPT_KEY("defcontext=", FUSE_OPT_KEY_KEEP),
+    FUSE_OPT_KEY("rootcontext=", FUSE_OPT_KEY_KEEP),
+    FUSE_OPT_KEY("rw", FUSE_OPT_KEY_KEEP),
+    FUSE_OPT_KEY("suid", FUSE_OPT_KEY_KEEP),
+    FUSE_OPT_KEY("nosuid", FUSE_OPT_KEY_KEEP),
+    FUSE_OPT_KEY("dev", FUSE_OPT_KEY_KEEP),
+    FUSE_OPT_KEY("nodev", FUSE_OPT_KEY_KEEP),
+    FUSE_OPT_KEY("exec", FUSE_OPT_KEY_KEEP),
+    FUSE_OPT_KEY("noexec", FUSE_OPT_KEY_KEEP),
+    FUSE_OPT_KEY("async", FUSE_OPT_KEY_KEEP),
+    FUSE_OPT_KEY("sync", FUSE_OPT_KEY_KEEP),
+    FUSE_OPT_KEY("dirsync", FUSE_OPT_KEY_KEEP),
+    FUSE_OPT_KEY("atime", FUSE_OPT_KEY_KEEP),
+    FUSE_OPT_KEY("noatime", FUSE_OPT_KEY_KEEP),
+    FUSE_OPT_KEY("default_permissions", KEY_IGNORE), /* always on */
     FUSE_OPT_KEY("defaults", KEY_IGNORE),
     FUSE_OPT_KEY("nofail", KEY_IGNORE),
     FUSE_OPT_KEY("user", KEY_IGNORE),
     FUSE_OPT_KEY("user=", KEY_IGNORE),
     FUSE_OPT_KEY("nouser", KEY_IGNORE),
     FUSE_OPT_KEY("users", KEY_IGNORE),
+    FUSE_OPT_KEY("nousers", KEY_IGNORE),
     FUSE_OPT_KEY("owner", KEY_IGNORE),
     FUSE_OPT_KEY("group", KEY_IGNORE),
     FUSE_OPT_KEY("auto", KEY_IGNORE),
@@ -57,6 +82,29 @@ static const struct fuse_opt templates[] = {
     FUSE_OPT_END,
 };
 
+/* Options whose value is a number, which goes to a field of type int64_t. */
+static const struct number {
+    const char *name;
+    const char *expected;
+    int base;
+    bool is_size; /* K, M or G may follow */
+    int64_t least, most;
+    size_t field;
+} numbers[] = {
+    {"uid=", "a number from 0 to 4294967294", 10, false, 0, UINT32_MAX - 1,
+     offsetof(struct options, uid)},
+    {"gid=", "a number from 0 to 4294967294", 10, false, 0, UINT32_MAX - 1,
+     offsetof(struct options, gid)},
+    {"umask=", "an octal number from 0 to 777", 8, false, 0, 0777, offsetof(struct options, umask)},
+    {"commit=", "a number of seconds from 0 to 4294967295", 10, false, 0, UINT32_MAX,
+     offsetof(struct options, commit)},
+    {"scratch=", "a number of bytes, with K, M or G behind it if you like, below 2^63", 10, true, 0,
+     INT64_MAX, offsetof(struct options, scratch)},
+    {"max_threads=", "a number from 1 to 4096", 10, false, 1, 4096,
+     offsetof(struct options, max_threads)},
+    {"ready_fd=", READY_FD_EXPECTED, 10, false, 0, INT_MAX, offsetof(struct options, ready_fd)},
+};
+
 static void print_help(FILE *to)
 {
     fputs("usage: mappedpagesfs FILE MOUNTPOINT [options]\n"
@@ -64,7 +112,8 @@ static void print_help(FILE *to)
           "Mounts a page file as a directory.\n"
           "\n"
           "    -f                     stay in the foreground, log to standard error\n"
-          "    -d                     the same, and show every request\n"
+          "    -d, -o debug           the same, and show every request\n"
+          "    -r                     the same as -o ro\n"
           "    -s                     serve with a single thread\n"
           "    -h, --help             this help\n"
           "    -V, --version          the version\n"
@@ -82,95 +131,114 @@ static void print_help(FILE *to)
           to);
 }
 
-static int process(void *data, const char *argument, int key, struct fuse_args *out)
+/* A number as the option takes it; false if it is none, or out of range. */
+static bool parse_number(int64_t *value, const char *text, const struct number *number)
 {
-    struct options *options = data;
-    char **name;
-
-    (void)out;
-    if (key == KEY_IGNORE || (key == FUSE_OPT_KEY_OPT && strncmp(argument, "x-", 2) == 0)) {
-        return 0;
-    }
-    if (key != FUSE_OPT_KEY_NONOPT) {
-        return 1; /* fuse_session_new knows it, or complains */
-    }
-    name = options->file == NULL ? &options->file : &options->mountpoint;
-    if (*name != NULL) {
-        fprintf(stderr, "mappedpagesfs: one argument too many: %s\n", argument);
-        return -1;
-    }
-    *name = strdup(argument);
-    return *name == NULL ? -1 : 0;
-}
-
-/* A whole number in `base`; false if it is none, or beyond `limit`. */
-static bool parse_number(unsigned long *value, const char *text, int base, unsigned long limit)
-{
-    char *end;
-
-    if (text[0] < '0' || text[0] > '9') {
-        return false;
-    }
-    errno = 0;
-    *value = strtoul(text, &end, base);
-    return errno == 0 && *end == '\0' && *value <= limit;
-}
-
-/* A number of bytes with K, M or G behind it. */
-static bool parse_size(uint64_t *bytes, const char *text)
-{
-    static const char units[] = "KMG";
-    unsigned long long value;
-    const char *unit;
+    static const char units[] = "kKmMgG";
+    unsigned long long parsed;
     unsigned shift = 0;
     char *end;
 
     if (text[0] < '0' || text[0] > '9') {
-        return false;
+        return false; /* strtoull takes spaces and signs */
     }
     errno = 0;
-    value = strtoull(text, &end, 10);
-    if (*end != '\0') {
-        unit = strchr(units, *end >= 'a' ? *end - 'a' + 'A' : *end);
-        if (unit == NULL || end[1] != '\0') {
+    parsed = strtoull(text, &end, number->base);
+    if (number->is_size && *end != '\0') {
+        const char *unit = strchr(units, *end);
+
+        if (unit == NULL) {
             return false;
         }
-        shift = 10 * ((unsigned)(unit - units) + 1);
+        shift = 10 * ((unsigned)(unit - units) / 2 + 1);
+        end++;
     }
-    *bytes = (uint64_t)value << shift;
-    return errno == 0 && *bytes >> shift == value;
+    if (errno != 0 || *end != '\0' || parsed > (unsigned long long)number->most >> shift) {
+        return false;
+    }
+    *value = (int64_t)(parsed << shift);
+    return *value >= number->least;
 }
 
-static bool check_values(struct options *options)
+/* Takes an option NAME=NUMBER. */
+static bool take_number(struct options *options, const char *argument)
 {
-    const char *wrong = NULL;
+    const struct number *number = numbers;
+    int64_t value;
 
-    options->scratch_bytes = DEFAULT_SCRATCH;
-    if (options->uid != NULL &&
-        !parse_number(&options->uid_value, options->uid, 10, UINT32_MAX - 1)) {
-        wrong = "uid";
-    } else if (options->gid != NULL &&
-               !parse_number(&options->gid_value, options->gid, 10, UINT32_MAX - 1)) {
-        wrong = "gid";
-    } else if (options->umask != NULL &&
-               !parse_number(&options->umask_value, options->umask, 8, 0777)) {
-        wrong = "umask";
-    } else if (options->scratch != NULL && !parse_size(&options->scratch_bytes, options->scratch)) {
-        wrong = "scratch";
-    } else if (options->max_threads == 0 || options->max_threads > 4096) {
-        wrong = "max_threads";
+    while (strncmp(argument, number->name, strlen(number->name)) != 0) {
+        number++; /* there is one: `templates` has the same names */
     }
-    if (wrong != NULL) {
-        fprintf(stderr, "mappedpagesfs: not a value for the option %s=\n", wrong);
+    if (!parse_number(&value, argument + strlen(number->name), number)) {
+        fprintf(stderr, "mappedpagesfs: %s: expected %s\n", argument, number->expected);
+        return false;
     }
-    return wrong == NULL;
+    memcpy((char *)options + number->field, &value, sizeof(value));
+    return true;
+}
+
+/* Takes the name of the page file, or of the mount point. */
+static bool take_name(struct options *options, const char *argument)
+{
+    char **name = options->file == NULL ? &options->file : &options->mountpoint;
+
+    if (argument[0] == '\0') {
+        fprintf(stderr, "mappedpagesfs: the name of the %s is empty\n",
+                options->file == NULL ? "page file" : "mount point");
+        return false;
+    }
+    if (*name != NULL) {
+        fprintf(stderr, "mappedpagesfs: one argument too many: %s\n", argument);
+        return false;
+    }
+    *name = strdup(argument);
+    return *name != NULL;
+}
+
+static int process(void *data, const char *argument, int key, struct fuse_args *out)
+{
+    struct options *options = data;
+
+    (void)out;
+    switch (key) {
+    case KEY_IGNORE:
+        return 0;
+    case KEY_NUMBER:
+        return take_number(options, argument) ? 0 : -1;
+    case FUSE_OPT_KEY_NONOPT:
+        return take_name(options, argument) ? 0 : -1;
+    default:
+        if (strncmp(argument, "x-", 2) == 0) {
+            return 0;
+        }
+        fprintf(stderr, "mappedpagesfs: there is no option '%s%s'\nTry 'mappedpagesfs --help'.\n",
+                argument[0] == '-' ? "" : "-o ", argument);
+        return -1;
+    }
+}
+
+/* What is written to a descriptor that is not there would be lost in the background, unseen. */
+static bool check_ready_fd(int64_t fd)
+{
+    int flags = fd < 0 ? O_WRONLY : fcntl((int)fd, F_GETFL);
+
+    if (flags >= 0 && (flags & O_ACCMODE) != O_RDONLY) {
+        return true;
+    }
+    fprintf(stderr, "mappedpagesfs: ready_fd=%d: expected " READY_FD_EXPECTED "\n", (int)fd);
+    return false;
 }
 
 enum options_result options_parse(struct options *options, struct fuse_args *args)
 {
-    memset(options, 0, sizeof(*options));
-    options->ready_fd = -1;
-    options->max_threads = DEFAULT_THREADS;
+    *options = (struct options){
+        .uid = -1,
+        .gid = -1,
+        .umask = -1,
+        .ready_fd = -1,
+        .max_threads = DEFAULT_THREADS,
+        .scratch = DEFAULT_SCRATCH,
+    };
     if (fuse_opt_parse(args, options, templates, process) != 0) {
         return OPTIONS_USAGE;
     }
@@ -183,15 +251,16 @@ enum options_result options_parse(struct options *options, struct fuse_args *arg
         printf("libfuse %s\n", fuse_pkgversion());
         return OPTIONS_DONE;
     }
-    if (!check_values(options)) {
-        return OPTIONS_USAGE;
-    }
     if (options->mountpoint == NULL) {
         print_help(stderr);
         return OPTIONS_USAGE;
     }
+    if (!check_ready_fd(options->ready_fd)) {
+        return OPTIONS_USAGE;
+    }
     options->foreground |= options->debug;
-    if (options->debug && fuse_opt_add_arg(args, "-odebug") != 0) {
+    if ((options->debug && fuse_opt_add_arg(args, "-odebug") != 0) ||
+        (options->read_only && fuse_opt_add_arg(args, "-oro") != 0)) {
         return OPTIONS_USAGE;
     }
     return OPTIONS_RUN;
@@ -201,9 +270,5 @@ void options_free(struct options *options)
 {
     free(options->file);
     free(options->mountpoint);
-    free(options->uid);
-    free(options->gid);
-    free(options->umask);
     free(options->fsname);
-    free(options->scratch);
 }

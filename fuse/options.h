@@ -9,27 +9,23 @@
 #include "fs.h"
 
 struct options {
-    char *file;              /* the page file, as given */
-    char *mountpoint;        /* the directory, as given */
-    int foreground;          /* -f */
-    int debug;               /* -d */
-    int single;              /* -s */
-    int help;                /* -h */
-    int version;             /* -V */
-    int read_only;           /* ro */
-    int raw;                 /* raw */
-    int clone_fd;            /* clone_fd */
-    unsigned max_threads;    /* max_threads= */
-    int ready_fd;            /* ready_fd=, or -1 */
-    char *uid, *gid;         /* uid=, gid=: decimal; NULL: those of the file */
-    char *umask;             /* umask=: octal; NULL: the mode of the file */
-    char *fsname;            /* fsname=: the source in /proc/mounts; NULL: the file */
-    unsigned commit;         /* commit=: seconds, 0: at once */
-    char *scratch;           /* scratch=, as given; or NULL */
-    uint64_t scratch_bytes;  /* what that means */
-    unsigned long uid_value; /* and those */
-    unsigned long gid_value;
-    unsigned long umask_value;
+    char *file;          /* the page file, as given */
+    char *mountpoint;    /* the directory, as given */
+    int foreground;      /* -f */
+    int debug;           /* -d, debug */
+    int single;          /* -s */
+    int help;            /* -h */
+    int version;         /* -V */
+    int read_only;       /* -r, ro */
+    int raw;             /* raw */
+    int clone_fd;        /* clone_fd */
+    char *fsname;        /* fsname=: the source in /proc/mounts; NULL: the file */
+    int64_t uid, gid;    /* uid=, gid=; -1: those of the file */
+    int64_t umask;       /* umask=: permission bits that are off; -1: the mode of the file */
+    int64_t commit;      /* commit=: seconds; 0: at once */
+    int64_t scratch;     /* scratch=: bytes for all scratch files */
+    int64_t max_threads; /* max_threads= */
+    int64_t ready_fd;    /* ready_fd=; -1: none */
 };
 
 /* What parsing a command line came to. */

@@ -12,6 +12,12 @@
 enum node_kind directory_kind(fuse_ino_t directory);
 
 /*
+ * Whether the file can hold a page of that number at all: 0 or an errno, logged with what was to be
+ * done, for instance "created".
+ */
+int check_number(const struct fs *fs, enum node_kind kind, uint64_t id, const char *done);
+
+/*
  * Fills in what the kernel is told of a file: the node, its attributes and how long they hold.
  * Returns 0 or an errno.
  */

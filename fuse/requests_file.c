@@ -40,8 +40,7 @@ int open_target(struct fs *fs, fuse_ino_t node, const struct target *target,
     /* Closing means something only to who wrote to a protected page, or may come to. */
     fi->noflush = !writes || (target->kind == NODE_PAGE && node_kind_of(node) == NODE_PAGE);
     if (target->kind == NODE_FIXED) {
-        handle->text = info_text(fs, &handle->text_length);
-        error = handle->text == NULL ? EIO : 0;
+        error = info_text(&handle->text, &handle->text_length, fs);
     } else if (fi->flags & O_TRUNC) {
         error = content_truncate(fs, target, handle, 0, pid);
         /*

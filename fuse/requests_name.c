@@ -124,17 +124,16 @@ void request_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data 
     fuse_reply_none(req);
 }
 
-/* Whether a page of that number can be at all; says why not. */
-static int check_number(const struct fs *fs, enum node_kind kind, uint64_t id)
+int check_number(const struct fs *fs, enum node_kind kind, uint64_t id, const char *done)
 {
-    if (kind == NODE_PAGE && id < 3) {
-        log_line(LOG_NOTICE, "page %" PRIu64 " cannot be created: it belongs to the file itself",
-                 id);
+    if (kind == NODE_PAGE && id < NODE_FIRST_PAGE) {
+        log_line(LOG_NOTICE, "page %" PRIu64 " cannot be %s: it belongs to the file itself", id,
+                 done);
         return EPERM;
     }
     if (id >= (kind == NODE_PAGE ? fs->max_pages : fs->max_protected)) {
-        log_line(LOG_NOTICE, "%spage %" PRIu64 " cannot be created: the format ends before it",
-                 kind == NODE_PAGE ? "" : "protected ", id);
+        log_line(LOG_NOTICE, "%spage %" PRIu64 " cannot be %s: the format ends before it",
+                 kind == NODE_PAGE ? "" : "protected ", id, done);
         return EFBIG;
     }
     return 0;
@@ -165,7 +164,7 @@ static int allocate(struct fs *fs, enum node_kind kind, bool any, uint64_t *id)
 
 static int create_page(struct fs *fs, struct target *target, bool any, fuse_ino_t *node)
 {
-    int error = any ? 0 : check_number(fs, target->kind, target->id);
+    int error = any ? 0 : check_number(fs, target->kind, target->id, "created");
 
     if (error == 0) {
         error = allocate(fs, target->kind, any, &target->id);
@@ -194,6 +193,31 @@ static int create_scratch(struct fs *fs, fuse_req_t req, fuse_ino_t parent, cons
     target->kind = NODE_SCRATCH;
     *node = node_plain(NODE_SCRATCH, target->id);
     return error;
+}
+
+/*
+ * The file that `create` just made could not be given to who asked for it: ends it, for of a page
+ * made as `new` nobody would ever learn the number.
+ */
+static void undo_create(struct fs *fs, fuse_ino_t parent, const char *name,
+                        const struct target *target)
+{
+    int code;
+
+    if (target->kind == NODE_SCRATCH) {
+        (void)scratch_unlink(fs->scratch, (enum fixed_node)parent, name);
+        scratch_forget(fs->scratch, target->id, 1);
+        return;
+    }
+    code = fs_free_page(fs, target->kind, target->id);
+    if (code != MPG_OK) {
+        (void)log_failure(code, "freeing a page again");
+        log_line(LOG_ERR, "%spage %" PRIu64 " stays allocated",
+                 target->kind == NODE_PAGE ? "" : "protected ", target->id);
+        return;
+    }
+    nodes_cancel_create(fs->nodes, target->kind, target->id);
+    attributes_drop(fs, target->kind, target->id);
 }
 
 /* Makes the file of a name. */
@@ -233,6 +257,9 @@ static int create(struct fs *fs, fuse_req_t req, fuse_ino_t parent, const char *
     if (error == 0) {
         attributes_touch(fs, NODE_FIXED, parent);
         error = entry_fill(fs, target, node, entry);
+        if (error != 0) {
+            undo_create(fs, parent, name, target);
+        }
     }
     if (error == 0 && is_new) {
         entry->entry_timeout = 0; /* the name stands for nothing from now on */
@@ -251,6 +278,9 @@ void request_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t 
     if (error == 0) {
         fi->flags &= ~O_TRUNC; /* it is empty */
         error = open_target(fs, entry.ino, &target, fi, fuse_req_ctx(req)->pid);
+        if (error != 0) {
+            undo_create(fs, parent, name, &target);
+        }
     }
     if (error != 0) {
         fuse_reply_err(req, error);

@@ -50,8 +50,14 @@ static int find_end(struct fs *fs, fuse_ino_t directory, const char *name, struc
         end->kind = NODE_SCRATCH;
         end->exists = scratch_find(fs->scratch, end->directory, name, &end->id) == 0;
         end->node = node_plain(NODE_SCRATCH, end->id);
+    } else if (end->name_kind == NAME_HUGE) {
+        log_line(LOG_NOTICE, "nothing can be renamed to %s: the number is too big", name);
+        return EFBIG;
     } else {
-        return end->name_kind == NAME_HUGE ? EFBIG : EPERM;
+        log_line(LOG_NOTICE, "nothing can be renamed to %s: %s", name,
+                 end->name_kind == NAME_NEW ? "copy it there instead"
+                                            : "page numbers have no leading zeros");
+        return EPERM;
     }
     return 0;
 }
@@ -213,13 +219,7 @@ static int check_rename(const struct fs *fs, const struct end *from, const struc
     if (to->kind == NODE_SCRATCH) {
         return from->kind == NODE_SCRATCH ? 0 : EPERM;
     }
-    if (to->kind == NODE_PAGE && to->id < 3) {
-        return EPERM;
-    }
-    if (to->id >= (to->kind == NODE_PAGE ? fs->max_pages : fs->max_protected)) {
-        return EFBIG;
-    }
-    return 0;
+    return check_number(fs, to->kind, to->id, "the target of a rename");
 }
 
 static int rename_ends(struct fs *fs, const struct end *from, const struct end *to, unsigned flags)

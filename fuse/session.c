@@ -16,7 +16,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "ahead.h"
 #include "log.h"
@@ -94,6 +96,32 @@ static bool add_option(struct fuse_args *args, const char *name, const char *val
     return added;
 }
 
+bool session_check_mountpoint(const struct options *options)
+{
+    struct stat st;
+
+    if (stat(options->mountpoint, &st) != 0) {
+        log_line(LOG_ERR, "%s: %s", options->mountpoint, strerror(errno));
+        return false;
+    }
+    if (!S_ISDIR(st.st_mode)) {
+        log_line(LOG_ERR, "%s: not a directory: page files are mounted on directories",
+                 options->mountpoint);
+        return false;
+    }
+    return true;
+}
+
+/* Why not, where libfuse says only what failed, or blames the mount point. */
+static void explain(const struct fs *fs, const char *mountpoint)
+{
+    if (access("/dev/fuse", R_OK | W_OK) != 0) {
+        log_line(LOG_ERR, "%s: cannot be mounted: /dev/fuse: %s", fs->path, strerror(errno));
+    } else {
+        log_line(LOG_ERR, "%s: cannot be mounted on %s", fs->path, mountpoint);
+    }
+}
+
 bool session_mount(struct fs *fs, struct fuse_args *args)
 {
     const struct options *options = fs->options;
@@ -114,7 +142,7 @@ bool session_mount(struct fs *fs, struct fuse_args *args)
     fs->session = fuse_session_new(args, &operations, sizeof(operations), fs);
     mounted = fs->session != NULL && fuse_session_mount(fs->session, mountpoint) == 0;
     if (fs->session != NULL && !mounted) {
-        log_line(LOG_ERR, "%s: cannot be mounted there", mountpoint);
+        explain(fs, mountpoint);
         fuse_session_destroy(fs->session);
         fs->session = NULL;
     }
@@ -191,8 +219,8 @@ static int run_loop(const struct fs *fs)
     if (config == NULL) {
         return -ENOMEM;
     }
-    fuse_loop_cfg_set_max_threads(config, fs->options->max_threads);
-    fuse_loop_cfg_set_idle_threads(config, fs->options->max_threads);
+    fuse_loop_cfg_set_max_threads(config, (unsigned)fs->options->max_threads);
+    fuse_loop_cfg_set_idle_threads(config, (unsigned)fs->options->max_threads);
     fuse_loop_cfg_set_clone_fd(config, fs->options->clone_fd != 0);
     result = fuse_session_loop_mt(fs->session, config);
     fuse_loop_cfg_destroy(config);
@@ -207,7 +235,7 @@ bool session_serve(struct fs *fs)
     int result = -EAGAIN;
 
     if (fs->options->commit > 0 && fs->writable != NULL) {
-        timer = timed_sync_start(fs, fs->options->commit);
+        timer = timed_sync_start(fs, (unsigned)fs->options->commit);
     }
     fs->ahead = ahead_start(fs);
     /* A signal that came before is waiting to be waited for. */

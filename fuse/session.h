@@ -5,6 +5,8 @@
 
 #include "fs.h"
 
+/* Whether the mount point is a directory; logs what is wrong. */
+bool session_check_mountpoint(const struct options *options);
 /* Mounts. `args` holds the options for libfuse. False, logged, if that fails. */
 bool session_mount(struct fs *fs, struct fuse_args *args);
 /*

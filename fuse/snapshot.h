@@ -13,8 +13,8 @@ void snapshots_free(struct snapshots *snapshots);
 
 /*
  * Gives a part of a protected page as committed last, or of a physical page: as it is, but where
- * pages are large as it was when its beginning was read. It
- * stands in fs_buffer. Returns an MPG_E_ code.
+ * pages are large as it was when its beginning was read. It stands in fs_buffer. Returns an MPG_E_
+ * code.
  */
 int snapshot_read(struct fs *fs, const struct target *target, unsigned char **data, uint64_t offset,
                   size_t length);

@@ -105,6 +105,29 @@ static void test_page_made_again_is_another_node(void **state)
     nodes_free(nodes);
 }
 
+/* A creation whose answer could not be given: the kernel never heard of the node. */
+static void test_cancelled_creation_leaves_no_node(void **state)
+{
+    struct nodes *nodes = nodes_new();
+    uint64_t first = nodes_current(nodes, NODE_PAGE, 5);
+    uint64_t was, second;
+
+    (void)state;
+    nodes_cancel_create(nodes, NODE_PAGE, 5); /* had the plain node, and no record */
+    assert_int_equal(nodes_create(nodes, NODE_PAGE, 5), first);
+    assert_int_equal(nodes_retire(nodes, NODE_PAGE, 5, &was), 0);
+    second = nodes_create(nodes, NODE_PAGE, 5);
+    nodes_cancel_create(nodes, NODE_PAGE, 5);
+    assert_stale(nodes, second);
+    assert_stale(nodes, first);
+    assert_int_equal(nodes_current(nodes, NODE_PAGE, 5), 0);
+
+    /* Once the kernel forgot the first, nothing needs to be remembered. */
+    nodes_forget(nodes, first);
+    assert_int_equal(nodes_create(nodes, NODE_PAGE, 5), first);
+    nodes_free(nodes);
+}
+
 static void test_failed_free_changes_nothing(void **state)
 {
     struct nodes *nodes = nodes_new();
@@ -241,6 +264,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_map_agrees_with_an_array),
         cmocka_unit_test(test_page_made_again_is_another_node),
+        cmocka_unit_test(test_cancelled_creation_leaves_no_node),
         cmocka_unit_test(test_failed_free_changes_nothing),
         cmocka_unit_test(test_open_node_is_not_forgotten),
         cmocka_unit_test(test_scratch_file_renamed_over_a_page_becomes_it),

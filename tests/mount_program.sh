@@ -26,14 +26,66 @@ expect 0 mappedpagesfs --version
 expect 1 mappedpagesfs
 expect 1 mappedpagesfs f.mpp
 expect 1 mappedpagesfs f.mpp m third
-expect 1 mappedpagesfs f.mpp m -o uid=root
-complained 'uid='
-expect 1 mappedpagesfs f.mpp m -o scratch=5X
-expect 32 mappedpagesfs f.mpp m -o no_such_option
+complained 'one argument too many: third'
+expect 1 mappedpagesfs '' m
+complained 'name of the page file is empty'
+expect 1 mappedpagesfs f.mpp ''
+complained 'name of the mount point is empty'
+
+# wrong_option OPTION… - refused as wrong usage that says which it is, before a file is looked for.
+wrong_option() {
+    expect 1 mappedpagesfs no-such-file m "$@"
+    for last; do :; done
+    complained "^mappedpagesfs: .*$last"
+    grep -q no-such-file err && fail "the file was touched for the options $*: $(cat err)"
+}
+
+for option in no_such_option rox uid fsname=x,frobnicate allow_root; do
+    expect 1 mappedpagesfs no-such-file m -o $option
+    complained "there is no option '-o ${option#fsname=x,}'"
+done
+wrong_option -z
+wrong_option --frobnicate
+for value in root '' -1 4294967295 1x ' 1' 0x10; do
+    wrong_option -o "uid=$value"
+    wrong_option -o "gid=$value"
+done
+complained 'expected a number from 0 to 4294967294'
+for value in 8 1000 -1 u=rwx ''; do
+    wrong_option -o "umask=$value"
+done
+complained 'expected an octal number from 0 to 777'
+for value in -1 4294967296 99999999999999999999 5s ''; do
+    wrong_option -o "commit=$value"
+done
+complained 'expected a number of seconds from 0 to 4294967295'
+for value in 5X 5KB -1 K 8589934592G 99999999999999999999 ''; do
+    wrong_option -o "scratch=$value"
+done
+complained 'expected a number of bytes'
+for value in 0 -1 4097 x; do
+    wrong_option -o "max_threads=$value"
+done
+complained 'expected a number from 1 to 4096'
+for value in -1 x 99; do
+    wrong_option -o "ready_fd=$value"
+done
+expect 1 mappedpagesfs f.mpp m -o ready_fd=7 7</dev/null
+complained 'ready_fd=7: expected the number of a descriptor that is open for writing'
+
 expect 32 mappedpagesfs no-such-file m
 complained 'no-such-file'
 expect 32 mappedpagesfs f.mpp no-such-directory
 complained 'no-such-directory'
+
+# Only a directory is a mount point; that, too, is seen before the file is opened.
+echo text >text
+for place in f.mpp text /dev/null; do
+    expect 32 mappedpagesfs no-such-file $place
+    complained "^mappedpagesfs: $place: not a directory"
+done
+expect 32 mappedpagesfs f.mpp f.mpp
+complained '^mappedpagesfs: f.mpp: not a directory'
 
 # Damaged files are refused, with the reason and what to do.
 for name in bad-magic bad-both-meta bad-both-dir truncated-half; do
@@ -119,6 +171,13 @@ for name in "notify.socket", "@" + os.path.basename(os.getcwd()):
 END
 timeout 100 python3 notify.py || fail "NOTIFY_SOCKET"
 
+# Options that the kernel and libfuse know reach them.
+mount_file f.mpp m -r -o noatime,sync,noexec,allow_other,scratch=1m,commit=0
+for option in ro noatime sync noexec allow_other; do
+    findmnt -n -o OPTIONS "$work/m" | tr , '\n' | grep -qx $option || fail "not mounted with $option"
+done
+unmount m
+
 # Owner and mode: those of the file, or as asked for.
 chmod 640 f.mpp
 mount_file f.mpp m
@@ -139,5 +198,15 @@ if [ "$(id -u)" = 0 ] && command -v mount.fuse3 >/dev/null && unshare -m true; t
         mount -t fuse.mappedpagesfs "$1/f.mpp" "$1/m" -o nofail,x-test=1
         test -e m/pages/6
         umount m' sh "$work"
+    # No driver, or none that may be used.
+    expect 0 unshare -m sh -e -c '
+        mount --bind /dev/null /dev/fuse
+        status=0; mappedpagesfs f.mpp m || status=$?
+        [ $status -eq 32 ]
+        mount -t tmpfs tmpfs /dev
+        mappedpagesfs f.mpp m || status=$?
+        [ $status -eq 32 ]'
+    complained 'f.mpp: cannot be mounted on .*/m$'
+    complained 'f.mpp: cannot be mounted: /dev/fuse: No such file or directory'
     within 20 sh -c "! pgrep -f 'mappedpagesfs .*$work/m( |\$)'" || fail "umount did not end it"
 fi

@@ -83,8 +83,38 @@ for dir in m/pages m/protected; do
     mv $dir/51 $dir/name 2>err && fail "renamed a page to a scratch file"
     complained 'not permitted'
     holds $dir/51 'erl\n'
-    rm $dir/50 $dir/51
+
+    # Not to "new", for that name would stay; a copy does.
+    for source in 51 50 name; do
+        echo "from $source" >$dir/$source
+        mv $dir/$source $dir/new 2>err && fail "renamed $source to new"
+        complained 'not permitted'
+        holds_text=$(head -n 1 $dir/$source)
+        [ "$holds_text" = "from $source" ] || fail "$source after a failed rename: $holds_text"
+    done
+    cp $dir/name $dir/new || fail "copying to new"
+    number=$(ls $dir | sort -n | grep -v -x -e 50 -e 51 -e name)
+    holds "$dir/$number" 'from name\n'
+    rm "$dir/$number" $dir/name $dir/50 $dir/51
 done
+grep -q 'nothing can be renamed to new: copy it there' m.log || fail "no word of a rename to new"
+
+# Numbers that no page can have: refused, and the log says which and why.
+echo x >m/pages/name
+mv m/pages/name m/pages/2 2>err && fail "renamed to a page of the file itself"
+complained 'not permitted'
+grep -q 'page 2 cannot be the target of a rename: it belongs to the file itself' m.log ||
+    fail "no word of page 2: $(cat m.log)"
+mv m/pages/name m/protected/100000000000000 2>err && fail "renamed to a page that cannot be"
+complained 'too large'
+grep -q 'renamed to 100000000000000: the number is too big' m.log || fail "no word of that: $(cat m.log)"
+if [ "$1" = 0.2 ]; then
+    mv m/pages/name m/protected/40000 2>err && fail "renamed to a page beyond the format"
+    complained 'too large'
+    grep -q 'protected page 40000 cannot be the target of a rename: the format ends before it' m.log ||
+        fail "no word of a page beyond the format: $(cat m.log)"
+fi
+rm m/pages/name
 [ "$(stat -c %i m/pages)" != "$(stat -c %i m/protected)" ] || fail "one inode number for two directories"
 ls m/pages/* 2>/dev/null && fail "there are files left"
 

@@ -55,6 +55,16 @@ wait $!
 grep -q ours m/pages/* && exit 1
 [ "$(head -n 1 m/protected/0)" = safe ]
 fusermount3 -u m
+
+# A file that may only be read can be mounted read-only, one that may not be read cannot.
+chmod 444 f.mpp
+"$1/mappedpagesfs" f.mpp m 2>err && exit 1
+grep 'with -o ro it may be' err
+chmod 000 f.mpp
+"$1/mappedpagesfs" f.mpp m 2>err && exit 1
+grep 'f.mpp: no permission' err
+grep 'with -o ro' err && exit 1
+chmod 600 f.mpp
 END
 mappedpages create --page-size 1K --format 0.2 theirs/f.mpp || fail "create"
 chown $user theirs/f.mpp

@@ -17,7 +17,7 @@ is() {
 }
 
 for format in 1 0.2; do
-    for size in 1024 4K 64k 1M; do
+    for size in 1024 4K 64k 1M 1m; do
         file=$format-$size.mpp
         expect 0 mappedpages create --format $format --page-size $size "$file"
         said_nothing
@@ -33,6 +33,7 @@ for format in 1 0.2; do
     is $format-4K.mpp page_size 4096
     is $format-64k.mpp page_size 65536
     is $format-1M.mpp page_size 1048576
+    is $format-1m.mpp page_size 1048576
     expect 0 mappedpages create -f $format -n 100 -s 1K $format-100.mpp
     is $format-100.mpp total_pages 100
     is $format-100.mpp free_pages 97

@@ -4,6 +4,14 @@
 # shellcheck source=tests/lib.sh
 . "${top_srcdir:?set by make check}/tests/lib.sh"
 
+# member NAME VALUE - the error that was printed as JSON has it.
+member() {
+    python3 -c 'import json, sys
+error = json.load(open("out"))["error"]
+assert str(error[sys.argv[1]]) == sys.argv[2], error
+assert not ("page" in error and "protected" in error), error' "$@" || fail "member $1"
+}
+
 for format in 0.2 1; do
     file=f-$format
     expect 0 mappedpages create --format $format --page-size 1K "$file"
@@ -57,10 +65,26 @@ for format in 0.2 1; do
 
     cp "$file" before
     expect 3 mappedpages alloc -p "$file" 8 5
-    expect 3 mappedpages alloc -p "$file" 8 8
+    expect 3 mappedpages alloc -pj "$file" 8 5
+    member name EXISTS
+    member protected 5
+    expect 3 mappedpages alloc -pj "$file" 18446744073709551614
+    member name DIRECTORY_FULL
+    member protected 18446744073709551614
+    expect 0 mappedpages alloc "$file" 200
+    expect 3 mappedpages alloc -j "$file" 200
+    member name EXISTS
+    member page 200
+    expect 0 mappedpages free "$file" 200
+    expect 0 mappedpages alloc -pz "$file" 9
+    expect 0 mappedpages free -p "$file" 9
+    cp "$file" before
+    expect 2 mappedpages alloc -p "$file" 8 8
+    complained 'page 8 is named twice'
     expect 3 mappedpages alloc -p "$file" 8 18446744073709551615
     expect 3 mappedpages free -p "$file" 0 6
-    expect 3 mappedpages free -p "$file" 0 0
+    expect 2 mappedpages free -p "$file" 0 0
+    complained 'page 0 is named twice'
     expect 3 mappedpages free -p "$file" 0 18446744073709551615
     expect 0 mappedpages list --long "$file"
     mv out listed

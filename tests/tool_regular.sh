@@ -52,11 +52,13 @@ for format in 0.2 1; do
     cp "$file" before
     expect 3 mappedpages alloc "$file" 30 9 31
     complained "^mappedpages: $file: "
-    expect 3 mappedpages alloc "$file" 30 30
+    expect 2 mappedpages alloc "$file" 30 31 30
+    complained 'page 30 is named twice'
     expect 3 mappedpages alloc "$file" 30 1
     expect 3 mappedpages alloc "$file" 30 18446744073709551615
     expect 3 mappedpages alloc "$file" --count 1000000000000000000
-    expect 3 mappedpages free "$file" 3 4 4
+    expect 2 mappedpages free "$file" 3 4 4
+    complained 'page 4 is named twice'
     expect 3 mappedpages free "$file" 3 8
     expect 3 mappedpages free "$file" 3 0
     expect 3 mappedpages free "$file" 3 18446744073709551615
@@ -86,6 +88,10 @@ for format in 0.2 1; do
         status=$?
         [ $status -eq 3 ] || fail "status $status from alloc on a full device"
         complained 'the pages were freed again'
+        mappedpages read "$file" 3 >/dev/full 2>err
+        status=$?
+        [ $status -eq 3 ] || fail "status $status from read on a full device"
+        complained 'standard output: No space left on device'
         expect 0 mappedpages list "$file"
         said 'page 3' 'page 5' 'page 6' 'page 21'
     fi

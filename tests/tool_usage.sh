@@ -26,6 +26,18 @@ for command in $commands; do
     done <options
 done
 
+# `help` is the same.
+expect 0 mappedpages --help
+mv out wanted
+expect 0 mappedpages help
+same out wanted
+for command in $commands; do
+    expect 0 mappedpages "$command" --help
+    mv out wanted
+    expect 0 mappedpages help "$command"
+    same out wanted
+done
+
 # wrong PATTERN ARGUMENT… - the command line is refused with a message that matches.
 wrong() {
     pattern=$1
@@ -37,6 +49,8 @@ wrong() {
 
 wrong '^Usage: '
 wrong "no command 'frobnicate'" frobnicate file
+wrong "no command 'frobnicate'" help frobnicate
+wrong "too many arguments" help read write
 for command in $commands; do
     wrong "no file was named" "$command"
     wrong "no option '--bogus'" "$command" --bogus file
@@ -52,14 +66,24 @@ wrong "an argument is missing" free file
 
 expect 0 mappedpages create file
 cp file before
-for number in '' x 1x ' 1' '1 ' +1 0x10 1.0 01 18446744073709551616 99999999999999999999; do
+for number in '' x 1x ' 1' '1 ' +1 0x10 1.0 01x 18446744073709551616 99999999999999999999; do
     wrong "id '$number' is not a whole number" read file "$number"
     wrong "id '$number' is not a whole number" write file "$number"
     wrong "id '$number' is not a whole number" free file 3 "$number"
     wrong "id '$number' is not a whole number" alloc file "$number"
     wrong "count '$number' is not a whole number" alloc file --count "$number"
 done
+for number in 00 01 007; do
+    wrong "id '$number' has a leading zero" read file $number
+    wrong "id '$number' has a leading zero" write file $number
+    wrong "id '$number' has a leading zero" free file 3 $number
+    wrong "id '$number' has a leading zero" alloc file $number
+    wrong "count '$number' has a leading zero" alloc file --count $number
+done
 wrong "no option '-1'" read file -1
+wrong "page 3 is named twice" free file 3 4 3
+wrong "page 3 is named twice" alloc file 3 3
+wrong "page 0 is named twice" alloc -p file 0 0
 wrong "count of 0" alloc file --count 0
 wrong "too large" alloc file --count 18446744073709551615
 wrong "exclude each other" alloc file --count 2 3
@@ -70,6 +94,13 @@ wrong "too large" create other --page-size 17179869184G
 wrong "does not end in a digit, K, M or G" create other --page-size 4T
 wrong "does not end in a digit, K, M or G" create other --page-size 4KB
 wrong "not a number of bytes" create other --page-size K
+wrong "leading zero" create other --page-size 04K
+for command in create info list check; do
+    wrong 'the name of the file is empty' $command ''
+done
+for command in read write alloc free; do
+    wrong 'the name of the file is empty' $command '' 3
+done
 wrong "neither 1 nor 0.2" create other --format 2
 wrong "at least 4 pages" create other --pages 3
 wrong "not a whole number" create other --pages 1K

@@ -210,7 +210,7 @@ static int run(int argc, char **argv)
             break;
         }
     }
-    expect_arguments(&command_alloc, argc, 1, INT_MAX);
+    expect_arguments(&command_alloc, argc, argv, 1, INT_MAX);
     request.path = argv[optind++];
     request.named = optind < argc;
     if (request.named && request.count != 0) {
@@ -237,7 +237,7 @@ const struct command command_alloc = {
         "what was there before unless --zero is given; a protected page holds zeros.\n\n"
         "  -p, --protected    protected pages instead of regular ones\n"
         "  -c, --count COUNT  this many, with the lowest free ids (default 1)\n"
-        "  -z, --zero         regular pages hold zeros, too\n"
+        "  -z, --zero         regular pages hold zeros, as protected ones always do\n"
         "  -j, --json         as a JSON object\n"
         "  -h, --help         this help\n",
     .options = options,

@@ -5,6 +5,7 @@
 #include "output.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -82,13 +83,16 @@ int next_option(const struct command *command, int argc, char **argv)
     return option;
 }
 
-void expect_arguments(const struct command *command, int argc, int least, int most)
+void expect_arguments(const struct command *command, int argc, char **argv, int least, int most)
 {
     if (argc - optind < least) {
         usage_error(command, optind == argc ? "no file was named" : "an argument is missing");
     }
     if (argc - optind > most) {
         usage_error(command, "too many arguments");
+    }
+    if (argv[optind][0] == '\0') {
+        usage_error(command, "the name of the file is empty");
     }
 }
 
@@ -110,7 +114,16 @@ static bool scan_number(uint64_t *number, const char **end, const char *text)
     }
     *number = value;
     *end = c;
-    return c != text && (*text != '0' || c == text + 1);
+    return c != text;
+}
+
+/* On the mount 007 is not page 7 either: one number, one name. */
+static void refuse_leading_zero(const struct command *command, const char *what, const char *text)
+{
+    if (text[0] == '0' && text[1] >= '0' && text[1] <= '9') {
+        usage_error(command, "%s '%s' has a leading zero, which no number may have here", what,
+                    text);
+    }
 }
 
 uint64_t parse_number(const struct command *command, const char *what, const char *text)
@@ -122,12 +135,13 @@ uint64_t parse_number(const struct command *command, const char *what, const cha
         usage_error(command, "%s '%s' is not a whole number from 0 to %llu", what, text,
                     (unsigned long long)UINT64_MAX);
     }
+    refuse_leading_zero(command, what, text);
     return number;
 }
 
 uint64_t parse_size(const struct command *command, const char *what, const char *text)
 {
-    static const char suffixes[] = "KMG";
+    static const char suffixes[] = "kKmMgG";
     uint64_t number;
     const char *end;
     unsigned shift = 0;
@@ -135,18 +149,42 @@ uint64_t parse_size(const struct command *command, const char *what, const char 
     if (!scan_number(&number, &end, text)) {
         usage_error(command, "%s '%s' is not a number of bytes", what, text);
     }
+    refuse_leading_zero(command, what, text);
     if (*end != '\0') {
-        const char *suffix = strchr(suffixes, *end == 'k' ? 'K' : *end);
+        const char *suffix = strchr(suffixes, *end);
 
         if (suffix == NULL || end[1] != '\0') {
             usage_error(command, "%s '%s' does not end in a digit, K, M or G", what, text);
         }
-        shift = 10 * (unsigned)(suffix - suffixes + 1);
+        shift = 10 * (unsigned)((suffix - suffixes) / 2 + 1);
     }
     if (number > UINT64_MAX >> shift) {
         usage_error(command, "%s '%s' is too large", what, text);
     }
     return number << shift;
+}
+
+static int compare_ids(const void *one, const void *other)
+{
+    const uint64_t *a = one;
+    const uint64_t *b = other;
+
+    return (*a > *b) - (*a < *b);
+}
+
+/* All or none would be done, and the second time it could not be. */
+static void refuse_repeated(const struct command *command, const uint64_t *ids, size_t count)
+{
+    uint64_t *sorted = allocate(count, sizeof *sorted);
+
+    memcpy(sorted, ids, count * sizeof *sorted);
+    qsort(sorted, count, sizeof *sorted, compare_ids);
+    for (size_t i = 1; i < count; i++) {
+        if (sorted[i] == sorted[i - 1]) {
+            usage_error(command, "page %" PRIu64 " is named twice", sorted[i]);
+        }
+    }
+    free(sorted);
 }
 
 uint64_t *parse_ids(const struct command *command, char **argv, size_t count)
@@ -156,5 +194,6 @@ uint64_t *parse_ids(const struct command *command, char **argv, size_t count)
     for (size_t i = 0; i < count; i++) {
         ids[i] = parse_number(command, "id", argv[(size_t)optind + i]);
     }
+    refuse_repeated(command, ids, count);
     return ids;
 }

@@ -21,8 +21,11 @@ _Noreturn void print_help(const struct command *command);
  */
 int next_option(const struct command *command, int argc, char **argv);
 
-/* Ends in usage_error unless between `least` and `most` arguments are left. */
-void expect_arguments(const struct command *command, int argc, int least, int most);
+/*
+ * Ends in usage_error unless between `least` and `most` arguments are left, of which the first is
+ * the name of a file.
+ */
+void expect_arguments(const struct command *command, int argc, char **argv, int least, int most);
 
 /*
  * A whole number in decimal digits, nothing else: no sign, space or leading zero, no overflow.
@@ -30,10 +33,13 @@ void expect_arguments(const struct command *command, int argc, int least, int mo
  */
 uint64_t parse_number(const struct command *command, const char *what, const char *text);
 
-/* A number of bytes: as parse_number, and K, M or G may follow, for 1024, 1024² or 1024³. */
+/*
+ * A number of bytes: as parse_number, and K, M or G, or k, m or g, may follow, for 1024, 1024² or
+ * 1024³.
+ */
 uint64_t parse_size(const struct command *command, const char *what, const char *text);
 
-/* The ids from argv[optind] on, `count` of them. The caller frees the array. */
+/* The ids from argv[optind] on, `count` different ones. The caller frees the array. */
 uint64_t *parse_ids(const struct command *command, char **argv, size_t count);
 
 #endif

@@ -50,8 +50,7 @@ static void report_fault(void *context, const mpg_fault *fault)
         json_open(&report->json, NULL, '{');
         json_string(&report->json, "name", error_name(fault->code));
         if (fault->page != MPG_NO_PAGE) {
-            json_number(&report->json, fault->code == MPG_E_CORRUPT_PAGE ? "protected" : "page",
-                        fault->page);
+            json_number(&report->json, kind, fault->page);
         }
         json_string(&report->json, "message", message);
         json_close(&report->json, '}');
@@ -192,12 +191,11 @@ static int check_unlocked(struct report *report, const mpg_pager *pager)
             return STATUS_FAILED;
         }
         if (settled) {
-            fwrite(text, 1, length, stdout);
+            status = write_output(text, length, result.faults == 0 ? STATUS_FINE : STATUS_NO);
+            free(text);
+            return status;
         }
         free(text);
-        if (settled) {
-            return finish_output(result.faults == 0 ? STATUS_FINE : STATUS_NO);
-        }
         if (status != 0 && status != MPG_E_STALE) {
             return report_failure(report->path, report->as_json);
         }
@@ -216,7 +214,7 @@ static int run(int argc, char **argv)
     while (next_option(&command_check, argc, argv) != -1) {
         report.as_json = true;
     }
-    expect_arguments(&command_check, argc, 1, 1);
+    expect_arguments(&command_check, argc, argv, 1, 1);
     report.path = argv[optind];
     alone.flags = MPG_LOCK_SHARED;
     status = mpg_open_readonly(&pager, report.path, &alone);

@@ -79,7 +79,7 @@ static int run(int argc, char **argv)
             break;
         }
     }
-    expect_arguments(&command_create, argc, 1, 1);
+    expect_arguments(&command_create, argc, argv, 1, 1);
     if (file.label != NULL && file.format == MPG_FORMAT_0_2) {
         usage_error(&command_create, "format 0.2 has no room for a label");
     }

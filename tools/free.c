@@ -28,7 +28,7 @@ static int run(int argc, char **argv)
     while (next_option(&command_free, argc, argv) != -1) {
         protected = true;
     }
-    expect_arguments(&command_free, argc, 2, INT_MAX);
+    expect_arguments(&command_free, argc, argv, 2, INT_MAX);
     path = argv[optind++];
     count = (size_t)(argc - optind);
     ids = parse_ids(&command_free, argv, count);

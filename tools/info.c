@@ -73,7 +73,7 @@ static int run(int argc, char **argv)
     while (next_option(&command_info, argc, argv) != -1) {
         json = true;
     }
-    expect_arguments(&command_info, argc, 1, 1);
+    expect_arguments(&command_info, argc, argv, 1, 1);
     path = argv[optind];
     if (open_reading(&pager, path, json) != STATUS_FINE) {
         return STATUS_FAILED;

@@ -228,7 +228,7 @@ static int run(int argc, char **argv)
         long_form |= option == 'l';
         listing.as_json |= option == 'j';
     }
-    expect_arguments(&command_list, argc, 1, 1);
+    expect_arguments(&command_list, argc, argv, 1, 1);
     if (!regular && !protected) {
         regular = true;
         protected = true;

@@ -23,7 +23,9 @@ static void print_overview(FILE *out)
     for (size_t i = 0; i < COMMANDS; i++) {
         fprintf(out, "  %-8s %s\n", commands[i]->name, commands[i]->summary);
     }
-    fputs("\n'mappedpages COMMAND --help' tells more of a command, '--version' the version.\n"
+    fputs("\n'mappedpages help COMMAND' tells more of a command, as does 'mappedpages COMMAND "
+          "--help';\n"
+          "'mappedpages --version' tells the version.\n"
           "Exit status: 0 fine, 1 the answer is no, 2 wrong usage, 3 it could not be done.\n",
           out);
 }
@@ -38,6 +40,13 @@ static void print_version(void)
     printf("mappedpages %s (library %d.%d.%d)\n", PACKAGE_VERSION, major, minor, patch);
 }
 
+/* Returns an exit status. */
+static int refuse_command(const char *name)
+{
+    fprintf(stderr, "mappedpages: there is no command '%s'\nTry 'mappedpages --help'.\n", name);
+    return STATUS_USAGE;
+}
+
 static const struct command *find_command(const char *name)
 {
     for (size_t i = 0; i < COMMANDS; i++) {
@@ -46,6 +55,25 @@ static const struct command *find_command(const char *name)
         }
     }
     return NULL;
+}
+
+/* mappedpages help [COMMAND]. Returns an exit status. */
+static int help(int argc, char **argv)
+{
+    const struct command *command = argc == 3 ? find_command(argv[2]) : NULL;
+
+    if (argc > 3) {
+        fprintf(stderr, "mappedpages help: too many arguments\nTry 'mappedpages --help'.\n");
+        return STATUS_USAGE;
+    }
+    if (argc == 3 && command == NULL) {
+        return refuse_command(argv[2]);
+    }
+    if (command != NULL) {
+        print_help(command);
+    }
+    print_overview(stdout);
+    return finish_output(STATUS_FINE);
 }
 
 int main(int argc, char **argv)
@@ -60,15 +88,16 @@ int main(int argc, char **argv)
         print_overview(stdout);
         return finish_output(STATUS_FINE);
     }
+    if (strcmp(argv[1], "help") == 0) {
+        return help(argc, argv);
+    }
     if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0) {
         print_version();
         return finish_output(STATUS_FINE);
     }
     command = find_command(argv[1]);
     if (command == NULL) {
-        fprintf(stderr, "mappedpages: there is no command '%s'\nTry 'mappedpages --help'.\n",
-                argv[1]);
-        return STATUS_USAGE;
+        return refuse_command(argv[1]);
     }
     return command->run(argc - 1, argv + 1);
 }

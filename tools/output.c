@@ -29,36 +29,37 @@ void complain(const char *subject, const char *format, ...)
 const char *error_name(int code)
 {
     static const char *const names[] = {
-        "OK",
-        "IO",
-        "INVALID_PAGE_SIZE",
-        "CORRUPT_SUPERBLOCK",
-        "CORRUPT_METADATA",
-        "OUT_OF_BOUNDS",
-        "RESERVED_PAGE",
-        "DOUBLE_FREE",
-        "UNAVAILABLE",
-        "CORRUPT_PROTECTED_DIRECTORY",
-        "CORRUPT_DIRECTORY_INDEX",
-        "DIRECTORY_FULL",
-        "BUSY",
-        "EXISTS",
-        "NOT_ALLOCATED",
-        "NOT_REGULAR",
-        "FILE_FULL",
-        "NO_SPACE",
-        "TRUNCATED",
-        "UNSUPPORTED_VERSION",
-        "READ_ONLY",
-        "CORRUPT_PAGE",
-        "NO_MEMORY",
-        "INVALID",
-        "STALE",
-        "CANCELLED",
+        [-MPG_OK] = "OK",
+        [-MPG_E_IO] = "IO",
+        [-MPG_E_INVALID_PAGE_SIZE] = "INVALID_PAGE_SIZE",
+        [-MPG_E_CORRUPT_SUPERBLOCK] = "CORRUPT_SUPERBLOCK",
+        [-MPG_E_CORRUPT_METADATA] = "CORRUPT_METADATA",
+        [-MPG_E_OUT_OF_BOUNDS] = "OUT_OF_BOUNDS",
+        [-MPG_E_RESERVED_PAGE] = "RESERVED_PAGE",
+        [-MPG_E_DOUBLE_FREE] = "DOUBLE_FREE",
+        [-MPG_E_UNAVAILABLE] = "UNAVAILABLE",
+        [-MPG_E_CORRUPT_PROTECTED_DIRECTORY] = "CORRUPT_PROTECTED_DIRECTORY",
+        [-MPG_E_CORRUPT_DIRECTORY_INDEX] = "CORRUPT_DIRECTORY_INDEX",
+        [-MPG_E_DIRECTORY_FULL] = "DIRECTORY_FULL",
+        [-MPG_E_BUSY] = "BUSY",
+        [-MPG_E_EXISTS] = "EXISTS",
+        [-MPG_E_NOT_ALLOCATED] = "NOT_ALLOCATED",
+        [-MPG_E_NOT_REGULAR] = "NOT_REGULAR",
+        [-MPG_E_FILE_FULL] = "FILE_FULL",
+        [-MPG_E_NO_SPACE] = "NO_SPACE",
+        [-MPG_E_TRUNCATED] = "TRUNCATED",
+        [-MPG_E_UNSUPPORTED_VERSION] = "UNSUPPORTED_VERSION",
+        [-MPG_E_READ_ONLY] = "READ_ONLY",
+        [-MPG_E_CORRUPT_PAGE] = "CORRUPT_PAGE",
+        [-MPG_E_NO_MEMORY] = "NO_MEMORY",
+        [-MPG_E_INVALID] = "INVALID",
+        [-MPG_E_STALE] = "STALE",
+        [-MPG_E_CANCELLED] = "CANCELLED",
     };
     size_t index = (size_t)-code;
 
-    return code <= 0 && index < sizeof names / sizeof names[0] ? names[index] : "UNKNOWN";
+    return index < sizeof names / sizeof names[0] && names[index] != NULL ? names[index]
+                                                                          : "UNKNOWN";
 }
 
 const char *without_path(const char *message, const char *path)
@@ -71,13 +72,28 @@ const char *without_path(const char *message, const char *path)
     return message;
 }
 
+/* Whether the page that a failure is about is a protected one: they have numbers of their own. */
+static bool is_about_protected(const mpg_error_info *info)
+{
+    switch (info->code) {
+    case MPG_E_CORRUPT_PAGE:
+    case MPG_E_DIRECTORY_FULL:
+        return true;
+    case MPG_E_EXISTS:
+    case MPG_E_DOUBLE_FREE:
+        return strstr(info->operation, "protected") != NULL;
+    default:
+        return false;
+    }
+}
+
 static void json_error(struct json *json, const char *path, const mpg_error_info *info)
 {
     json_open(json, "error", '{');
     json_string(json, "name", error_name(info->code));
     json_string(json, "message", without_path(info->message, path));
     if (info->page != MPG_NO_PAGE) {
-        json_number(json, "page", info->page);
+        json_number(json, is_about_protected(info) ? "protected" : "page", info->page);
     }
     if (info->system_errno != 0) {
         json_string(json, "system_error", strerror(info->system_errno));
@@ -116,6 +132,16 @@ int report_failure(const char *path, bool json)
 
     mpg_last_error(&info);
     return report_error(path, &info, json);
+}
+
+int write_output(const void *data, size_t length, int status)
+{
+    if (fwrite(data, 1, length, stdout) != length) {
+        /* Said here, for what fflush says later is of the buffer, which may be empty by then. */
+        complain("standard output", "%s", strerror(errno));
+        return STATUS_FAILED;
+    }
+    return finish_output(status);
 }
 
 int finish_output(int status)

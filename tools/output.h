@@ -37,6 +37,9 @@ const char *error_name(int code);
  */
 int finish_output(int status);
 
+/* Writes to standard output, then as finish_output. */
+int write_output(const void *data, size_t length, int status);
+
 /*
  * Writes text from a file to `out`, with control characters as \xNN: they could steer a terminal.
  */

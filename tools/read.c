@@ -40,7 +40,7 @@ static int run(int argc, char **argv)
     while (next_option(&command_read, argc, argv) != -1) {
         protected = true;
     }
-    expect_arguments(&command_read, argc, 2, 2);
+    expect_arguments(&command_read, argc, argv, 2, 2);
     path = argv[optind];
     id = parse_number(&command_read, "id", argv[optind + 1]);
     if (open_reading(&pager, path, false) != STATUS_FINE) {
@@ -50,8 +50,7 @@ static int run(int argc, char **argv)
     if (read_page(content, pager, id, protected) != 0) {
         status = report_failure(path, false);
     } else {
-        fwrite(content, 1, mpg_page_size(pager), stdout);
-        status = finish_output(STATUS_FINE);
+        status = write_output(content, mpg_page_size(pager), STATUS_FINE);
     }
     free(content);
     return close_file(pager, path, status);

@@ -105,7 +105,7 @@ static int run(int argc, char **argv)
     while (next_option(&command_write, argc, argv) != -1) {
         protected = true;
     }
-    expect_arguments(&command_write, argc, 2, 2);
+    expect_arguments(&command_write, argc, argv, 2, 2);
     path = argv[optind];
     id = parse_number(&command_write, "id", argv[optind + 1]);
     /*

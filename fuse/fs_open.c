@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "open_file.h"
+#include "fs_open.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -23,16 +23,13 @@ static void explain(int code, const char *path)
     mpg_error_info info;
     bool has_message = mpg_last_error(&info) == code && info.message[0] != '\0';
 
-    if (code == MPG_E_BUSY) {
-        log_line(LOG_ERR, "%s: busy: it is mounted, or open elsewhere", path);
-        return;
-    }
     log_line(LOG_ERR, "%s%s%s", has_message ? "" : path, has_message ? "" : ": ",
              has_message ? info.message : mpg_strerror(code));
-    if (mpg_is_damage(code))
+    if (mpg_is_damage(code)) {
         log_line(LOG_ERR, "'mappedpages check %s' tells what is damaged", path);
-    else if (code == MPG_E_READ_ONLY)
+    } else if (code == MPG_E_READ_ONLY && access(path, R_OK) == 0) {
         log_line(LOG_ERR, "with -o ro it may be mounted read-only");
+    }
 }
 
 static int open_pager(struct fs *fs)
@@ -61,9 +58,9 @@ static bool take_attributes(struct fs *fs)
         log_line(LOG_ERR, "%s: %s", fs->path, strerror(errno));
         return false;
     }
-    fs->uid = options->uid != NULL ? (uid_t)options->uid_value : st.st_uid;
-    fs->gid = options->gid != NULL ? (gid_t)options->gid_value : st.st_gid;
-    fs->mode = options->umask != NULL ? (mode_t)(0777 & ~options->umask_value) : st.st_mode & 0777;
+    fs->uid = options->uid >= 0 ? (uid_t)options->uid : st.st_uid;
+    fs->gid = options->gid >= 0 ? (gid_t)options->gid : st.st_gid;
+    fs->mode = options->umask >= 0 ? (mode_t)(0777 & ~options->umask) : st.st_mode & 0777;
     fs->time = st.st_mtim;
     return true;
 }
@@ -82,7 +79,7 @@ static bool make_tables(struct fs *fs)
     fs->timeout = ALWAYS;
     fs->nodes = nodes_new();
     fs->attributes = attributes_new();
-    fs->scratch = scratch_new(fs->options->scratch_bytes);
+    fs->scratch = scratch_new((uint64_t)fs->options->scratch);
     fs->snapshots = snapshots_new(fs->page_size);
     if (fs->nodes == NULL || fs->attributes == NULL || fs->scratch == NULL ||
         fs->snapshots == NULL) {

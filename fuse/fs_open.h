@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Opening the page file for a mount, and closing it. */
-#ifndef OPEN_FILE_H
-#define OPEN_FILE_H
+#ifndef FS_OPEN_H
+#define FS_OPEN_H
 
 #include "fs.h"
 
