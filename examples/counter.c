@@ -8,7 +8,6 @@
  * leaves the old number or the new one, never something in between; two runs at the same time are
  * kept apart by the file's lock.
  */
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,14 +30,10 @@ static int complain(void)
 /* Opens the file, and makes it if there is none. */
 static int open_file(mpg_pager **pager, const char *path)
 {
-    mpg_error_info info;
+    mpg_options options = MPG_OPTIONS_INIT;
 
-    if (mpg_open(pager, path, NULL) == 0)
-        return 0;
-    mpg_last_error(&info);
-    if (info.system_errno != ENOENT || mpg_create(pager, path, NULL) != 0)
-        return complain();
-    return 0;
+    options.flags = MPG_CREATE;
+    return mpg_open(pager, path, &options) == 0 ? 0 : complain();
 }
 
 /* Makes sure that there is the page. It begins as zeros, which read as an empty text. */

@@ -214,14 +214,10 @@ static int list(mpg_pager *pager)
 
 static int open_file(mpg_pager **pager, const char *path)
 {
-    mpg_error_info info;
+    mpg_options options = MPG_OPTIONS_INIT;
 
-    if (mpg_open(pager, path, NULL) == 0)
-        return 0;
-    mpg_last_error(&info);
-    if (info.system_errno != ENOENT || mpg_create(pager, path, NULL) != 0)
-        return complain_last();
-    return 0;
+    options.flags = MPG_CREATE;
+    return mpg_open(pager, path, &options) == 0 ? 0 : complain_last();
 }
 
 int main(int argc, char **argv)

@@ -14,7 +14,6 @@
  * changes a record on one page and the number on another; since both changes are in one
  * transaction, a crash leaves both or neither.
  */
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -105,15 +104,10 @@ static int read_header(struct header *header, mpg_pager *pager)
 static int open_store(mpg_pager **pager, const char *path)
 {
     mpg_options options = MPG_OPTIONS_INIT;
-    mpg_error_info info;
 
     options.page_size = MPG_PAGE_SIZE_DEFAULT;
-    if (mpg_open(pager, path, &options) == 0)
-        return 0;
-    mpg_last_error(&info);
-    if (info.system_errno != ENOENT || mpg_create(pager, path, &options) != 0)
-        return complain_last();
-    return 0;
+    options.flags = MPG_CREATE;
+    return mpg_open(pager, path, &options) == 0 ? 0 : complain_last();
 }
 
 /* ---- Records -------------------------------------------------------------------------------- */

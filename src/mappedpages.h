@@ -235,9 +235,11 @@ MPG_API MPG_MUST_CHECK int mpg_open_readonly(const mpg_pager **pager, const char
 MPG_API MPG_MUST_CHECK int mpg_refresh(const mpg_pager *pager);
 
 /*
- * Commits what is deferred, releases the lock, the map and all memory. Frees the pager in any case.
+ * Commits what is deferred, and notes (format 1, with a sync of its own, where the last commit did not)
+ * that the last commit was whole, so that what goes bad later is reported and not taken for a commit cut
+ * short. Releases the lock, the map and all memory. Frees the pager in any case.
  * Open writers, views, transactions and iterators of it must have ended before. NULL is allowed.
- * Errors: what that commit met, IO. A pager that is unavailable closes without an error: whoever met
+ * Errors: what that commit met, NO_MEMORY, IO. A pager that is unavailable closes without an error: whoever met
  * the failed sync was told.
  * Thread safety: no other call on this pager may be running or follow.
  * Durability: as mpg_sync for allocations; content of regular pages only if mpg_sync was called.

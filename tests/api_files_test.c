@@ -423,6 +423,35 @@ static void a_file_that_may_not_be_read_is_an_io_error(void **state)
     assert_int_equal(chmod(scratch->path, 0600), 0);
 }
 
+static void open_makes_a_file_where_it_may(void **state)
+{
+    const struct scratch *scratch = *state;
+    mpg_options options = scratch_options(scratch, 2048);
+    const mpg_pager *reader;
+    mpg_error_info error;
+    mpg_pager *pager;
+    mpg_page_id page;
+
+    assert_int_equal(mpg_open(&pager, scratch->path, &options), MPG_E_IO);
+    assert_int_equal(mpg_last_error(&error), MPG_E_IO);
+    assert_int_equal(error.system_errno, ENOENT);
+    options.flags = MPG_CREATE;
+    assert_int_equal(mpg_open_readonly(&reader, scratch->path, &options), MPG_E_INVALID);
+    assert_int_equal(mpg_open(&pager, scratch->path, &options), 0);
+    assert_int_equal(mpg_page_size(pager), 2048);
+    assert_int_equal(mpg_alloc(&page, pager, 0), 0);
+    assert_int_equal(mpg_close(pager), 0);
+    assert_int_equal(mpg_open(&pager, scratch->path, &options), 0);
+    assert_int_equal(count_regular_pages(pager), 1);
+    check_and_close(pager);
+
+    /* A file that is there and cannot be opened is not replaced. */
+    options.page_size = 4096;
+    assert_int_equal(mpg_open(&pager, scratch->path, &options), MPG_E_INVALID_PAGE_SIZE);
+    options.page_size = 2048;
+    assert_int_equal(mpg_open(&pager, "no/such/directory", &options), MPG_E_IO);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -438,6 +467,7 @@ int main(void)
         SCRATCH_TEST(create_refuses_more_pages_than_the_format_holds),
         SCRATCH_TEST(create_in_a_missing_directory_is_an_io_error),
         SCRATCH_TEST(open_of_nothing_is_an_io_error),
+        SCRATCH_TEST(open_makes_a_file_where_it_may),
         SCRATCH_TEST(open_of_a_directory_is_an_io_error),
         SCRATCH_TEST(open_of_a_fifo_does_not_wait),
         SCRATCH_TEST(open_refuses_what_is_no_page_file),

@@ -19,6 +19,7 @@
 #include "bytes.h"
 #include "crc.h"
 #include "layout_1.h"
+#include "node.h"
 #include "open.h"
 
 static const uint32_t page_sizes[] = {1024, 2048, 4096, 8192, 65536};
@@ -567,6 +568,72 @@ static void two_bad_roots_are_an_error(void **state)
     assert_int_equal(try_open(&pager, true), MPG_E_CORRUPT_METADATA);
 }
 
+static unsigned reads;
+
+static ssize_t counted_pread(void *context, int fd, void *data, size_t length, uint64_t offset)
+{
+    reads++;
+    return mpgi_io_system.pread(context, fd, data, length, offset);
+}
+
+/* A reader tries again only where somebody commits. */
+static void damage_is_not_looked_at_a_hundred_times(void **state)
+{
+    mpg_pager *pager;
+
+    (void)state;
+    make_committed(4096, false);
+    flip_at(4096 + 60);
+    flip_at(2 * 4096 + 60);
+    quick.pread = counted_pread;
+    reads = 0;
+    assert_int_equal(try_open(&pager, true), MPG_E_CORRUPT_METADATA);
+    quick.pread = mpgi_io_system.pread;
+    assert_in_range(reads, 3, 60);
+}
+
+/* Changes a count of both roots, and makes their checksums fit. */
+static void change_count(uint32_t field, int64_t change)
+{
+    struct node_space space = {.page_size = 4096, .node_size = 4096};
+    unsigned char root[4096];
+
+    for (uint64_t page = 1; page <= 2; page++) {
+        read_at(root, sizeof(root), page * 4096);
+        space.seed = crc_of(root + ROOT_UUID, UUID_SIZE);
+        put_u64(root + field, get_u64(root + field) + (uint64_t)change);
+        put_u32(root + NODE_CRC, mpgi_node_crc(&space, root));
+        write_at(root, sizeof(root), page * 4096);
+    }
+}
+
+static void counts_are_checked(void **state)
+{
+    static const uint32_t fields[] = {ROOT_FREE, ROOT_METADATA, ROOT_PROTECTED};
+    mpg_check_result result;
+    mpg_pager *pager;
+
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        pager = make(4096);
+        assert_int_equal(mpg_alloc_at(pager, page_id(3), 0), 0);
+        assert_int_equal(mpg_alloc_protected_at(pager, protected_id(0)), 0);
+        assert_int_equal(mpg_close(pager), 0);
+        change_count(fields[i], -1);
+        assert_int_equal(try_open(&pager, true), 0);
+        assert_int_equal(mpg_check(&result, pager, NULL, NULL), 0);
+        assert_true(result.faults > 0);
+        assert_int_equal(mpg_close(pager), 0);
+        change_count(fields[i], 1);
+        assert_int_equal(try_open(&pager, true), 0);
+        assert_sound(pager);
+        assert_int_equal(mpg_close(pager), 0);
+        /* More pages than there are. */
+        change_count(fields[i], 1000);
+        assert_int_equal(try_open(&pager, true), MPG_E_CORRUPT_METADATA);
+    }
+}
+
 static void file_cut_short_is_an_error(void **state)
 {
     mpg_pager *pager;
@@ -677,6 +744,8 @@ int main(void)
         cmocka_unit_test(damage_after_the_commit_is_reported),
         cmocka_unit_test(damage_of_a_closed_file_is_reported),
         cmocka_unit_test(two_bad_roots_are_an_error),
+        cmocka_unit_test(damage_is_not_looked_at_a_hundred_times),
+        cmocka_unit_test(counts_are_checked),
         cmocka_unit_test(file_cut_short_is_an_error),
         cmocka_unit_test(commit_after_a_failed_one_spares_the_durable_root),
         cmocka_unit_test(recovery_repeats),
