@@ -25,10 +25,15 @@ for options in '' '-o ro'; do
         [ "$(stat -c %s "m/protected/$page")" -gt 0 ] || fail "no attributes of a damaged page"
     done
     if [ -z "$options" ]; then
-        # It can be written whole, and is then as good as any.
         page=${bad##* }
         cp "m/protected/$page" copy 2>/dev/null && fail "copied a damaged page"
-        rm "m/protected/$page" || fail "deleting a damaged page"
+        # A part of it cannot be written. With all of it replaced, it is as good as any.
+        printf X 2>/dev/null 1<>"m/protected/$page"
+        cat "m/protected/$page" >content 2>/dev/null && fail "a part was written onto damaged content"
+        echo mended >new
+        cp new "m/protected/$page" || fail "replacing a damaged page"
+        head -n 1 "m/protected/$page" | cmp - new || fail "the new content"
+        rm "m/protected/$page" || fail "deleting a page that was damaged"
     fi
     unmount m
     cp "$golden/protected-bit-rot.mpp" f.mpp
