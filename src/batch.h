@@ -27,7 +27,7 @@ struct completion {
 };
 
 struct batch {
-    unsigned waiters;         /* threads in mpgi_batch_wait */
+    unsigned waiters;         /* threads in mpgi_commit_wait */
     bool done;                /* result and error are final */
     bool wanted;              /* somebody waits for it, or it holds what must not be put off */
     bool ordered;             /* rule 5: a sync between nodes and root */

@@ -461,8 +461,10 @@ MPG_API void mpg_writer_discard(mpg_writer *writer);
  * the commit. Ids that a transaction allocates are its own from then on. A transaction is used by one
  * thread at a time; several may be open at once. Two that write the same bytes: the later commit wins.
  * The functions have the errors of their namesakes above; a failed one leaves the transaction as it
- * was. What others do meanwhile can still make the commit fail (a page to free that is gone). The file
- * may have grown for a transaction that is aborted, and stays so.
+ * was. What others do meanwhile can still make the commit fail (a page to free that is gone). A page to
+ * free or to write is the one that has its id at the commit, also if others freed it meanwhile and it was
+ * given out again. What a transaction frees it cannot allocate again (EXISTS). The file may have grown
+ * for a transaction that is aborted, and stays so.
  */
 typedef struct mpg_txn mpg_txn;
 

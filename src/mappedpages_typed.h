@@ -16,7 +16,8 @@
  * Each is a struct of its own, passed by value, around its untyped namesake, `untyped`. So, without
  * any compiler flag, these do not compile: an id of one page size where another is wanted, a
  * protected id for a page id, a change through a reader, a page size that is no power of two, under
- * 1024 or over 1 GiB. The size is any integer constant expression.
+ * 1024 or over 1 GiB. (Where a pointer is passed, to an array of ids or a blk_page, C asks for a
+ * warning only; C++ refuses it.) The size is any integer constant expression.
  *
  * The functions are those of mappedpages.h, with blk_ for mpg_, the same order of arguments, the
  * same results, errors, durability and thread safety; a `data` of page_size bytes is a blk_page.
@@ -25,7 +26,8 @@
  *     blk_page_at(7), blk_protected_at(7)   the id of that number; its number is id.untyped.value
  *     blk_as_reader(pager)                  the same file for functions that only read
  *
- * What has no function here (mpg_check, for instance) takes pager.untyped.
+ * What has no function here (mpg_check, the asynchronous requests, the generic allocators) takes
+ * pager.untyped, and ids as id.untyped.
  *
  *     MPG_DEFINE_SUB_ALLOCATOR(rec, 4096, 512);
  *     MPG_DEFINE_SUB_ALLOCATOR_ON(rec, blk, 512);
