@@ -269,11 +269,47 @@ static void a_spare_of_which_only_the_head_was_written_is_none(void **state)
     event_log_free(&log);
 }
 
+/* ---- Views --------------------------------------------------------------------------------- */
+
+/* A content that was checked once is not checked again, unless it is another's. */
+static void a_view_checks_the_content_of_a_new_owner_of_the_pages(void **state)
+{
+    mpg_protected_id other, old, new;
+    mpg_protected_info old_info, new_info;
+    struct memory_disk disk;
+    mpg_pager *pager;
+    const void *view;
+
+    (void)state;
+    memory_disk_init(&disk, DISK_SIZE);
+    pager = create_on(&disk, 0);
+    other = alloc_protected(pager);
+    old = alloc_protected(pager);
+    put(pager, old, "old");
+    assert_int_equal(mpg_protected_stat(&old_info, pager, old), 0);
+    assert_int_equal(mpg_protected_view(&view, pager, old), 0);
+    mpg_protected_release(pager, view);
+
+    assert_int_equal(mpg_free_protected(pager, old), 0);
+    for (int i = 0; i < 2; i++) /* for so long the pages rest */
+        put(pager, other, "other");
+    new = alloc_protected(pager);
+    put(pager, new, "new");
+    assert_int_equal(mpg_protected_stat(&new_info, pager, new), 0);
+    assert_int_equal(new_info.page[new_info.current], old_info.page[old_info.current]);
+    assert_int_equal(new_info.generation, old_info.generation);
+
+    memcpy(disk.cache + new_info.page[new_info.current] * PAGE_SIZE, "bad", 4);
+    assert_int_equal(mpg_protected_view(&view, pager, new), MPG_E_CORRUPT_PAGE);
+    close_on(pager, &disk);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_spare_of_a_commit_cut_short_is_not_that_of_the_next),
         cmocka_unit_test(a_spare_of_which_only_the_head_was_written_is_none),
+        cmocka_unit_test(a_view_checks_the_content_of_a_new_owner_of_the_pages),
     };
 
     return cmocka_run_group_tests_name("format 0.2", tests, NULL, NULL);
