@@ -304,12 +304,42 @@ static void a_view_checks_the_content_of_a_new_owner_of_the_pages(void **state)
     close_on(pager, &disk);
 }
 
+/* ---- Directory blocks ---------------------------------------------------------------------- */
+
+/* An id far ahead needs all the blocks up to its own. */
+static void directory_blocks_of_an_allocation_that_fails_are_given_back(void **state)
+{
+    uint64_t most = most_pages(PAGE_SIZE);
+    mpg_page_id *pages = malloc(most * sizeof(*pages));
+    struct mpg_stat before, after;
+    mpg_protected_id far_ahead;
+    struct memory_disk disk;
+    mpg_pager *pager;
+
+    (void)state;
+    assert_non_null(pages);
+    memory_disk_init(&disk, DISK_SIZE);
+    pager = create_on(&disk, most);
+    assert_int_equal(mpg_alloc_bulk(pages, pager, stat_of(pager).free_pages - 40, 0), 0);
+    before = stat_of(pager);
+    far_ahead.value = before.max_protected - 1;
+    assert_int_equal(mpg_alloc_protected_at(pager, far_ahead), MPG_E_FILE_FULL);
+    assert_int_equal(mpg_sync(pager), 0);
+    after = stat_of(pager);
+    assert_int_equal(after.free_pages, before.free_pages);
+    assert_int_equal(after.metadata_pages, before.metadata_pages);
+    assert_sound(pager);
+    free(pages);
+    close_on(pager, &disk);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_spare_of_a_commit_cut_short_is_not_that_of_the_next),
         cmocka_unit_test(a_spare_of_which_only_the_head_was_written_is_none),
         cmocka_unit_test(a_view_checks_the_content_of_a_new_owner_of_the_pages),
+        cmocka_unit_test(directory_blocks_of_an_allocation_that_fails_are_given_back),
     };
 
     return cmocka_run_group_tests_name("format 0.2", tests, NULL, NULL);
