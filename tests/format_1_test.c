@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Format 1 at the edges of its trees: trees that grow in height, at every size of node and pair;
- * roots, nodes and contents that a crash left unfinished; features of the future.
+ * roots, nodes and contents that a crash left unfinished; generations that run out; features of the
+ * future.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -18,8 +19,7 @@
 
 #include "bytes.h"
 #include "crc.h"
-#include "layout_1.h"
-#include "node.h"
+#include "format_1.h"
 #include "open.h"
 
 static const uint32_t page_sizes[] = {1024, 2048, 4096, 8192, 65536};
@@ -686,6 +686,28 @@ static void recovery_repeats(void **state)
     }
 }
 
+/* Later commits would have to have generations that make no sense. */
+static void a_root_of_the_last_generations_can_only_be_read(void **state)
+{
+    struct node_space space = {.node_size = 4096, .page_size = 4096};
+    unsigned char superblock[4096], root[4096];
+    mpg_pager *pager;
+    unsigned page;
+
+    (void)state;
+    make_committed(4096, false);
+    page = newest_root_page(4096);
+    read_at(superblock, sizeof(superblock), 0);
+    read_at(root, sizeof(root), page * UINT64_C(4096));
+    space.seed = crc_of(superblock + SB_UUID, UUID_SIZE);
+    mpgi_root_finish(&space, root, (UINT64_C(1) << 63) - 2, true);
+    write_at(root, sizeof(root), page * UINT64_C(4096));
+    assert_int_equal(try_open(&pager, true), 0);
+    assert_int_equal(first_byte(pager, 0), 2);
+    assert_int_equal(mpg_close(pager), 0);
+    assert_int_equal(try_open(&pager, false), MPG_E_CORRUPT_METADATA);
+}
+
 /* ---- Page 0 -------------------------------------------------------------------------------- */
 
 static void set_superblock(uint32_t offset, unsigned char value)
@@ -749,6 +771,7 @@ int main(void)
         cmocka_unit_test(file_cut_short_is_an_error),
         cmocka_unit_test(commit_after_a_failed_one_spares_the_durable_root),
         cmocka_unit_test(recovery_repeats),
+        cmocka_unit_test(a_root_of_the_last_generations_can_only_be_read),
         cmocka_unit_test(features_of_the_future),
         cmocka_unit_test(damaged_superblock_is_an_error),
     };

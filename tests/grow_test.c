@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "io.h"
+#include "layout_1.h"
 #include "open.h"
 
 #define PATH "grow_test.mpp"
@@ -96,6 +97,37 @@ static void a_full_disk_is_an_error_and_the_file_stays_as_it_was(void **state)
     assert_int_equal(mpg_close(pager), 0);
 }
 
+/* Rule 2 lets freed pages rest, but not where the file would have to grow instead. */
+static void a_node_on_a_full_disk_takes_pages_just_freed(void **state)
+{
+    static const uint32_t page_sizes[] = {1024, 8192}; /* a node takes two of them, or one */
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        uint64_t most_in_root = root_area_size(node_size_of(page_sizes[i])) / ENTRY_SIZE;
+        mpg_options options = MPG_OPTIONS_INIT;
+        struct mpg_stat st = {.size = sizeof(st)};
+        mpg_protected_id protected_ids[100];
+        mpg_page_id ids[150];
+        mpg_pager *pager;
+
+        options.format = MPG_FORMAT_1;
+        options.page_size = page_sizes[i];
+        options.initial_pages = 150;
+        disk_end = options.initial_pages * page_sizes[i];
+        (void)unlink(PATH);
+        assert_int_equal(mpgi_create_with(&pager, PATH, &options, &calls, NULL), 0);
+        assert_int_equal(mpg_alloc_protected_bulk(protected_ids, pager, most_in_root), 0);
+        assert_int_equal(mpg_stat(&st, pager), 0);
+        assert_int_equal(mpg_alloc_bulk(ids, pager, st.free_pages, 0), 0);
+        assert_int_equal(mpg_free_bulk(pager, ids, 10), 0);
+        assert_int_equal(mpg_alloc_protected(protected_ids, pager), 0);
+        assert_int_equal(mpg_stat(&st, pager), 0);
+        assert_int_equal(st.directory_height, 1);
+        assert_int_equal(mpg_close(pager), 0);
+    }
+}
+
 static int disk_room(void *context, int fd, uint64_t *bytes)
 {
     (void)context;
@@ -169,6 +201,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(space_is_taken_without_fallocate, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_full_disk_is_an_error_and_the_file_stays_as_it_was,
                                         set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_node_on_a_full_disk_takes_pages_just_freed, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(a_disk_that_is_too_small_is_not_filled_to_find_that_out,
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_a_failed_growth_has_taken_is_given_back, set_up,
