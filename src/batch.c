@@ -270,6 +270,8 @@ static void undo(struct edit *edit)
             break;
         }
     }
+    if (format->ops->undone != NULL)
+        format->ops->undone(format);
 }
 
 /* Undoes the edit and waits for what others have under way. The lock is given up meanwhile. */

@@ -114,6 +114,11 @@ struct format_ops {
     int (*get_entry)(struct format *format, enum version version, uint64_t id, struct entry *entry);
     /* Puts an entry, in use or not, into the pending version. As set_use for space and undo. */
     int (*put_entry)(struct format *format, uint64_t id, const struct entry *entry);
+    /*
+     * An operation was undone, all of it: gives back what only that one needed and set_use and
+     * put_entry do not know of. May be NULL.
+     */
+    void (*undone)(struct format *format);
     /* The lowest id >= from not in use in the newest version. DIRECTORY_FULL if there is none. */
     int (*find_free_entry)(struct format *format, uint64_t from, uint64_t *id);
     /* As scan_use, for ids in use. */

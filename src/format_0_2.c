@@ -266,7 +266,7 @@ static int add_block(struct format_0_2 *own)
     return 0;
 }
 
-/* Gives back the blocks that an operation added which fails. */
+/* Gives back the blocks from number `count` on, which this batch has added. */
 static void remove_blocks(struct format_0_2 *own, uint32_t count)
 {
     unsigned char *index = own->index.pending->bytes;
@@ -278,6 +278,30 @@ static void remove_blocks(struct format_0_2 *own, uint32_t count)
     }
     mpgi_0_2_drop_blocks(own, count);
     put_u32(index + INDEX_COUNT, count);
+}
+
+/* Whether this batch has added the block, and nothing is in it. */
+static bool is_new_and_empty(const struct format_0_2 *own, const struct block *block)
+{
+    const struct versions *content = &block->content;
+
+    if (content->durable != NULL || content->frozen != NULL || content->pending == NULL)
+        return false;
+    for (uint32_t slot = 0; slot < entries_per_block(own->base.page_size); slot++)
+        if (content->pending->bytes[BLOCK_ENTRIES + (size_t)slot * ENTRY_SIZE + ENTRY_IN_USE] != 0)
+            return false;
+    return true;
+}
+
+static void undone(struct format *format)
+{
+    struct format_0_2 *own = format_0_2_of(format);
+    uint32_t count = own->block_count;
+
+    while (count > 0 && is_new_and_empty(own, own->blocks[count - 1]))
+        count--;
+    if (count < own->block_count)
+        remove_blocks(own, count);
 }
 
 static int put_entry(struct format *format, uint64_t id, const struct entry *entry)
@@ -410,6 +434,7 @@ const struct format_ops mpgi_format_0_2 = {
     .scan_use = scan_use,
     .get_entry = get_entry,
     .put_entry = put_entry,
+    .undone = undone,
     .find_free_entry = find_free_entry,
     .scan_entries = scan_entries,
     .next_generation = next_generation,

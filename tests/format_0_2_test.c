@@ -312,7 +312,7 @@ static void directory_blocks_of_an_allocation_that_fails_are_given_back(void **s
     uint64_t most = most_pages(PAGE_SIZE);
     mpg_page_id *pages = malloc(most * sizeof(*pages));
     struct mpg_stat before, after;
-    mpg_protected_id far_ahead;
+    mpg_protected_id far_ahead, twenty[20];
     struct memory_disk disk;
     mpg_pager *pager;
 
@@ -324,6 +324,8 @@ static void directory_blocks_of_an_allocation_that_fails_are_given_back(void **s
     before = stat_of(pager);
     far_ahead.value = before.max_protected - 1;
     assert_int_equal(mpg_alloc_protected_at(pager, far_ahead), MPG_E_FILE_FULL);
+    /* Their 40 copies fit, and their block does not. */
+    assert_int_equal(mpg_alloc_protected_bulk(twenty, pager, 20), MPG_E_FILE_FULL);
     assert_int_equal(mpg_sync(pager), 0);
     after = stat_of(pager);
     assert_int_equal(after.free_pages, before.free_pages);
