@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Floor 1: the file in memory at addresses that never move. Address space is reserved once; the file
- * is mapped into it piece by piece as it grows.
+ * Floor 1: the file in memory at addresses that never move. Address space is reserved once; the
+ * file is mapped into it piece by piece as it grows.
  */
 #ifndef MPGI_ADDRESS_MAP_H
 #define MPGI_ADDRESS_MAP_H

@@ -87,8 +87,9 @@ static int make_room(mpg_pager *pager, uint64_t pages)
 
 /*
  * Makes a free page read as zeros. That is safe at any time (invariant 3), and where it reads so
- * already there is nothing to write: the commit that freed it made its content durable with it. Only
- * after a commit that failed before any sync, zeros that it wrote may be in the page cache alone.
+ * already there is nothing to write: the commit that freed it made its content durable with it.
+ * Only after a commit that failed before any sync, zeros that it wrote may be in the page cache
+ * alone.
  */
 static int make_zero(mpg_pager *pager, uint64_t page, bool *changed)
 {

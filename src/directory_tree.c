@@ -71,8 +71,8 @@ static int check_uses(struct format_1 *f, uint64_t id, const struct entry *entry
 }
 
 /*
- * Whether the batch that gathers has put this entry, and so knows its pages. An entry of the file may
- * claim to be as new, but then the durable version has it, too.
+ * Whether the batch that gathers has put this entry, and so knows its pages. An entry of the file
+ * may claim to be as new, but then the durable version has it, too.
  */
 static int is_of_batch(bool *is, struct format_1 *f, uint64_t id, const struct entry *entry)
 {

@@ -8,8 +8,9 @@
 #include "mappedpages.h"
 
 /*
- * Records a failure and returns its code, so that `return mpgi_fail(...)` reads as one step. Set once
- * where it happens, passed up unchanged. The message is printf-like, one sentence without a full stop.
+ * Records a failure and returns its code, so that `return mpgi_fail(...)` reads as one step. Set
+ * once where it happens, passed up unchanged. The message is printf-like, one sentence without a
+ * full stop.
  */
 int mpgi_fail(int code, const char *operation, uint64_t page, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
@@ -18,8 +19,8 @@ int mpgi_fail(int code, const char *operation, uint64_t page, const char *format
 int mpgi_fail_errno(int system_errno, const char *operation, uint64_t page, const char *path);
 
 /*
- * The same for a checksum that does not match: that of `what` in the page; for CORRUPT_PAGE, that of
- * `what`, which has `page` for its number.
+ * The same for a checksum that does not match: that of `what` in the page; for CORRUPT_PAGE, that
+ * of `what`, which has `page` for its number.
  */
 int mpgi_fail_crc(int code, const char *operation, uint64_t page, uint32_t expected, uint32_t found,
                   const char *path, const char *what);

@@ -2,9 +2,9 @@
 /*
  * Floor 3: the seam between what a page file means and how a format writes it down.
  *
- * Everything above asks only through `struct format_ops`; everything below it belongs to one format.
- * A format keeps its metadata in blocks with versions (versions.h): operations change the pending
- * version, a commit freezes it, writes it out, and publishes it when it is durable.
+ * Everything above asks only through `struct format_ops`; everything below it belongs to one
+ * format. A format keeps its metadata in blocks with versions (versions.h): operations change the
+ * pending version, a commit freezes it, writes it out, and publishes it when it is durable.
  *
  * All functions are called with the pager's lock held, except write_nodes, write_root and
  * restore_root, which the committing thread calls without it between seal and publish or discard.
@@ -86,16 +86,18 @@ struct format_ops {
     int (*set_use)(struct format *format, uint64_t page, enum mpg_page_use use);
     /*
      * The lowest page >= from that is free in the newest version and may be given out: free in the
-     * durable and frozen versions too, and, with REUSE_SETTLED, in the previous one. May be >= total:
-     * then the file must grow to hold it. FILE_FULL if the format has no such page.
+     * durable and frozen versions too, and, with REUSE_SETTLED, in the previous one. May be >=
+     * total: then the file must grow to hold it. FILE_FULL if the format has no such page.
      */
     int (*find_free)(struct format *format, uint64_t from, enum reuse reuse, uint64_t *page);
     /*
-     * May be NULL, as may set_use_run. How many pages from `page` on, which find_free has just given,
-     * it could give as well: at least 1.
+     * May be NULL, as may set_use_run. How many pages from `page` on, which find_free has just
+     * given, it could give as well: at least 1.
      */
     unsigned (*free_run)(struct format *format, uint64_t page);
-    /* set_use for pages that free_run counted, all of them free and below total; `use` is not FREE. */
+    /*
+     * set_use for pages that free_run counted, all of them free and below total; `use` is not FREE.
+     */
     int (*set_use_run)(struct format *format, uint64_t page, unsigned count, enum mpg_page_use use);
     /* Changes the number of pages in the pending version. The file is that long already. */
     int (*set_total)(struct format *format, uint64_t total);
@@ -132,7 +134,8 @@ struct format_ops {
     /*
      * pending → frozen, with every checksum and reference in place. Cannot fail: what it needs was
      * made ready when the change was applied. Sets *ordered where this format needs a sync between
-     * nodes and root for this batch; if *ordered is set on entry it stays set (and the root says so).
+     * nodes and root for this batch; if *ordered is set on entry it stays set (and the root says
+     * so).
      */
     void (*seal)(struct format *format, bool *ordered);
     /* Writes the frozen version of everything that is not current yet; the root not. */
@@ -147,9 +150,9 @@ struct format_ops {
     void (*discard)(struct format *format);
 
     /*
-     * Before the file is closed, with all of it durable: puts down that the last commit is whole, so
-     * that what goes bad later is not taken for a commit cut short. *written: the caller syncs. May be
-     * NULL.
+     * Before the file is closed, with all of it durable: puts down that the last commit is whole,
+     * so that what goes bad later is not taken for a commit cut short. *written: the caller syncs.
+     * May be NULL.
      */
     int (*write_closing)(struct format *format, bool *written);
 
@@ -171,14 +174,15 @@ extern const struct format_ops mpgi_format_0_2;
 extern const struct format_ops mpgi_format_1;
 
 /*
- * Makes the file at least `pages` long, and then some, in steps that fit its size (rule 9), and counts
- * them in the pending version. FILE_FULL beyond the format, NO_SPACE when the disk is full.
+ * Makes the file at least `pages` long, and then some, in steps that fit its size (rule 9), and
+ * counts them in the pending version. FILE_FULL beyond the format, NO_SPACE when the disk is full.
  */
 int mpgi_format_grow(struct format *format, uint64_t pages);
 
 /*
- * Whether `page` can be the lowest free one. Beyond its end a file is free, but for a few pages; one
- * that says otherwise is damaged (CORRUPT_METADATA), and must not make the file grow without bounds.
+ * Whether `page` can be the lowest free one. Beyond its end a file is free, but for a few pages;
+ * one that says otherwise is damaged (CORRUPT_METADATA), and must not make the file grow without
+ * bounds.
  */
 int mpgi_format_check_lowest(struct format *format, uint64_t page);
 

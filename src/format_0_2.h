@@ -71,8 +71,8 @@ int mpgi_0_2_restore_root(struct format *format);
 void mpgi_0_2_publish(struct format *format);
 void mpgi_0_2_discard(struct format *format);
 /*
- * Puts the directory index of the spare copy that goes with `metadata` into page0, page_size bytes. The
- * head of page0 stays. False: there is none.
+ * Puts the directory index of the spare copy that goes with `metadata` into page0, page_size bytes.
+ * The head of page0 stays. False: there is none.
  */
 bool mpgi_0_2_read_spare(const struct file *file, uint32_t page_size, const unsigned char *metadata,
                          unsigned char *page0);

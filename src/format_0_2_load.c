@@ -156,10 +156,10 @@ static bool is_newer(const struct format_0_2 *own, const unsigned char *other)
 }
 
 /*
- * Page 0 was torn while a commit wrote it. All else of that commit was durable by then, so its spare
- * copy of page 0 is as good; it goes with the newer metadata page, whichever of the two page 0's
- * first sector names. A spare of the commit before is no help: generations come again after a crash,
- * so it may be that of a commit that never was.
+ * Page 0 was torn while a commit wrote it. All else of that commit was durable by then, so its
+ * spare copy of page 0 is as good; it goes with the newer metadata page, whichever of the two page
+ * 0's first sector names. A spare of the commit before is no help: generations come again after a
+ * crash, so it may be that of a commit that never was.
  */
 static int recover_index(struct format_0_2 *own)
 {

@@ -33,9 +33,9 @@
 
 /*
  * The highest page that is nobody's, now and after this commit, so that it rests out of the way; or
- * 0. What lies in the file beyond its total pages is nobody's either, nor are pages that transactions
- * hold: as every commit takes the highest, it overwrites the spare of one that a crash cut short at
- * the same generation, which could not be told from its own.
+ * 0. What lies in the file beyond its total pages is nobody's either, nor are pages that
+ * transactions hold: as every commit takes the highest, it overwrites the spare of one that a crash
+ * cut short at the same generation, which could not be told from its own.
  */
 static uint64_t choose_spare(const struct format_0_2 *own)
 {

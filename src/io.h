@@ -2,9 +2,9 @@
 /*
  * Floor 1: every system call that touches the page file.
  *
- * The table `struct io` is what tests replace to record, fail and cut calls. Its members behave like
- * the system calls of the same name (-1 and errno on failure, short counts, EINTR and all); `struct
- * file` on top of it turns them into whole reads and writes with MPG_E_ codes.
+ * The table `struct io` is what tests replace to record, fail and cut calls. Its members behave
+ * like the system calls of the same name (-1 and errno on failure, short counts, EINTR and all);
+ * `struct file` on top of it turns them into whole reads and writes with MPG_E_ codes.
  */
 #ifndef MPGI_IO_H
 #define MPGI_IO_H

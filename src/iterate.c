@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Floor 5: iterators. A bitmap of the next ids is taken under the lock, then handed out without it. */
+/*
+ * Floor 5: iterators. A bitmap of the next ids is taken under the lock, then handed out without it.
+ */
 #include <string.h>
 
 #include "pager.h"

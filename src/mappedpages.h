@@ -61,7 +61,9 @@ extern "C" {
 /* An open page file. Opened by mpg_create, mpg_open or mpg_open_readonly, ended by mpg_close. */
 typedef struct mpg_pager mpg_pager;
 
-/* Names a regular page: its position in the file, counted in pages. 0, 1 and 2 are never regular. */
+/*
+ * Names a regular page: its position in the file, counted in pages. 0, 1 and 2 are never regular.
+ */
 typedef struct mpg_page_id {
     uint64_t value;
 } mpg_page_id;
@@ -142,9 +144,9 @@ MPG_API const char *mpg_strerror(int code);
 MPG_API bool mpg_is_damage(int code);
 
 /*
- * Details of the last failure of any function of this library in the calling thread, for asking right
- * after it: a function that succeeds does not reset them, and may change them. Returns info->code,
- * 0 if nothing has failed yet. Thread safety: any thread, any time.
+ * Details of the last failure of any function of this library in the calling thread, for asking
+ * right after it: a function that succeeds does not reset them, and may change them. Returns
+ * info->code, 0 if nothing has failed yet. Thread safety: any thread, any time.
  */
 MPG_API int mpg_last_error(mpg_error_info *info);
 
@@ -194,7 +196,8 @@ typedef struct mpg_options {
 
 /*
  * Makes a new page file and opens it for writing. Fails if `path` exists.
- * `options` may be NULL for all defaults. The pager belongs to the caller, who ends it with mpg_close.
+ * `options` may be NULL for all defaults. The pager belongs to the caller, who ends it with
+ * mpg_close.
  * Errors: EXISTS, INVALID_PAGE_SIZE, INVALID (size of the options, format, label), FILE_FULL
  * (initial_pages beyond the format), READ_ONLY (permissions), NO_SPACE, NO_MEMORY, IO. On error no
  * file is left behind.
@@ -209,19 +212,20 @@ MPG_API MPG_MUST_CHECK int mpg_create(mpg_pager **pager, const char *path,
  * Errors: BUSY at once if another process or pager has it open for writing or keeps writers out;
  * INVALID_PAGE_SIZE if options->page_size is set and is not the file's; CORRUPT_SUPERBLOCK,
  * CORRUPT_METADATA, CORRUPT_DIRECTORY_INDEX, CORRUPT_PROTECTED_DIRECTORY, CORRUPT_PAGE, TRUNCATED,
- * UNSUPPORTED_VERSION, READ_ONLY (permissions, or a feature that can only be read), INVALID (size of
- * the options, flags), NO_SPACE, NO_MEMORY, IO (also a file that is not there: system_errno is ENOENT);
- * with MPG_CREATE, those of mpg_create but EXISTS.
+ * UNSUPPORTED_VERSION, READ_ONLY (permissions, or a feature that can only be read), INVALID (size
+ * of the options, flags), NO_SPACE, NO_MEMORY, IO (also a file that is not there: system_errno is
+ * ENOENT); with MPG_CREATE, those of mpg_create but EXISTS.
  * Durability: what was found, or made, is durable when this returns.
  */
 MPG_API MPG_MUST_CHECK int mpg_open(mpg_pager **pager, const char *path,
                                     const mpg_options *options);
 
 /*
- * Opens a page file for reading: any number of times, also while one writer has it open. It shows the
- * last committed state at the time of opening; mpg_refresh moves on to a newer one. Changes nothing.
- * In another process than the writer's "committed" means written out whole; that may be a moment
- * before it is durable and the writer is told so. What a loss of power then takes back was seen.
+ * Opens a page file for reading: any number of times, also while one writer has it open. It shows
+ * the last committed state at the time of opening; mpg_refresh moves on to a newer one. Changes
+ * nothing. In another process than the writer's "committed" means written out whole; that may be a
+ * moment before it is durable and the writer is told so. What a loss of power then takes back was
+ * seen.
  * Errors: as mpg_open; BUSY only with MPG_LOCK_SHARED; STALE if the writer commits faster than the
  * file can be read: try again.
  */
@@ -235,12 +239,12 @@ MPG_API MPG_MUST_CHECK int mpg_open_readonly(const mpg_pager **pager, const char
 MPG_API MPG_MUST_CHECK int mpg_refresh(const mpg_pager *pager);
 
 /*
- * Commits what is deferred, and notes (format 1, with a sync of its own, where the last commit did not)
- * that the last commit was whole, so that what goes bad later is reported and not taken for a commit cut
- * short. Releases the lock, the map and all memory. Frees the pager in any case.
+ * Commits what is deferred, and notes (format 1, with a sync of its own, where the last commit did
+ * not) that the last commit was whole, so that what goes bad later is reported and not taken for a
+ * commit cut short. Releases the lock, the map and all memory. Frees the pager in any case.
  * Open writers, views, transactions and iterators of it must have ended before. NULL is allowed.
- * Errors: what that commit met, NO_MEMORY, IO. A pager that is unavailable closes without an error: whoever met
- * the failed sync was told.
+ * Errors: what that commit met, NO_MEMORY, IO. A pager that is unavailable closes without an error:
+ * whoever met the failed sync was told.
  * Thread safety: no other call on this pager may be running or follow.
  * Durability: as mpg_sync for allocations; content of regular pages only if mpg_sync was called.
  */
@@ -278,8 +282,8 @@ MPG_API size_t mpg_page_size(const mpg_pager *pager);
 
 /*
  * Makes everything written so far durable: content of regular pages and deferred allocations.
- * Errors: those of a commit: NO_SPACE, NO_MEMORY, IO, UNAVAILABLE (an earlier sync failed). If it was
- * the sync or the writing of the root that failed, the pager is unavailable from then on.
+ * Errors: those of a commit: NO_SPACE, NO_MEMORY, IO, UNAVAILABLE (an earlier sync failed). If it
+ * was the sync or the writing of the root that failed, the pager is unavailable from then on.
  */
 MPG_API MPG_MUST_CHECK int mpg_sync(mpg_pager *pager);
 
@@ -290,8 +294,8 @@ enum mpg_alloc_flags {
 };
 
 /*
- * Allocates the free page with the lowest id (pages freed by the last commit come last), growing the
- * file if there is none. `flags`: 0 or MPG_ZERO.
+ * Allocates the free page with the lowest id (pages freed by the last commit come last), growing
+ * the file if there is none. `flags`: 0 or MPG_ZERO.
  * Errors: FILE_FULL, NO_SPACE, NO_MEMORY, CORRUPT_METADATA, UNAVAILABLE, IO, INVALID (an unknown
  * flag); then nothing changed, except that after a failed sync nobody knows.
  * Durability: durable on return (see MPG_DEFER_ALLOCATION). With MPG_ZERO the zeros are, too.
@@ -333,8 +337,8 @@ MPG_API MPG_MUST_CHECK int mpg_page_get_mut(void **data, mpg_pager *pager, mpg_p
 
 /*
  * Copies `length` bytes at `offset` of the page out of, or into, the file. offset + length may not
- * exceed the page size. Errors: as mpg_page_get, also beyond the reserved address space; OUT_OF_BOUNDS
- * (range), IO.
+ * exceed the page size. Errors: as mpg_page_get, also beyond the reserved address space;
+ * OUT_OF_BOUNDS (range), IO.
  * Durability (write): after mpg_page_sync or mpg_sync.
  */
 MPG_API MPG_MUST_CHECK int mpg_page_read(void *data, const mpg_pager *pager, mpg_page_id id,
@@ -361,8 +365,9 @@ MPG_API MPG_MUST_CHECK int mpg_page_use(enum mpg_page_use *use, const mpg_pager 
                                         uint64_t page);
 
 /*
- * Copies any page of the file as it stands, whatever it is used for: for looking at it, nothing else.
- * No checksum is checked; a commit may be half-way through it. Errors: OUT_OF_BOUNDS, TRUNCATED, IO.
+ * Copies any page of the file as it stands, whatever it is used for: for looking at it, nothing
+ * else. No checksum is checked; a commit may be half-way through it. Errors: OUT_OF_BOUNDS,
+ * TRUNCATED, IO.
  */
 MPG_API MPG_MUST_CHECK int mpg_raw_read(void *data, const mpg_pager *pager, uint64_t page);
 
@@ -377,8 +382,8 @@ MPG_API MPG_MUST_CHECK int mpg_raw_read(void *data, const mpg_pager *pager, uint
 MPG_API MPG_MUST_CHECK int mpg_alloc_protected(mpg_protected_id *id, mpg_pager *pager);
 
 /*
- * The same for a given id. Errors besides: EXISTS, DIRECTORY_FULL if the format cannot hold that id,
- * BUSY (an open transaction holds it).
+ * The same for a given id. Errors besides: EXISTS, DIRECTORY_FULL if the format cannot hold that
+ * id, BUSY (an open transaction holds it).
  */
 MPG_API MPG_MUST_CHECK int mpg_alloc_protected_at(mpg_pager *pager, mpg_protected_id id);
 
@@ -403,14 +408,14 @@ MPG_API MPG_MUST_CHECK int mpg_protected_read(void *data, const mpg_pager *pager
                                               mpg_protected_id id);
 
 /*
- * A pinned view of the last committed content in the map, without a copy; it does not change while it
- * is held. While it is held, a commit or free that would overwrite what it shows fails with BUSY (one
- * more commit of that page works: it goes to the other copy). Ended by mpg_protected_release.
+ * A pinned view of the last committed content in the map, without a copy; it does not change while
+ * it is held. While it is held, a commit or free that would overwrite what it shows fails with BUSY
+ * (one more commit of that page works: it goes to the other copy). Ended by mpg_protected_release.
  * The content is checked when it is first seen after opening or after a commit, not each time.
  * Any number of views of one page may be held. A pager must be open for writing to have views.
  * Errors: as mpg_protected_read; NO_MEMORY (also: the reserved address space ends before the copy);
- * READ_ONLY; those of mpg_sync where the page's allocation, or its being freed and allocated anew, is
- * not durable yet, for then a view commits first.
+ * READ_ONLY; those of mpg_sync where the page's allocation, or its being freed and allocated anew,
+ * is not durable yet, for then a view commits first.
  */
 MPG_API MPG_MUST_CHECK int mpg_protected_view(const void **data, mpg_pager *pager,
                                               mpg_protected_id id);
@@ -445,9 +450,10 @@ MPG_API void *mpg_writer_data(mpg_writer *writer);
 
 /*
  * Makes the staged content the committed one, atomically. On success the writer has ended; on error
- * it has not: try again, or discard. All of the page is replaced, also what a transaction committed to
- * it since the writer was opened. Errors: BUSY (a view shows what this would overwrite, or commits of
- * others got in the way too often), and those of a commit. Durability: durable on return.
+ * it has not: try again, or discard. All of the page is replaced, also what a transaction committed
+ * to it since the writer was opened. Errors: BUSY (a view shows what this would overwrite, or
+ * commits of others got in the way too often), and those of a commit. Durability: durable on
+ * return.
  */
 MPG_API MPG_MUST_CHECK int mpg_writer_commit(mpg_writer *writer);
 
@@ -457,14 +463,14 @@ MPG_API void mpg_writer_discard(mpg_writer *writer);
 /* ---- Transactions --------------------------------------------------------------------------- */
 
 /*
- * Any mix of operations that becomes durable as one, or not at all. Nobody else sees any of it before
- * the commit. Ids that a transaction allocates are its own from then on. A transaction is used by one
- * thread at a time; several may be open at once. Two that write the same bytes: the later commit wins.
- * The functions have the errors of their namesakes above; a failed one leaves the transaction as it
- * was. What others do meanwhile can still make the commit fail (a page to free that is gone). A page to
- * free or to write is the one that has its id at the commit, also if others freed it meanwhile and it was
- * given out again. What a transaction frees it cannot allocate again (EXISTS). The file may have grown
- * for a transaction that is aborted, and stays so.
+ * Any mix of operations that becomes durable as one, or not at all. Nobody else sees any of it
+ * before the commit. Ids that a transaction allocates are its own from then on. A transaction is
+ * used by one thread at a time; several may be open at once. Two that write the same bytes: the
+ * later commit wins. The functions have the errors of their namesakes above; a failed one leaves
+ * the transaction as it was. What others do meanwhile can still make the commit fail (a page to
+ * free that is gone). A page to free or to write is the one that has its id at the commit, also if
+ * others freed it meanwhile and it was given out again. What a transaction frees it cannot allocate
+ * again (EXISTS). The file may have grown for a transaction that is aborted, and stays so.
  */
 typedef struct mpg_txn mpg_txn;
 
@@ -475,9 +481,9 @@ MPG_API MPG_MUST_CHECK int mpg_txn_alloc_at(mpg_txn *txn, mpg_page_id id, unsign
 MPG_API MPG_MUST_CHECK int mpg_txn_free(mpg_txn *txn, mpg_page_id id);
 
 /*
- * Stages content of a regular page that this transaction allocated (else INVALID: a page that exists
- * cannot be changed atomically). What is not written is zeros. Such a commit takes two syncs: content
- * first, then what makes it reachable.
+ * Stages content of a regular page that this transaction allocated (else INVALID: a page that
+ * exists cannot be changed atomically). What is not written is zeros. Such a commit takes two
+ * syncs: content first, then what makes it reachable.
  */
 MPG_API MPG_MUST_CHECK int mpg_txn_page_write(mpg_txn *txn, mpg_page_id id, const void *data,
                                               size_t offset, size_t length);
@@ -487,9 +493,9 @@ MPG_API MPG_MUST_CHECK int mpg_txn_alloc_protected_at(mpg_txn *txn, mpg_protecte
 MPG_API MPG_MUST_CHECK int mpg_txn_free_protected(mpg_txn *txn, mpg_protected_id id);
 
 /*
- * Stages `length` bytes at `offset` of a protected page; none, if length is 0. At commit exactly these
- * bytes are put onto the content committed by then, so two transactions that write different parts
- * both survive. However often a page is written, the transaction holds one copy of it.
+ * Stages `length` bytes at `offset` of a protected page; none, if length is 0. At commit exactly
+ * these bytes are put onto the content committed by then, so two transactions that write different
+ * parts both survive. However often a page is written, the transaction holds one copy of it.
  */
 MPG_API MPG_MUST_CHECK int mpg_txn_protected_write(mpg_txn *txn, mpg_protected_id id,
                                                    const void *data, size_t offset, size_t length);
@@ -516,10 +522,10 @@ MPG_API void mpg_txn_abort(mpg_txn *txn);
 /* ---- Iterators ------------------------------------------------------------------------------ */
 
 /*
- * Iterators run over the ids of regular pages, or of protected pages, in ascending order from any id
- * on. They live on the caller's stack, hold no resources and need no end. A page that is there from
- * begin to end is met exactly once; one that comes or goes meanwhile is met once or not at all.
- * An iterator is used by one thread at a time. Its fields are the library's own.
+ * Iterators run over the ids of regular pages, or of protected pages, in ascending order from any
+ * id on. They live on the caller's stack, hold no resources and need no end. A page that is there
+ * from begin to end is met exactly once; one that comes or goes meanwhile is met once or not at
+ * all. An iterator is used by one thread at a time. Its fields are the library's own.
  */
 #define MPG_ITER_WORDS 16
 typedef struct mpg_page_iter {
@@ -564,10 +570,10 @@ typedef struct mpg_check_result {
 /*
  * Checks everything: structure, checksums, pages used twice, pages used by nobody, counts. Calls
  * `report` (may be NULL) for each fault, in the caller's thread; the pager is locked meanwhile, so
- * `report` must not call functions on it. Returns 0 when the file was checked, with or without faults;
- * damage may keep it from looking at what lies behind. Errors: NO_MEMORY (one bit a page is needed),
- * IO (in the structure; a content that cannot be read is a fault); STALE (read-only): a writer went on
- * meanwhile, and what was reported may not be a fault.
+ * `report` must not call functions on it. Returns 0 when the file was checked, with or without
+ * faults; damage may keep it from looking at what lies behind. Errors: NO_MEMORY (one bit a page is
+ * needed), IO (in the structure; a content that cannot be read is a fault); STALE (read-only): a
+ * writer went on meanwhile, and what was reported may not be a fault.
  * Thread safety: other calls on the pager wait while the structure is looked at.
  * A file that cannot be opened at all has its reason in the error of mpg_open.
  */

@@ -59,7 +59,8 @@ MPG_API MPG_MUST_CHECK int mpg_queue_open(mpg_queue **queue, mpg_pager *pager);
  * Carries out everything accepted so far, calls the callbacks that are due in this thread, and
  * frees the queue. NULL is allowed. A callback called from here must not make requests (they get
  * INVALID). Must not be called from a callback.
- * Thread safety: no other call on this queue may be running or follow, but those from its callbacks.
+ * Thread safety: no other call on this queue may be running or follow, but those from its
+ * callbacks.
  */
 MPG_API void mpg_queue_close(mpg_queue *queue);
 
@@ -79,10 +80,10 @@ MPG_API size_t mpg_dispatch(mpg_queue *queue);
 MPG_API MPG_MUST_CHECK int mpg_async_cancel(mpg_queue *queue, mpg_request request);
 
 /*
- * The requests. `request` and `done` may be NULL. Arguments and ids are copied; nothing that is passed need
- * stay, but for writers and transactions: those belong to the queue until the callback. There, on
- * success they have ended; otherwise they are the caller's again, to retry or to discard. Errors,
- * at once and without a callback: NO_MEMORY, INVALID (the queue is closing).
+ * The requests. `request` and `done` may be NULL. Arguments and ids are copied; nothing that is
+ * passed need stay, but for writers and transactions: those belong to the queue until the callback.
+ * There, on success they have ended; otherwise they are the caller's again, to retry or to discard.
+ * Errors, at once and without a callback: NO_MEMORY, INVALID (the queue is closing).
  */
 MPG_API MPG_MUST_CHECK int mpg_async_alloc(mpg_request *request, mpg_queue *queue, unsigned flags,
                                            mpg_done done, void *context);

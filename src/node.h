@@ -118,7 +118,10 @@ void mpgi_cache_add_new(struct node_cache *cache, struct node *node);
 /* Gives the node a pending version. NO_MEMORY. */
 int mpgi_node_edit(struct node_cache *cache, struct node *node);
 
-/* What a commit does to all its nodes; see struct format_ops. Sealing fills frozen_slot, frozen_crc. */
+/*
+ * What a commit does to all its nodes; see struct format_ops. Sealing fills frozen_slot,
+ * frozen_crc.
+ */
 void mpgi_cache_freeze(struct node_cache *cache);
 int mpgi_cache_write(struct node_cache *cache);
 void mpgi_cache_publish(struct node_cache *cache, uint64_t generation);

@@ -269,9 +269,9 @@ int mpg_create(mpg_pager **pager, const char *path, const mpg_options *options)
 /* ---- open ---- */
 
 /*
- * Changes with each commit: the length, and the beginnings of the three pages that say which state is
- * current, with generations and checksums. (Whole pages that end with their own checksum all have the
- * same one.)
+ * Changes with each commit: the length, and the beginnings of the three pages that say which state
+ * is current, with generations and checksums. (Whole pages that end with their own checksum all
+ * have the same one.)
  */
 static int look_at_state(uint32_t *state, const struct file *file, uint32_t page_size)
 {

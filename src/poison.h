@@ -2,9 +2,9 @@
 /*
  * Floor 1: tells AddressSanitizer and Valgrind what of the map nobody may touch.
  *
- * A page can be touched from when its address was given out (mpg_page_get, a view) until it is freed or
- * its last view is released; everything else in the map is marked. Nothing of this is left in the
- * program unless it is built with -fsanitize=address, or configured --with-valgrind.
+ * A page can be touched from when its address was given out (mpg_page_get, a view) until it is
+ * freed or its last view is released; everything else in the map is marked. Nothing of this is left
+ * in the program unless it is built with -fsanitize=address, or configured --with-valgrind.
  *
  * Only the first MOST_POISONED bytes are marked: marks cost an eighth of what they cover in memory.
  */

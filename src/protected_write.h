@@ -3,8 +3,8 @@
  * Floor 5: a new content of a protected page, on its way into a batch.
  *
  * The bytes that were written are put onto the content committed by then. To read and check that
- * takes time, as does the new checksum, so it is made ready without the pager's lock; where the page
- * has changed meanwhile, it is made again under the lock.
+ * takes time, as does the new checksum, so it is made ready without the pager's lock; where the
+ * page has changed meanwhile, it is made again under the lock.
  */
 #ifndef MPGI_PROTECTED_WRITE_H
 #define MPGI_PROTECTED_WRITE_H

@@ -3,8 +3,9 @@
  * Floor 0: the rules of durability, and a way to break one on purpose.
  *
  * Code that does something only because a rule asks for it does it under `if (RULE_HOLDS(n))`. In
- * the library that is a constant, and nothing of it is left in the program. The test that shows that
- * each rule is needed builds the sources again with MPG_BREAK_RULES and takes them out one by one.
+ * the library that is a constant, and nothing of it is left in the program. The test that shows
+ * that each rule is needed builds the sources again with MPG_BREAK_RULES and takes them out one by
+ * one.
  */
 #ifndef MPGI_RULES_H
 #define MPGI_RULES_H

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Floor 2: one block of metadata in memory, in the versions that coexist while commits are under way.
+ * Floor 2: one block of metadata in memory, in the versions that coexist while commits are under
+ * way.
  *
  *   previous   what the commit before the last durable one left (only right after a commit changed it)
  *   durable    what the last durable commit left: what readers see

@@ -343,7 +343,10 @@ static void a_locking_reader_and_a_writer_keep_each_other_out(void **state)
 
 /* ---- permissions, as an ordinary user ---- */
 
-/* Calls opening functions as an ordinary user, and returns what mpg_open and mpg_open_readonly said. */
+/*
+ * Calls opening functions as an ordinary user, and returns what mpg_open and mpg_open_readonly
+ * said.
+ */
 static void open_as_ordinary_user(const char *path, int *writing, int *reading)
 {
     int status, results[2], ends[2];

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Where something ends: the format's room, the disk's, the trust in it; and what is told of a failure. */
+/*
+ * Where something ends: the format's room, the disk's, the trust in it; and what is told of a
+ * failure.
+ */
 #include <pthread.h>
 
 #include "api.h"

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The n-th call of each kind fails, for all n until a run passes: a system call with an error, a short
- * read or write, an interruption; an allocation of memory. Each time the operation must report it,
- * change nothing that it did not say, and leave a pager that works on, or one that is unavailable and
- * a file that opens.
+ * The n-th call of each kind fails, for all n until a run passes: a system call with an error, a
+ * short read or write, an interruption; an allocation of memory. Each time the operation must
+ * report it, change nothing that it did not say, and leave a pager that works on, or one that is
+ * unavailable and a file that opens.
  */
 #include <errno.h>
 #include <inttypes.h>

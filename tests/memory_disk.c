@@ -144,8 +144,8 @@ void bytes_free(unsigned char *bytes, size_t length)
 }
 
 /*
- * The library marks addresses of its map as untouchable while their pages are nobody's; the disk must
- * be able to read and write them all the same.
+ * The library marks addresses of its map as untouchable while their pages are nobody's; the disk
+ * must be able to read and write them all the same.
  */
 static void map_twice(struct memory_disk *disk)
 {

@@ -482,8 +482,8 @@ static void verify_uses(struct oracle *oracle)
 }
 
 /*
- * Somebody who opens the file beside the writer sees the same. Only by copy: the disk gives both the
- * same addresses, and what one marks as not to be touched is the other's, too.
+ * Somebody who opens the file beside the writer sees the same. Only by copy: the disk gives both
+ * the same addresses, and what one marks as not to be touched is the other's, too.
  */
 static void verify_as_reader(struct oracle *oracle)
 {

@@ -124,7 +124,9 @@ void oracle_check_choice(struct oracle *oracle, uint64_t page, uint32_t holder);
 /* Ids of all kinds: mostly sensible, some not. */
 uint64_t oracle_some_page(struct oracle *oracle);
 uint64_t oracle_some_guarded(struct oracle *oracle);
-/* Whether `id` is the lowest that is free to `txn`, which may be NULL; what gathers may come later. */
+/*
+ * Whether `id` is the lowest that is free to `txn`, which may be NULL; what gathers may come later.
+ */
 void oracle_check_guarded(struct oracle *oracle, uint64_t id, const struct known_txn *txn);
 /* What freeing, allocating or touching such a page must say. */
 int oracle_answer_free(struct oracle *oracle, uint64_t page);

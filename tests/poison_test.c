@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Under AddressSanitizer a page that was freed, or that no view shows any more, cannot be touched. In
- * other builds there is nothing to test.
+ * Under AddressSanitizer a page that was freed, or that no view shows any more, cannot be touched.
+ * In other builds there is nothing to test.
  */
 #include <sys/wait.h>
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Is the crash explorer able to fail? The library is built here with a switch that takes out one rule
- * of durability at a time, and each time the explorer must find a crash that shows why the rule is
- * there. With all rules in place the same scenarios pass.
+ * Is the crash explorer able to fail? The library is built here with a switch that takes out one
+ * rule of durability at a time, and each time the explorer must find a crash that shows why the
+ * rule is there. With all rules in place the same scenarios pass.
  */
 #include <inttypes.h>
 #include <setjmp.h>
