@@ -6,7 +6,7 @@
  *   tree.c            what the two trees have in common: from a root to a leaf and back
  *   space_tree.c      what each page is used for
  *   directory_tree.c  the protected pages
- *   create_1.c        a new file
+ *   superblock_1.c    page 0, and a new file
  *   recover_1.c       opening: which root, and is its commit complete
  *   walk_1.c          looking at everything
  *   format_1.c        the commit, and the table
@@ -181,7 +181,7 @@ int mpgi_directory_find_free(struct format *format, uint64_t from, uint64_t *id)
 int mpgi_directory_scan(struct format *format, enum version version, uint64_t first, uint64_t *bits,
                         unsigned words, uint64_t *next);
 
-/* ---- create_1.c, recover_1.c, walk_1.c ----------------------------------------------------- */
+/* ---- superblock_1.c, recover_1.c, walk_1.c ------------------------------------------------- */
 
 int mpgi_create_1(struct file *file, const struct create_parameters *parameters);
 /* Reads page 0 and says what is wrong with it. */

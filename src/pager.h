@@ -116,6 +116,13 @@ static inline void pager_search_protected(mpg_pager *pager, uint64_t id)
 int mpgi_map_page(unsigned char **data, mpg_pager *pager, uint64_t page);
 
 /*
+ * Loads the state of the file. A reader may be overtaken by commits while it reads, and then sees
+ * what looks like damage; where nobody commits, it is.
+ */
+int mpgi_load_state(struct format **format, const struct format_ops *ops, struct file *file,
+                    size_t cache_size, uint32_t page_size);
+
+/*
  * For an error of a read-only pager: STALE instead of a checksum error where a writer has moved on.
  * Called with the lock held. Returns `result` otherwise.
  */

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: MIT */
+/* Floor 5: readers beside a writer: which state they load, how they move on, and what an error means. */
+#include "crc.h"
+#include "error.h"
+#include "pager.h"
+
+/* How often a reader tries again when a writer's commits overtake its opening. */
+#define MOST_LOAD_ATTEMPTS 100
+
+/*
+ * Changes with each commit: the length, and the beginnings of the three pages that say which state
+ * is current, with generations and checksums. (Whole pages that end with their own checksum all
+ * have the same one.)
+ */
+static int look_at_state(uint32_t *state, const struct file *file, uint32_t page_size)
+{
+    unsigned char bytes[64];
+    int result = 0;
+
+    *state = crc_of(&file->bytes, sizeof(file->bytes));
+    for (uint64_t page = 0; page < 3 && result == 0; page++) {
+        result = mpgi_file_read(file, bytes, sizeof(bytes), page * page_size, page);
+        if (result == 0)
+            *state = crc_extend(*state, bytes, sizeof(bytes));
+    }
+    return result;
+}
+
+/* Whether the file is another than it was when *state was looked at. It is looked at again. */
+static bool has_changed(uint32_t *state, struct file *file, uint32_t page_size)
+{
+    uint32_t before = *state;
+
+    return mpgi_file_reload_size(file) == 0 && look_at_state(state, file, page_size) == 0 &&
+           *state != before;
+}
+
+int mpgi_load_state(struct format **format, const struct format_ops *ops, struct file *file,
+                    size_t cache_size, uint32_t page_size)
+{
+    mpg_error_info error;
+    uint32_t state = 0;
+    int result = file->read_only ? look_at_state(&state, file, page_size) : 0;
+
+    if (result == 0)
+        result = ops->load(format, file, file->read_only, cache_size);
+    for (int i = 0; file->read_only && result != 0 && i < MOST_LOAD_ATTEMPTS; i++) {
+        (void)mpg_last_error(&error);
+        if (!has_changed(&state, file, page_size))
+            return mpgi_fail_again(&error);
+        result = ops->load(format, file, true, cache_size);
+    }
+    return result;
+}
+
+/* Loads the newest state beside the present one. Called with the lock held. */
+static int load_newest(struct format **format, mpg_pager *pager)
+{
+    int result = mpgi_file_reload_size(&pager->file);
+
+    if (result == 0)
+        result = mpgi_load_state(format, pager->ops, &pager->file, pager->format->cache_size,
+                                 pager->page_size);
+    if (result == 0)
+        (*format)->reserved = &pager->reserved;
+    return result;
+}
+
+int mpg_refresh(const mpg_pager *pager)
+{
+    mpg_pager *own = unconst(pager);
+    struct format *newest;
+    int result;
+
+    if (!pager->read_only)
+        return mpgi_fail(MPG_E_INVALID, "refresh", MPG_NO_PAGE,
+                         "%s: open for writing, it is always up to date", pager->file.path);
+    pager_lock(pager);
+    result = load_newest(&newest, own);
+    if (result == 0) {
+        own->ops->unload(own->format);
+        own->format = newest;
+    }
+    pager_unlock(pager);
+    return result;
+}
+
+int mpgi_reader_error(const mpg_pager *pager, int result)
+{
+    struct format *newest;
+    struct mpg_stat seen, now;
+    mpg_error_info error;
+    int loaded;
+
+    if (result == 0 || !pager->read_only ||
+        (result != MPG_E_CORRUPT_METADATA && result != MPG_E_CORRUPT_PAGE &&
+         result != MPG_E_CORRUPT_PROTECTED_DIRECTORY && result != MPG_E_TRUNCATED))
+        return result;
+    (void)mpg_last_error(&error);
+    loaded = load_newest(&newest, unconst(pager));
+    if (loaded == MPG_E_STALE)
+        return loaded;
+    if (loaded != 0)
+        return mpgi_fail_again(&error);
+    pager->ops->facts(pager->format, VERSION_DURABLE, &seen);
+    pager->ops->facts(newest, VERSION_DURABLE, &now);
+    pager->ops->unload(newest);
+    if (now.generation == seen.generation)
+        return mpgi_fail_again(&error);
+    return mpgi_fail(MPG_E_STALE, error.operation, error.page,
+                     "%s: a writer has overwritten the state that was opened; refresh",
+                     pager->file.path);
+}
