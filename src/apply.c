@@ -88,8 +88,7 @@ static int make_room(mpg_pager *pager, uint64_t pages)
 /*
  * Makes a free page read as zeros. That is safe at any time (invariant 3), and where it reads so
  * already there is nothing to write: the commit that freed it made its content durable with it.
- * Only after a commit that failed before any sync, zeros that it wrote may be in the page cache
- * alone.
+ * Only the zeros of a page that was given back before any sync may be in the page cache alone.
  */
 static int make_zero(mpg_pager *pager, uint64_t page, bool *changed)
 {
@@ -98,7 +97,8 @@ static int make_zero(mpg_pager *pager, uint64_t page, bool *changed)
     unsigned char *seen;
     int result = 0;
 
-    if (mpgi_file_is_hole(&pager->file, offset_of_page(pager, page), pager->page_size))
+    if (!pager->unsynced_zeros &&
+        mpgi_file_is_hole(&pager->file, offset_of_page(pager, page), pager->page_size))
         return 0;
     seen = malloc(chunk);
     if (seen == NULL)

@@ -77,6 +77,7 @@ int mpgi_edit_begin(struct edit *edit, mpg_pager *pager, const char *operation)
     edit->count = 0;
     edit->capacity = 0;
     edit->restarts = 0;
+    edit->restarts_when_full = 0;
     pager_lock(pager);
     result = check_writable(pager, operation);
     if (result != 0)
@@ -142,6 +143,20 @@ static int unstage(struct edit *edit, uint64_t page)
     return 0;
 }
 
+/*
+ * A page is free now. If it was this batch that took it, it may be given out at once, and zeros that
+ * were written to it then are not on the disk.
+ */
+static void give_back(mpg_pager *pager, uint64_t page)
+{
+    enum mpg_page_use durable;
+
+    pager_search_page(pager, page);
+    if (pager->ops->get_use(pager->format, VERSION_DURABLE, page, &durable) != 0 ||
+        durable == MPG_USE_FREE)
+        pager->unsynced_zeros = true;
+}
+
 int mpgi_edit_use(struct edit *edit, uint64_t page, enum mpg_page_use use)
 {
     struct format *format = edit->pager->format;
@@ -158,7 +173,7 @@ int mpgi_edit_use(struct edit *edit, uint64_t page, enum mpg_page_use use)
         return result;
     log_use(edit, change, page, 1, old);
     if (use == MPG_USE_FREE)
-        pager_search_page(edit->pager, page);
+        give_back(edit->pager, page);
     if (old == MPG_USE_REGULAR)
         poison(&edit->pager->map, offset_of_page(edit->pager, page), edit->pager->page_size);
     return 0;
@@ -253,8 +268,10 @@ static void undo(struct edit *edit)
         case CHANGE_USE:
             for (uint64_t i = 0; i < change->count; i++)
                 (void)format->ops->set_use(format, change->id + i, change->old.use);
-            if (change->old.use == MPG_USE_FREE)
+            if (change->old.use == MPG_USE_FREE) {
                 pager_search_page(edit->pager, change->id);
+                edit->pager->unsynced_zeros = true;
+            }
             if (change->old.use == MPG_USE_REGULAR)
                 unpoison(&edit->pager->map, offset_of_page(edit->pager, change->id),
                          change->count * edit->pager->page_size);
@@ -300,7 +317,9 @@ bool mpgi_edit_again(struct edit *edit, int *result, const char *operation)
     bool others = pager->in_flight != NULL || pager->gathering->changes > 0;
     bool full = *result == MPG_E_FILE_FULL || *result == MPG_E_NO_SPACE;
 
-    if (*result != EDIT_RESTART && !(full && others && edit->restarts < MOST_RESTARTS_WHEN_FULL))
+    if (full && (!others || edit->restarts_when_full++ == MOST_RESTARTS_WHEN_FULL))
+        return false;
+    if (!full && *result != EDIT_RESTART)
         return false;
     *result = restart(edit, operation);
     return *result == 0;

@@ -49,6 +49,7 @@ struct edit {
     struct change *log; /* what to undo, oldest first */
     size_t count, capacity;
     unsigned restarts;
+    unsigned restarts_when_full; /* of these */
 };
 
 /*

@@ -162,6 +162,7 @@ static void lead(mpg_pager *pager)
     pager->gathering = pager->spare;
     pager->spare = NULL;
     pager->in_flight = batch;
+    pager->unsynced_zeros = false; /* it syncs them, before anything else can be durable */
     if (batch->protected_pages > MOST_UNORDERED_PAGES)
         batch->ordered = true;
     if (dirty)
@@ -180,8 +181,6 @@ static void lead(mpg_pager *pager)
     /* Pages freed by earlier batches can be given out. */
     pager_search_page(pager, 0);
     pager_search_protected(pager, 0);
-    if (result == 0)
-        pager->unsynced_zeros = false;
     if (result != 0)
         fail_commit(pager, progress, result);
     else if (dirty)

@@ -48,6 +48,9 @@ struct format {
     uint32_t page_size;
     bool read_only;
     size_t cache_size; /* bytes of clean metadata to keep */
+    /* What load wrote over, to be put back if the sync after it fails (rule 6); or NULL. Owned. */
+    struct buffer *replaced;
+    uint64_t replaced_at; /* where in the file that was */
     /* Pages held by open transactions: not to be taken for metadata. Set by the pager, or NULL. */
     const struct id_map *reserved;
 };

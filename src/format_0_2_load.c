@@ -464,7 +464,7 @@ static int mend_page_0(struct format_0_2 *own)
         result = mpgi_file_write(own->base.file, found, page_size, 0, 0);
     else if (result == 0 && memcmp(present->bytes, found, SUPER_HEAD_SIZE) != 0)
         result = mpgi_file_write(own->base.file, found, SUPER_HEAD_SIZE, 0, 0);
-    free(present);
+    own->base.replaced = present;
     return result;
 }
 
@@ -499,6 +499,7 @@ void mpgi_0_2_unload(struct format *format)
 {
     struct format_0_2 *own = format_0_2_of(format);
 
+    free(format->replaced);
     mpgi_0_2_drop_blocks(own, 0);
     free(own->blocks);
     mpgi_versions_free(&own->metadata);

@@ -19,6 +19,7 @@ static void unload(struct format *format)
 {
     struct format_1 *f = format_1_of(format);
 
+    free(format->replaced);
     mpgi_cache_free(&f->cache);
     mpgi_versions_free(&f->root);
     free(f);

@@ -92,7 +92,7 @@ static int system_room(void *context, int fd, uint64_t *bytes)
     struct statfs st;
 
     (void)context;
-    if (fstatfs(fd, &st) != 0)
+    if (fstatfs(fd, &st) != 0 || st.f_blocks == 0) /* some do not count */
         return -1;
     if (__builtin_mul_overflow((uint64_t)st.f_bfree, (uint64_t)st.f_bsize, bytes))
         *bytes = UINT64_MAX;
@@ -115,6 +115,14 @@ static int system_unlink(void *context, const char *path)
 {
     (void)context;
     return unlink(path);
+}
+
+static bool system_has_name(void *context, int fd)
+{
+    struct stat st;
+
+    (void)context;
+    return fstat(fd, &st) != 0 || st.st_nlink > 0;
 }
 
 static int system_sync_directory(void *context, const char *path)
@@ -174,6 +182,7 @@ const struct io mpgi_io_system = {
     .allocate = system_allocate,
     .truncate = system_truncate,
     .unlink = system_unlink,
+    .has_name = system_has_name,
     .sync_directory = system_sync_directory,
     .reserve = system_reserve,
     .map = system_map,
@@ -188,9 +197,15 @@ static int fail(const struct file *file, const char *operation, uint64_t page)
 }
 
 int mpgi_file_open(struct file *file, const struct io *io, void *context, const char *path,
-                   bool read_only, bool create)
+                   enum file_mode mode)
 {
-    int flags = read_only ? O_RDONLY : O_RDWR;
+    static const int flags[] = {
+        [FILE_READ] = O_RDONLY,
+        [FILE_WRITE] = O_RDWR,
+        [FILE_MAKE] = O_RDWR | O_CREAT | O_EXCL,
+        [FILE_MAKE_IF_MISSING] = O_RDWR | O_CREAT,
+    };
+    bool read_only = mode == FILE_READ;
     int result;
 
     memset(file, 0, sizeof(*file));
@@ -202,7 +217,7 @@ int mpgi_file_open(struct file *file, const struct io *io, void *context, const 
     if (file->path == NULL)
         return mpgi_fail_memory("open");
     do {
-        file->fd = io->open(context, path, create ? flags | O_CREAT | O_EXCL : flags, 0666);
+        file->fd = io->open(context, path, flags[mode], 0666);
     } while (file->fd < 0 && errno == EINTR);
     if (file->fd < 0 && !read_only && errno == EACCES)
         result =
@@ -211,7 +226,7 @@ int mpgi_file_open(struct file *file, const struct io *io, void *context, const 
         result = fail(file, "open", MPG_NO_PAGE);
     else
         result = mpgi_file_reload_size(file);
-    if (result != 0 && file->fd >= 0 && create)
+    if (result != 0 && file->fd >= 0 && mode == FILE_MAKE)
         (void)io->unlink(context, path); /* it was not there before */
     if (result != 0)
         (void)mpgi_file_close(file);

@@ -42,6 +42,8 @@ struct io {
     int (*allocate)(void *context, int fd, uint64_t offset, uint64_t length);
     int (*truncate)(void *context, int fd, uint64_t bytes);
     int (*unlink)(void *context, const char *path);
+    /* Whether the file still has a name. May be NULL: it has. */
+    bool (*has_name)(void *context, int fd);
     /* Makes the name of a new file durable. */
     int (*sync_directory)(void *context, const char *path);
     /* Reserves address space; NULL on failure. Released by unmap. */
@@ -65,9 +67,16 @@ struct file {
     bool sparse;         /* grow without reserving disk space */
 };
 
-/* Opens (or with `create` makes, failing with EXISTS) the file and learns its length. */
+enum file_mode {
+    FILE_READ,           /* opens it for reading only */
+    FILE_WRITE,          /* for reading and writing */
+    FILE_MAKE,           /* makes it, failing with EXISTS */
+    FILE_MAKE_IF_MISSING /* makes it, empty, unless it is there */
+};
+
+/* Opens the file and learns its length. */
 int mpgi_file_open(struct file *file, const struct io *io, void *context, const char *path,
-                   bool read_only, bool create);
+                   enum file_mode mode);
 /* Releases everything; reports a failed close. */
 int mpgi_file_close(struct file *file);
 /* BUSY if another description has it. */

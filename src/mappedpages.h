@@ -174,7 +174,7 @@ enum mpg_option_flags {
      * itself as SIGBUS on access through a pointer; functions that copy return MPG_E_NO_SPACE.
      */
     MPG_SPARSE = 1u << 2,
-    /* mpg_open: if there is no such file, make it as mpg_create does. */
+    /* mpg_open: if there is no such file, or an empty one, make it as mpg_create does. */
     MPG_CREATE = 1u << 3,
 };
 

@@ -196,22 +196,34 @@ static int check_create(const struct format_ops **ops, const mpg_options *option
     return 0;
 }
 
-static int write_new_file(struct file *file, const struct format_ops *ops,
-                          const mpg_options *options)
+/* The options of a new file, complete and checked. */
+static int take_create_options(const struct format_ops **ops, mpg_options *options)
 {
+    if (options->page_size == 0)
+        options->page_size = MPG_PAGE_SIZE_DEFAULT;
+    if (options->format == MPG_FORMAT_DEFAULT)
+        options->format = MPG_FORMAT_1;
+    options->initial_pages = max_u64(options->initial_pages, MIN_PAGES);
+    return check_create(ops, options);
+}
+
+/* Makes a page file of an empty one, which is locked, and loads it. */
+static int fill_new_file(mpg_pager *pager, const struct format_ops *ops, const mpg_options *options)
+{
+    struct file *file = &pager->file;
     struct create_parameters parameters = {
         .page_size = options->page_size,
         .initial_pages = options->initial_pages,
         .label = options->label,
     };
-    int result = mpgi_file_lock(file, IO_LOCK_EXCLUSIVE);
+    int result = ops->create(file, &parameters);
 
-    if (result == 0)
-        result = ops->create(file, &parameters);
     if (result == 0)
         result = mpgi_file_sync(file);
     if (result == 0 && file->io->sync_directory(file->context, file->path) != 0)
         result = mpgi_fail_errno(errno, "fsync of its directory", MPG_NO_PAGE, file->path);
+    if (result == 0)
+        result = ops->load(&pager->format, file, false, options->cache_size);
     return result;
 }
 
@@ -221,35 +233,30 @@ int mpgi_create_with(mpg_pager **pager, const char *path, const mpg_options *opt
     const struct format_ops *ops = NULL;
     mpg_options taken;
     mpg_pager *made;
+    bool own = false;
     int result = take_options(&taken, options);
 
-    if (result != 0)
-        return result;
-    if (taken.page_size == 0)
-        taken.page_size = MPG_PAGE_SIZE_DEFAULT;
-    if (taken.format == MPG_FORMAT_DEFAULT)
-        taken.format = MPG_FORMAT_1;
-    taken.initial_pages = max_u64(taken.initial_pages, MIN_PAGES);
-    result = check_create(&ops, &taken);
+    if (result == 0)
+        result = take_create_options(&ops, &taken);
     if (result != 0)
         return result;
     made = new_pager(false);
     if (made == NULL)
         return mpgi_fail_memory("create");
-    result = mpgi_file_open(&made->file, io, context, path, false, true);
-    if (result != 0) {
-        (void)free_pager(made);
-        return result;
+    result = mpgi_file_open(&made->file, io, context, path, FILE_MAKE);
+    if (result == 0) {
+        made->file.sparse = (taken.flags & MPG_SPARSE) != 0;
+        result = mpgi_file_lock(&made->file, IO_LOCK_EXCLUSIVE);
+        own = result != MPG_E_BUSY; /* else somebody opened it already, and it is theirs */
     }
-    made->file.sparse = (taken.flags & MPG_SPARSE) != 0;
-    result = write_new_file(&made->file, ops, &taken);
     if (result == 0)
-        result = ops->load(&made->format, &made->file, false, taken.cache_size);
+        result = fill_new_file(made, ops, &taken);
     if (result != 0) {
         mpg_error_info error;
 
         (void)mpg_last_error(&error);
-        (void)io->unlink(context, path);
+        if (own)
+            (void)io->unlink(context, path);
         (void)free_pager(made);
         return mpgi_fail_again(&error);
     }
@@ -265,20 +272,44 @@ int mpg_create(mpg_pager **pager, const char *path, const mpg_options *options)
 
 /* ---- open ---- */
 
-static int open_file(mpg_pager *pager, const mpg_options *options)
+/*
+ * Rule 6: if the sync fails, what recovery wrote may be in the page cache alone, and must not be what
+ * the next opening trusts.
+ */
+static int sync_what_was_found(mpg_pager *pager)
 {
-    const struct format_ops *ops = NULL;
-    uint32_t page_size = 0;
+    const struct format *format = pager->format;
+    int result = mpgi_file_sync(&pager->file);
+    mpg_error_info error;
+
+    if (result == 0 || format->replaced == NULL)
+        return result;
+    (void)mpg_last_error(&error);
+    (void)mpgi_file_write(&pager->file, format->replaced->bytes, format->replaced->size,
+                          format->replaced_at, MPG_NO_PAGE);
+    return mpgi_fail_again(&error);
+}
+
+static int lock_file(mpg_pager *pager, unsigned flags)
+{
     int result = 0;
 
     if (!pager->read_only)
         result = mpgi_file_lock(&pager->file, IO_LOCK_EXCLUSIVE);
-    else if ((options->flags & MPG_LOCK_SHARED) != 0)
+    else if ((flags & MPG_LOCK_SHARED) != 0)
         result = mpgi_file_lock(&pager->file, IO_LOCK_SHARED);
     if (result == 0)
         result = mpgi_file_reload_size(&pager->file); /* it may have grown before the lock */
-    if (result == 0)
-        result = identify(&ops, &page_size, &pager->file);
+    return result;
+}
+
+/* Loads a file that is there. */
+static int open_file(mpg_pager *pager, const mpg_options *options)
+{
+    const struct format_ops *ops = NULL;
+    uint32_t page_size = 0;
+    int result = identify(&ops, &page_size, &pager->file);
+
     if (result != 0)
         return result;
     if (options->page_size != 0 && options->page_size != page_size)
@@ -287,27 +318,63 @@ static int open_file(mpg_pager *pager, const mpg_options *options)
     result = mpgi_load_state(&pager->format, ops, &pager->file, options->cache_size, page_size);
     /* Rule 1: what was found may exist in the page cache alone. */
     if (result == 0 && !pager->read_only && RULE_HOLDS(1))
-        result = mpgi_file_sync(&pager->file);
+        result = sync_what_was_found(pager);
+    return result;
+}
+
+/*
+ * With MPG_CREATE, what was opened may be empty: nobody has made a page file of it, and who has the
+ * lock may. On failure it is empty again, and not removed: others may be waiting for it.
+ */
+static int open_or_fill(mpg_pager *pager, const mpg_options *options)
+{
+    const struct file *file = &pager->file;
+    const struct format_ops *ops = NULL;
+    mpg_options taken = *options;
+    mpg_error_info error;
+    int result;
+
+    if (file->bytes > 0)
+        return open_file(pager, options);
+    if (file->io->has_name != NULL && !file->io->has_name(file->context, file->fd))
+        return mpgi_fail(MPG_E_BUSY, "open", MPG_NO_PAGE,
+                         "%s: busy: somebody else made it and gave it up meanwhile", file->path);
+    result = take_create_options(&ops, &taken);
+    if (result == 0)
+        result = fill_new_file(pager, ops, &taken);
+    if (result != 0) {
+        (void)mpg_last_error(&error);
+        (void)file->io->truncate(file->context, file->fd, 0);
+        (void)mpgi_fail_again(&error);
+    }
     return result;
 }
 
 int mpgi_open_with(mpg_pager **pager, const char *path, const mpg_options *options, bool read_only,
                    const struct io *io, void *context)
 {
+    enum file_mode mode = read_only ? FILE_READ : FILE_WRITE;
     mpg_options taken;
     mpg_pager *made;
+    bool create;
     int result = take_options(&taken, options);
 
     if (result != 0)
         return result;
+    create = (taken.flags & MPG_CREATE) != 0;
+    if (create && read_only)
+        return mpgi_fail(MPG_E_INVALID, "open", MPG_NO_PAGE,
+                         "%s: to make a file it must be opened for writing", path);
     made = new_pager(read_only);
     if (made == NULL)
         return mpgi_fail_memory("open");
-    result = mpgi_file_open(&made->file, io, context, path, read_only, false);
+    result = mpgi_file_open(&made->file, io, context, path, create ? FILE_MAKE_IF_MISSING : mode);
     if (result == 0) {
         made->file.sparse = (taken.flags & MPG_SPARSE) != 0;
-        result = open_file(made, &taken);
+        result = lock_file(made, taken.flags);
     }
+    if (result == 0)
+        result = create ? open_or_fill(made, &taken) : open_file(made, &taken);
     if (result != 0) {
         mpg_error_info error;
 
@@ -320,38 +387,15 @@ int mpgi_open_with(mpg_pager **pager, const char *path, const mpg_options *optio
     return 0;
 }
 
-/* Whether the last failure was that there is no such file. */
-static bool is_missing(void)
-{
-    mpg_error_info error;
-
-    return mpg_last_error(&error) == MPG_E_IO && error.system_errno == ENOENT;
-}
-
 int mpg_open(mpg_pager **pager, const char *path, const mpg_options *options)
 {
-    bool create = options != NULL && (options->flags & MPG_CREATE) != 0;
-    int result;
-
-    /* Others may make it, or remove it, at any moment. */
-    do {
-        result = mpgi_open_with(pager, path, options, false, &mpgi_io_system, NULL);
-        if (!create || result == 0 || !is_missing())
-            return result;
-        result = mpg_create(pager, path, options);
-    } while (result == MPG_E_EXISTS);
-    return result;
+    return mpgi_open_with(pager, path, options, false, &mpgi_io_system, NULL);
 }
 
 int mpg_open_readonly(const mpg_pager **pager, const char *path, const mpg_options *options)
 {
     mpg_pager *made;
-    int result;
-
-    if (options != NULL && (options->flags & MPG_CREATE) != 0)
-        return mpgi_fail(MPG_E_INVALID, "open", MPG_NO_PAGE,
-                         "%s: to make a file it must be opened for writing", path);
-    result = mpgi_open_with(&made, path, options, true, &mpgi_io_system, NULL);
+    int result = mpgi_open_with(&made, path, options, true, &mpgi_io_system, NULL);
 
     if (result == 0)
         *pager = made;
@@ -391,6 +435,14 @@ static int end_cleanly(mpg_pager *pager)
         result = pager->ops->write_closing(pager->format, &written);
     if (result == 0 && written)
         result = mpgi_file_sync(&pager->file);
+    if (result != 0 && written) {
+        /* Rule 6: it may be in the page cache alone, and the next opening would trust it. */
+        mpg_error_info error;
+
+        (void)mpg_last_error(&error);
+        (void)pager->ops->restore_root(pager->format);
+        (void)mpgi_fail_again(&error);
+    }
     return result;
 }
 

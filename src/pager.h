@@ -53,9 +53,9 @@ struct mpg_pager {
     struct batch *spare;     /* the next gathering batch, made ready while failing is harmless */
     struct batch *in_flight; /* what a thread is writing out, or NULL */
     bool unavailable;        /* rule 6: a sync failed */
-    bool unsynced_zeros;  /* a commit failed before its sync; its zeros are perhaps not on disk */
-    unsigned expected;    /* threads that the last commit has shown to be at work */
-    uint64_t commit_time; /* nanoseconds that it took */
+    bool unsynced_zeros;     /* free pages may read as zeros that are in the page cache alone */
+    unsigned expected;       /* threads that the last commit has shown to be at work */
+    uint64_t commit_time;    /* nanoseconds that it took */
 
     struct id_map pins;     /* page of the file → number of views that show it */
     struct id_map writers;  /* protected ids with an open writer */

@@ -317,6 +317,9 @@ int mpgi_recover_1(struct format_1 *f)
     if (error == 0) {
         if (!clean && !f->head.read_only && RULE_HOLDS(8)) {
             f->root_page = 2 - chosen;
+            f->head.replaced = c.root[!chosen];
+            f->head.replaced_at = (uint64_t)f->root_page * f->cache.space.page_size;
+            c.root[!chosen] = NULL;
             error = write_recovery_root(f, c.root[chosen], f->root_page);
         }
     }

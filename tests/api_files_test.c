@@ -434,6 +434,7 @@ static void open_makes_a_file_where_it_may(void **state)
     mpg_error_info error;
     mpg_pager *pager;
     mpg_page_id page;
+    char elsewhere[64];
 
     assert_int_equal(mpg_open(&pager, scratch->path, &options), MPG_E_IO);
     assert_int_equal(mpg_last_error(&error), MPG_E_IO);
@@ -453,6 +454,18 @@ static void open_makes_a_file_where_it_may(void **state)
     assert_int_equal(mpg_open(&pager, scratch->path, &options), MPG_E_INVALID_PAGE_SIZE);
     options.page_size = 2048;
     assert_int_equal(mpg_open(&pager, "no/such/directory", &options), MPG_E_IO);
+
+    /* Where a name leads to nothing, or to a file that is still empty. */
+    assert_int_equal(unlink(scratch->path), 0);
+    assert_int_equal(symlink("elsewhere", scratch->path), 0);
+    assert_int_equal(mpg_open(&pager, scratch->path, &options), 0);
+    check_and_close(pager);
+    assert_int_equal(truncate(scratch->path, 0), 0);
+    assert_int_equal(mpg_open(&pager, scratch->path, NULL), MPG_E_CORRUPT_SUPERBLOCK);
+    assert_int_equal(mpg_open(&pager, scratch->path, &options), 0);
+    check_and_close(pager);
+    (void)snprintf(elsewhere, sizeof(elsewhere), "%s/elsewhere", scratch->directory);
+    assert_int_equal(unlink(elsewhere), 0);
 }
 
 int main(void)

@@ -124,11 +124,18 @@ void actor_create(struct actor *actor)
 void actor_reopen(struct actor *actor)
 {
     mpg_pager *old = actor->pager;
+    int error;
 
     if (is_over(actor))
         return;
     actor->pager = NULL;
-    if (!done(actor, "close", mpg_close(old)))
+    error = mpg_close(old);
+    if (error == MPG_E_IO && actor->sync_may_fail) {
+        actor->ended = true;
+        not_settled(actor);
+        return;
+    }
+    if (!done(actor, "close", error))
         return;
     if (!memory_disk_is_idle(actor->disk))
         actor_fail(actor, "close: something is left open", 0);

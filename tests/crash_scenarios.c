@@ -376,6 +376,30 @@ static void zeros_of_a_failed_commit(struct actor *a)
     actor_alloc(a, 1, MPG_ZERO);
 }
 
+/* One batch gives a page to a protected page, takes it back and gives it out as zeros. */
+static void zeros_given_on(struct actor *a)
+{
+    actor_alloc(a, 1, 0);
+    actor_write(a, 0, false);
+    actor_sync(a);
+    actor_free(a, 0, 1);
+    actor_sync(a);
+    actor_alloc(a, 1, 0); /* … while it rests */
+    actor_sync(a);
+    actor_alloc_protected(a, 1);
+    actor_free_protected(a, 0, 1);
+    actor_alloc(a, 2, MPG_ZERO);
+    actor_sync(a);
+}
+
+/* The sync at closing fails, and the next opening finds what the page cache has. */
+static void failing_close(struct actor *a)
+{
+    prepare_failure(a);
+    actor_write_protected(a, 1);
+    actor_reopen(a);
+}
+
 static void failing_sync_of_content(struct actor *a)
 {
     prepare_failure(a);
@@ -447,6 +471,16 @@ const struct scenario scenarios[] = {
      .run = zeros_of_a_failed_commit,
      .page_size = 1024,
      .capacity = 4 * MIB},
+    {.name = "zeros given on within a batch",
+     .run = zeros_given_on,
+     .page_size = 1024,
+     .initial_pages = 60,
+     .flags = MPG_DEFER_ALLOCATION},
+    {.name = "failing sync at closing",
+     .run = failing_close,
+     .page_size = 1024,
+     .format = MPG_FORMAT_1,
+     .fails = 2},
     {.name = "failing sync of a protected write",
      .run = failing_protected_write,
      .page_size = 1024,

@@ -708,6 +708,63 @@ static void a_root_of_the_last_generations_can_only_be_read(void **state)
     assert_int_equal(try_open(&pager, false), MPG_E_CORRUPT_METADATA);
 }
 
+static unsigned failing_sync; /* counted from the next sync on, from 1; 0: none */
+
+static int failing_fdatasync(void *context, int fd)
+{
+    if (failing_sync > 0 && --failing_sync == 0) {
+        errno = EIO;
+        return -1;
+    }
+    return mpgi_io_system.fdatasync(context, fd);
+}
+
+static void read_roots(unsigned char roots[2][4096])
+{
+    read_at(roots[0], 4096, 4096);
+    read_at(roots[1], 4096, 2 * 4096);
+}
+
+/* Rule 6: after a failed sync the next opening must not find what is perhaps in the cache alone. */
+static void a_recovery_that_is_not_synced_is_taken_back(void **state)
+{
+    unsigned char before[2][4096], after[2][4096];
+    mpg_pager *pager;
+
+    (void)state;
+    make_committed(4096, false);
+    flip_at((uint64_t)newest_root_page(4096) * 4096 + 700);
+    read_roots(before);
+    quick.fdatasync = failing_fdatasync;
+    failing_sync = 2; /* the first comes before the recovery root */
+    assert_int_equal(try_open(&pager, false), MPG_E_IO);
+    quick.fdatasync = mpgi_io_system.fdatasync;
+    read_roots(after);
+    assert_memory_equal(before, after, sizeof(before));
+    assert_recovers(1);
+}
+
+static void a_closing_root_that_is_not_synced_is_taken_back(void **state)
+{
+    unsigned char roots[2][4096];
+    uint64_t generation;
+    mpg_pager *pager;
+
+    (void)state;
+    make_committed(4096, false);
+    pager = open_again(NULL);
+    write_protected(pager, 0, 5);
+    generation = stat_of(pager).generation;
+    quick.fdatasync = failing_fdatasync;
+    failing_sync = 1;
+    assert_int_equal(mpg_close(pager), MPG_E_IO);
+    quick.fdatasync = mpgi_io_system.fdatasync;
+    read_roots(roots);
+    assert_int_equal(get_u64(roots[0] + NODE_GENERATION), generation);
+    assert_int_equal(get_u64(roots[1] + NODE_GENERATION), generation);
+    assert_recovers(5);
+}
+
 /* ---- Page 0 -------------------------------------------------------------------------------- */
 
 static void set_superblock(uint32_t offset, unsigned char value)
@@ -771,6 +828,8 @@ int main(void)
         cmocka_unit_test(file_cut_short_is_an_error),
         cmocka_unit_test(commit_after_a_failed_one_spares_the_durable_root),
         cmocka_unit_test(recovery_repeats),
+        cmocka_unit_test(a_recovery_that_is_not_synced_is_taken_back),
+        cmocka_unit_test(a_closing_root_that_is_not_synced_is_taken_back),
         cmocka_unit_test(a_root_of_the_last_generations_can_only_be_read),
         cmocka_unit_test(features_of_the_future),
         cmocka_unit_test(damaged_superblock_is_an_error),
