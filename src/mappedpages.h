@@ -297,7 +297,8 @@ enum mpg_alloc_flags {
  * Allocates the free page with the lowest id (pages freed by the last commit come last), growing
  * the file if there is none. `flags`: 0 or MPG_ZERO.
  * Errors: FILE_FULL, NO_SPACE, NO_MEMORY, CORRUPT_METADATA, UNAVAILABLE, IO, INVALID (an unknown
- * flag); then nothing changed, except that after a failed sync nobody knows.
+ * flag); then nothing changed, but that the file may have grown, and that after a failed sync nobody
+ * knows.
  * Durability: durable on return (see MPG_DEFER_ALLOCATION). With MPG_ZERO the zeros are, too.
  */
 MPG_API MPG_MUST_CHECK int mpg_alloc(mpg_page_id *id, mpg_pager *pager, unsigned flags);

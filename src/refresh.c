@@ -8,6 +8,12 @@
 #define MOST_LOAD_ATTEMPTS 100
 
 /*
+ * … and how often it finds the same damage in a file that nobody changes, until it believes it: a
+ * large page that is being written may show its new beginning before its end.
+ */
+#define ENOUGH_LOOKS 3
+
+/*
  * Changes with each commit: the length, and the beginnings of the three pages that say which state
  * is current, with generations and checksums. (Whole pages that end with their own checksum all
  * have the same one.)
@@ -39,6 +45,7 @@ int mpgi_load_state(struct format **format, const struct format_ops *ops, struct
                     size_t cache_size, uint32_t page_size)
 {
     mpg_error_info error;
+    unsigned unchanged = 0;
     uint32_t state = 0;
     int result = file->read_only ? look_at_state(&state, file, page_size) : 0;
 
@@ -46,7 +53,8 @@ int mpgi_load_state(struct format **format, const struct format_ops *ops, struct
         result = ops->load(format, file, file->read_only, cache_size);
     for (int i = 0; file->read_only && result != 0 && i < MOST_LOAD_ATTEMPTS; i++) {
         (void)mpg_last_error(&error);
-        if (!has_changed(&state, file, page_size))
+        unchanged = has_changed(&state, file, page_size) ? 0 : unchanged + 1;
+        if (unchanged == ENOUGH_LOOKS)
             return mpgi_fail_again(&error);
         result = ops->load(format, file, true, cache_size);
     }
