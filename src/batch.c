@@ -152,7 +152,8 @@ static void give_back(mpg_pager *pager, uint64_t page)
     enum mpg_page_use durable;
 
     pager_search_page(pager, page);
-    if (pager->ops->get_use(pager->format, VERSION_DURABLE, page, &durable) != 0 ||
+    if (page >= pager->ops->total_pages(pager->format, VERSION_DURABLE) ||
+        pager->ops->get_use(pager->format, VERSION_DURABLE, page, &durable) != 0 ||
         durable == MPG_USE_FREE)
         pager->unsynced_zeros = true;
 }

@@ -79,6 +79,7 @@ struct format_ops {
 
     /* --- the space: what each page is used for --- */
 
+    /* page < total_pages of that version. */
     int (*get_use)(struct format *format, enum version version, uint64_t page,
                    enum mpg_page_use *use);
     /*
