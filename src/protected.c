@@ -120,12 +120,6 @@ static int visible_entry(const mpg_pager *pager, uint64_t id, struct entry *entr
     return mpgi_reader_error(pager, result);
 }
 
-static bool same_content(const struct entry *a, const struct entry *b)
-{
-    return a->page[a->current] == b->page[b->current] && a->generation == b->generation &&
-           a->crc == b->crc;
-}
-
 /*
  * What it means that content read without the lock cannot be what its entry says: READ_AGAIN where
  * the page has another content by now; two commits may have passed, the second over the copy that
@@ -143,7 +137,7 @@ static int explain_failure(const mpg_pager *pager, uint64_t id, const struct ent
     (void)mpg_last_error(&info);
     pager_lock(pager);
     result = visible_entry(pager, id, &now, &fresh, "read");
-    if (result == 0 && (fresh || !same_content(&now, entry)))
+    if (result == 0 && (fresh || !mpgi_same_content(&now, entry)))
         result = READ_AGAIN;
     /* Under the same lock: another thread may refresh at any time. */
     if (result == 0) {
@@ -254,9 +248,7 @@ static uint64_t page_at(const mpg_pager *pager, const void *data)
 /* Marks the page of a copy that no view shows. */
 static void poison_unpinned(const mpg_pager *pager, uint64_t page)
 {
-    const union id_value *pins = mpgi_id_map_find(&pager->pins, page);
-
-    if (pins == NULL || pins->number == 0)
+    if (!mpgi_is_pinned(pager, page))
         poison(&pager->map, offset_of_page(pager, page), pager->page_size);
 }
 

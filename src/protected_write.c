@@ -31,6 +31,12 @@ int mpgi_read_entry(void *data, const mpg_pager *pager, uint64_t id, const struc
                          "protected page");
 }
 
+bool mpgi_same_content(const struct entry *a, const struct entry *b)
+{
+    return a->page[a->current] == b->page[b->current] && a->generation == b->generation &&
+           a->crc == b->crc;
+}
+
 static bool is_whole(const struct protected_write *write, const mpg_pager *pager)
 {
     return mpgi_overlay_is_whole(&write->overlay, pager->page_size);
@@ -66,12 +72,6 @@ void mpgi_protected_write_prepare(struct protected_write *write, mpg_pager *page
     write->ready_crc = crc_of(write->ready, pager->page_size);
 }
 
-static bool same_content(const struct entry *a, const struct entry *b)
-{
-    return a->page[a->current] == b->page[b->current] && a->generation == b->generation &&
-           a->crc == b->crc;
-}
-
 /* Makes the new content on top of that of `old`, or takes what is ready. The caller's to free. */
 static int make_content(unsigned char **data, uint32_t *crc, const struct edit *edit,
                         struct protected_write *write, const struct entry *old)
@@ -82,7 +82,7 @@ static int make_content(unsigned char **data, uint32_t *crc, const struct edit *
     unsigned char *made;
     int result = 0;
 
-    if (write->ready != NULL && (whole || same_content(old, &write->base))) {
+    if (write->ready != NULL && (whole || mpgi_same_content(old, &write->base))) {
         *data = write->ready;
         *crc = write->ready_crc;
         write->ready = NULL;

@@ -35,6 +35,9 @@ void mpgi_protected_write_forget(struct protected_write *write);
 /* Copies what an entry says is committed, and checks it. The lock need not be held. */
 int mpgi_read_entry(void *data, const mpg_pager *pager, uint64_t id, const struct entry *entry);
 
+/* Whether two entries name the same committed content. */
+bool mpgi_same_content(const struct entry *a, const struct entry *b);
+
 /* Whether a view shows this page of the file. Lock held. */
 bool mpgi_is_pinned(const mpg_pager *pager, uint64_t page);
 
