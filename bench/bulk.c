@@ -10,7 +10,7 @@
 
 #include "counting_io.h"
 #include "library.h"
-#include "open.h"
+#include "pager/open.h"
 
 #define MILLION 1000000u
 #define FILE_PAGES (MILLION + MILLION / 8)

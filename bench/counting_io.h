@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "io.h"
+#include "os/io.h"
 
 struct written {
     uint64_t offset;

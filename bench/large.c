@@ -12,7 +12,7 @@
 #include "counting_io.h"
 #include "large.h"
 #include "library.h"
-#include "open.h"
+#include "pager/open.h"
 
 #define FILE_PAGES (UINT64_C(1) << 28)
 #define ALLOCATED UINT64_C(100000000)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "overlay.h"
+#include "base/overlay.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Floor 7: what hands out pages and parts, behind one interface. */
-#include "error.h"
+#include "base/error.h"
 #include "mappedpages_allocator.h"
 
 #include <stdlib.h>

@@ -5,7 +5,7 @@
  *
  * Lock order: the pager's lock, then the queue's.
  */
-#include "async.h"
+#include "extras/async.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -13,9 +13,9 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "commit.h"
-#include "error.h"
-#include "pager.h"
+#include "base/error.h"
+#include "pager/commit.h"
+#include "pager/pager.h"
 
 static void append(struct request_list *list, struct request *request)
 {

@@ -6,8 +6,8 @@
 #include <pthread.h>
 #include <stdbool.h>
 
-#include "batch.h"
 #include "mappedpages_async.h"
+#include "pager/batch.h"
 
 enum request_kind {
     REQUEST_ALLOC,

@@ -3,12 +3,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "apply.h"
-#include "async.h"
-#include "error.h"
-#include "pager.h"
-#include "txn.h"
-#include "writer.h"
+#include "base/error.h"
+#include "extras/async.h"
+#include "pager/apply.h"
+#include "pager/pager.h"
+#include "pager/txn.h"
+#include "pager/writer.h"
 
 void mpgi_request_free(struct request *request)
 {

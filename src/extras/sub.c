@@ -11,9 +11,9 @@
  * 4. A free of many parts may have to undo itself after the lock was open. Meanwhile the parts it
  *    frees stay in use, but claimed: no other free gets them, and their page stays in the table.
  */
-#include "error.h"
+#include "base/error.h"
+#include "extras/sub_table.h"
 #include "mappedpages_sub.h"
-#include "sub_table.h"
 
 #include <stdlib.h>
 

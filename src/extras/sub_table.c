@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Floor 7: the pages a sub-allocator holds, by id, and a list of those with a free part. */
-#include "sub_table.h"
+#include "extras/sub_table.h"
 
 #include <stdlib.h>
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-#include "format.h"
+#include "format/format.h"
 
-#include "bytes.h"
-#include "error.h"
-#include "id_map.h"
-#include "io.h"
-#include "rules.h"
+#include "base/bytes.h"
+#include "base/error.h"
+#include "base/id_map.h"
+#include "base/rules.h"
+#include "os/io.h"
 
 /* A file grows by an eighth of itself, within these bounds in bytes. */
 #define GROW_LEAST (UINT64_C(64) << 10)

@@ -15,8 +15,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "format/versions.h"
 #include "mappedpages.h"
-#include "versions.h"
 
 struct file;
 struct format_ops;

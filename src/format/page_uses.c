@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-#include "page_uses.h"
+#include "format/page_uses.h"
 
-#include "bytes.h"
+#include "base/bytes.h"
 
 /* The arrays are worked on in words of 64 bits: 32 pages, two bits each. */
 #define PAGES_PER_WORD 32

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "versions.h"
+#include "format/versions.h"
 
 #include <stdlib.h>
 #include <string.h>

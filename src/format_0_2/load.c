@@ -5,14 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bytes.h"
-#include "crc.h"
-#include "error.h"
-#include "format_0_2.h"
-#include "io.h"
-#include "layout_0_2.h"
-#include "page_uses.h"
-#include "superblock.h"
+#include "base/bytes.h"
+#include "base/crc.h"
+#include "base/error.h"
+#include "format/page_uses.h"
+#include "format/superblock.h"
+#include "format_0_2/layout.h"
+#include "format_0_2/state.h"
+#include "os/io.h"
 
 void mpgi_0_2_put_trailer(unsigned char *page, uint32_t page_size, uint32_t first)
 {

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* Floor 3: format 0.2 behind the seam: the space and the directory. */
-#include "format_0_2.h"
+#include "format_0_2/state.h"
 
 #include <string.h>
 
-#include "bytes.h"
-#include "error.h"
-#include "id_map.h"
-#include "io.h"
-#include "layout_0_2.h"
-#include "page_uses.h"
-#include "rules.h"
+#include "base/bytes.h"
+#include "base/error.h"
+#include "base/id_map.h"
+#include "base/rules.h"
+#include "format/page_uses.h"
+#include "format_0_2/layout.h"
+#include "os/io.h"
 
 /* ---- facts ---- */
 

@@ -3,8 +3,8 @@
 #ifndef MPGI_FORMAT_0_2_H
 #define MPGI_FORMAT_0_2_H
 
-#include "format.h"
-#include "versions.h"
+#include "format/format.h"
+#include "format/versions.h"
 
 /* A directory block and its two pages. */
 struct block {

@@ -19,15 +19,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bytes.h"
-#include "crc.h"
-#include "error.h"
-#include "format_0_2.h"
-#include "io.h"
-#include "layout_0_2.h"
-#include "page_uses.h"
-#include "rules.h"
-#include "superblock.h"
+#include "base/bytes.h"
+#include "base/crc.h"
+#include "base/error.h"
+#include "base/rules.h"
+#include "format/page_uses.h"
+#include "format/superblock.h"
+#include "format_0_2/layout.h"
+#include "format_0_2/state.h"
+#include "os/io.h"
 
 /* ---- seal ---- */
 

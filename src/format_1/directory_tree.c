@@ -2,9 +2,9 @@
 /* The directory tree: where the two copies of each protected page are, and which one counts. */
 #include <inttypes.h>
 
-#include "bytes.h"
-#include "error.h"
-#include "format_1.h"
+#include "base/bytes.h"
+#include "base/error.h"
+#include "format_1/state.h"
 
 void mpgi_entry_read(struct entry *entry, const unsigned char *at)
 {

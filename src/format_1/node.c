@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-#include "node.h"
+#include "format_1/node.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include "bytes.h"
-#include "crc.h"
-#include "error.h"
+#include "base/bytes.h"
+#include "base/crc.h"
+#include "base/error.h"
 #include "mappedpages.h"
 
 /* A walk from a root to a leaf and back touches fewer; what it holds must not leave the cache. */

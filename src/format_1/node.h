@@ -9,9 +9,9 @@
 #ifndef MPGI_NODE_H
 #define MPGI_NODE_H
 
-#include "io.h"
-#include "layout_1.h"
-#include "versions.h"
+#include "format/versions.h"
+#include "format_1/layout.h"
+#include "os/io.h"
 
 enum tree_kind { TREE_SPACE, TREE_DIRECTORY };
 

@@ -6,14 +6,14 @@
  * write       nodes to the slots that are not current; the root to the page that is not durable
  * publish     after the sync: the written slots are the current ones
  */
-#include "format_1.h"
+#include "format_1/state.h"
 
 #include <stdlib.h>
 
-#include "bytes.h"
-#include "crc.h"
-#include "error.h"
-#include "rules.h"
+#include "base/bytes.h"
+#include "base/crc.h"
+#include "base/error.h"
+#include "base/rules.h"
 
 static void unload(struct format *format)
 {

@@ -14,11 +14,11 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include "bytes.h"
-#include "crc.h"
-#include "error.h"
-#include "format_1.h"
-#include "rules.h"
+#include "base/bytes.h"
+#include "base/crc.h"
+#include "base/error.h"
+#include "base/rules.h"
+#include "format_1/state.h"
 
 /* Protected data is read in pieces of this size. */
 #define PIECE 65536

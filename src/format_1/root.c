@@ -2,9 +2,9 @@
 /* The root: a node that is itself one of two, with the counts and the tops of both trees in it. */
 #include <stdlib.h>
 
-#include "bytes.h"
-#include "error.h"
-#include "format_1.h"
+#include "base/bytes.h"
+#include "base/error.h"
+#include "format_1/state.h"
 
 const unsigned char *mpgi_root_get(const struct format_1 *f, enum version version)
 {

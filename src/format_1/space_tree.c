@@ -8,11 +8,11 @@
  */
 #include <inttypes.h>
 
-#include "bytes.h"
-#include "error.h"
-#include "format_1.h"
-#include "id_map.h"
-#include "rules.h"
+#include "base/bytes.h"
+#include "base/error.h"
+#include "base/id_map.h"
+#include "base/rules.h"
+#include "format_1/state.h"
 
 /* Pages whose availability is worked out at once. */
 #define WINDOW 64

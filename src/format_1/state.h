@@ -14,9 +14,9 @@
 #ifndef MPGI_FORMAT_1_H
 #define MPGI_FORMAT_1_H
 
-#include "format.h"
-#include "node.h"
-#include "page_uses.h"
+#include "format/format.h"
+#include "format/page_uses.h"
+#include "format_1/node.h"
 
 /* Where the pending version of a leaf is: what an operation on a unit in [first, end) changes. */
 struct leaf_edit {

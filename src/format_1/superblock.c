@@ -5,10 +5,10 @@
 #include <sys/random.h>
 #include <time.h>
 
-#include "bytes.h"
-#include "crc.h"
-#include "error.h"
-#include "format_1.h"
+#include "base/bytes.h"
+#include "base/crc.h"
+#include "base/error.h"
+#include "format_1/state.h"
 
 /* ---- Page 0 -------------------------------------------------------------------------------- */
 

@@ -7,12 +7,12 @@
  * memory. What one version shows and another does not: at height 0 the content is in that version's
  * root, and a node made by a later batch does not exist in it.
  */
-#include "format_1.h"
+#include "format_1/state.h"
 
 #include <stdlib.h>
 
-#include "bytes.h"
-#include "error.h"
+#include "base/bytes.h"
+#include "base/error.h"
 
 static uint64_t multiply(uint64_t a, uint64_t b)
 {

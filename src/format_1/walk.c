@@ -8,9 +8,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "bytes.h"
-#include "error.h"
-#include "format_1.h"
+#include "base/bytes.h"
+#include "base/error.h"
+#include "format_1/state.h"
 
 struct walk {
     struct format_1 *f;

@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "error.h"
-#include "pager.h"
+#include "base/error.h"
+#include "pager/pager.h"
 
 struct check {
     const mpg_pager *pager;

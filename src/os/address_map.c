@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-#include "address_map.h"
+#include "os/address_map.h"
 
 #include <errno.h>
 #include <unistd.h>
 
-#include "bytes.h"
-#include "error.h"
+#include "base/bytes.h"
+#include "base/error.h"
 #include "mappedpages.h"
-#include "poison.h"
+#include "os/poison.h"
 
 /* Below this much a reservation is not worth having. */
 #define RESERVE_MIN (UINT64_C(64) << 20)

@@ -8,7 +8,7 @@
 
 #include <stdint.h>
 
-#include "io.h"
+#include "os/io.h"
 
 struct address_map {
     unsigned char *base; /* the first byte of the file, or NULL where nothing could be reserved */

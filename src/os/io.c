@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "io.h"
+#include "os/io.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,10 +14,10 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-#include "bytes.h"
-#include "error.h"
+#include "base/bytes.h"
+#include "base/error.h"
+#include "base/rules.h"
 #include "mappedpages.h"
-#include "rules.h"
 
 /* ---- the operating system's calls ---- */
 

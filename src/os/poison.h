@@ -13,8 +13,8 @@
 
 #include <stdint.h>
 
-#include "address_map.h"
-#include "bytes.h"
+#include "base/bytes.h"
+#include "os/address_map.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 #define POISON_WITH_ASAN 1

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-#include "apply.h"
+#include "pager/apply.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "bytes.h"
-#include "error.h"
-#include "pager.h"
-#include "protected_write.h"
+#include "base/bytes.h"
+#include "base/error.h"
+#include "pager/pager.h"
+#include "pager/protected_write.h"
 
 /* ---- regular pages ---- */
 

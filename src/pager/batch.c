@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* The edit log: how an operation is applied to the gathering batch as a whole or not at all. */
-#include "batch.h"
+#include "pager/batch.h"
 
 #include <stdlib.h>
 
-#include "commit.h"
-#include "error.h"
-#include "pager.h"
-#include "poison.h"
+#include "base/error.h"
+#include "os/poison.h"
+#include "pager/commit.h"
+#include "pager/pager.h"
 
 /* How often an operation may find its page busy with commits before it gives up. */
 #define MOST_RESTARTS 100

@@ -16,8 +16,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "format.h"
-#include "id_map.h"
+#include "base/id_map.h"
+#include "format/format.h"
 
 /* Somebody to be told when a batch is done, other than a waiting thread. */
 struct completion {

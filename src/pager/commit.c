@@ -13,17 +13,17 @@
  * A failure before the root is written forgets the batch and the one gathering on top of it; a
  * failure from then on, or of any sync, makes the pager unavailable (rule 6).
  */
-#include "commit.h"
+#include "pager/commit.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#include "bytes.h"
-#include "error.h"
-#include "pager.h"
-#include "poison.h"
-#include "rules.h"
+#include "base/bytes.h"
+#include "base/error.h"
+#include "base/rules.h"
+#include "os/poison.h"
+#include "pager/pager.h"
 
 /*
  * An unordered commit is verified at the next open, node by node and page by page. Beyond this many

@@ -3,7 +3,7 @@
 #ifndef MPGI_COMMIT_H
 #define MPGI_COMMIT_H
 
-#include "batch.h"
+#include "pager/batch.h"
 
 /*
  * Waits until the batch, which gathers or is in flight, is done; commits it in this thread if no

@@ -4,7 +4,7 @@
  */
 #include <string.h>
 
-#include "pager.h"
+#include "pager/pager.h"
 
 typedef int (*scanner)(const mpg_pager *pager, uint64_t first, uint64_t *bits, uint64_t *next);
 

@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /* Floor 5: creating, opening and closing page files. */
-#include "open.h"
+#include "pager/open.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#include "bytes.h"
-#include "crc.h"
-#include "error.h"
-#include "pager.h"
-#include "rules.h"
-#include "superblock.h"
+#include "base/bytes.h"
+#include "base/crc.h"
+#include "base/error.h"
+#include "base/rules.h"
+#include "format/superblock.h"
+#include "pager/pager.h"
 
 #define DEFAULT_ADDRESS_SPACE (UINT64_C(1) << 40)
 #define DEFAULT_CACHE_SIZE ((size_t)4 << 20)

@@ -3,8 +3,8 @@
 #ifndef MPGI_OPEN_H
 #define MPGI_OPEN_H
 
-#include "io.h"
 #include "mappedpages.h"
+#include "os/io.h"
 
 int mpgi_create_with(mpg_pager **pager, const char *path, const mpg_options *options,
                      const struct io *io, void *context);

@@ -7,13 +7,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "address_map.h"
-#include "batch.h"
-#include "bytes.h"
-#include "format.h"
-#include "id_map.h"
-#include "io.h"
+#include "base/bytes.h"
+#include "base/id_map.h"
+#include "format/format.h"
 #include "mappedpages.h"
+#include "os/address_map.h"
+#include "os/io.h"
+#include "pager/batch.h"
 
 /* How many views' places are remembered: a power of two. */
 #define SEEN_VIEWS 1024

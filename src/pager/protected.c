@@ -3,12 +3,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "apply.h"
-#include "crc.h"
-#include "error.h"
-#include "pager.h"
-#include "poison.h"
-#include "protected_write.h"
+#include "base/crc.h"
+#include "base/error.h"
+#include "os/poison.h"
+#include "pager/apply.h"
+#include "pager/pager.h"
+#include "pager/protected_write.h"
 
 /* ---- allocation ---- */
 

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-#include "protected_write.h"
+#include "pager/protected_write.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "crc.h"
-#include "error.h"
-#include "pager.h"
+#include "base/crc.h"
+#include "base/error.h"
+#include "pager/pager.h"
 
 bool mpgi_is_pinned(const mpg_pager *pager, uint64_t page)
 {

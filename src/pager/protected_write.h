@@ -9,8 +9,8 @@
 #ifndef MPGI_PROTECTED_WRITE_H
 #define MPGI_PROTECTED_WRITE_H
 
-#include "batch.h"
-#include "overlay.h"
+#include "base/overlay.h"
+#include "pager/batch.h"
 
 struct protected_write {
     uint64_t id;

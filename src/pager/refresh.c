@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Floor 5: readers beside a writer: which state they load, how they move on, and what an error means. */
-#include "crc.h"
-#include "error.h"
-#include "pager.h"
+#include "base/crc.h"
+#include "base/error.h"
+#include "pager/pager.h"
 
 /* How often a reader tries again when a writer's commits overtake its opening. */
 #define MOST_LOAD_ATTEMPTS 100

@@ -2,10 +2,10 @@
 /* Floor 5: regular pages. */
 #include <stdlib.h>
 
-#include "apply.h"
-#include "error.h"
-#include "pager.h"
-#include "poison.h"
+#include "base/error.h"
+#include "os/poison.h"
+#include "pager/apply.h"
+#include "pager/pager.h"
 
 /* ---- allocation ---- */
 

@@ -2,8 +2,8 @@
 /* Floor 5: facts about an open file and about the library. */
 #include <string.h>
 
-#include "error.h"
-#include "pager.h"
+#include "base/error.h"
+#include "pager/pager.h"
 
 int mpg_stat(struct mpg_stat *st, const mpg_pager *pager)
 {

@@ -4,13 +4,13 @@
  * the ids it allocates (the pager's `reserved` maps) and keeps on the heap what it is to write. The
  * commit applies all of it in one edit.
  */
-#include "txn.h"
+#include "pager/txn.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "error.h"
-#include "pager.h"
+#include "base/error.h"
+#include "pager/pager.h"
 
 int mpg_txn_begin(mpg_txn **txn, mpg_pager *pager)
 {

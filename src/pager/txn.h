@@ -3,9 +3,9 @@
 #ifndef MPGI_TXN_H
 #define MPGI_TXN_H
 
-#include "apply.h"
 #include "mappedpages.h"
-#include "protected_write.h"
+#include "pager/apply.h"
+#include "pager/protected_write.h"
 
 /* A regular page that the transaction allocates. */
 struct txn_page {

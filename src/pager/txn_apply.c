@@ -3,9 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "error.h"
-#include "pager.h"
-#include "txn.h"
+#include "base/error.h"
+#include "pager/pager.h"
+#include "pager/txn.h"
 
 static int apply_page(struct edit *edit, const struct txn_page *held)
 {

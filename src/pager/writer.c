@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* Floor 5: writers: a new content of one protected page, staged on the heap until its commit. */
-#include "writer.h"
+#include "pager/writer.h"
 
 #include <stdlib.h>
 
-#include "apply.h"
-#include "error.h"
-#include "pager.h"
-#include "protected_write.h"
+#include "base/error.h"
+#include "pager/apply.h"
+#include "pager/pager.h"
+#include "pager/protected_write.h"
 
 struct mpg_writer {
     mpg_pager *pager;

@@ -3,8 +3,8 @@
 #ifndef MPGI_WRITER_H
 #define MPGI_WRITER_H
 
-#include "batch.h"
 #include "mappedpages.h"
+#include "pager/batch.h"
 
 /* Makes ready what takes time. Called without the lock, before the edit begins. */
 void mpgi_writer_prepare(mpg_writer *writer);

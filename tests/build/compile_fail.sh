@@ -6,7 +6,7 @@
 # compiler needs besides to refuse it in C (in C++ nothing is needed).
 set -eu
 
-src=${top_srcdir:?set by make check}/src
+src=${top_srcdir:?set by make check}/src/api
 programs=$top_srcdir/tests/compile_fail
 warnings="-Wall -Wextra -Werror"
 count=0

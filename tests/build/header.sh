@@ -2,12 +2,12 @@
 # SPDX-License-Identifier: MIT
 # Each public header compiles alone, as the first thing a program includes, in C and in C++, without a
 # warning; and C++ refers to the functions by their C names.
-. "${top_srcdir:?set by make check}/tests/lib.sh"
+. "${top_srcdir:?set by make check}/tests/support/lib.sh"
 set -e
 
 cc=${CC:-cc}
 cxx=${CXX:-c++}
-src=$top_srcdir/src
+src=$top_srcdir/src/api
 warnings="-Wall -Wextra -Wpedantic -Wundef -Werror"
 
 for header in "$src"/mappedpages*.h; do

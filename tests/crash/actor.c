@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-#include "crash_actor.h"
+#include "crash/actor.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "harness.h"
-#include "open.h"
+#include "pager/open.h"
+#include "support/harness.h"
 
 /* Most pages of a bulk operation here. */
 #define MOST_BULK 4096

@@ -11,8 +11,8 @@
 #ifndef CRASH_ACTOR_H
 #define CRASH_ACTOR_H
 
-#include "crash_state.h"
-#include "memory_disk.h"
+#include "crash/state.h"
+#include "support/memory_disk.h"
 
 struct actor {
     mpg_pager *pager;

@@ -12,8 +12,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "crash_scenarios.h"
-#include "harness.h"
+#include "crash/scenarios.h"
+#include "support/harness.h"
 
 #define DEFAULT_IMAGES 120000
 #define DEFAULT_SEED 1

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* Builds the images that a crash could leave. What is done with each is in crash_image.c. */
-#include "crash_explorer.h"
+#include "crash/explorer.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "harness.h"
+#include "support/harness.h"
 
 /* Up to so many sectors, or whole writes, every subset is tried. */
 #define MOST_EXHAUSTIVE 10

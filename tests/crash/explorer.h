@@ -17,7 +17,7 @@
 #ifndef CRASH_EXPLORER_H
 #define CRASH_EXPLORER_H
 
-#include "crash_actor.h"
+#include "crash/actor.h"
 
 /* How deep crashes nest: in the scenario, in what follows its recovery, in what follows that. */
 #define MOST_LEVELS 3

@@ -14,10 +14,10 @@
 
 #include <cmocka.h>
 
-#include "crash_state.h"
-#include "harness.h"
-#include "memory_disk.h"
-#include "open.h"
+#include "crash/state.h"
+#include "pager/open.h"
+#include "support/harness.h"
+#include "support/memory_disk.h"
 
 #define PAGE_SIZE 1024u
 #define CAPACITY (4u << 20)

@@ -3,9 +3,9 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "crash_explorer.h"
-#include "harness.h"
-#include "open.h"
+#include "crash/explorer.h"
+#include "pager/open.h"
+#include "support/harness.h"
 
 /* How many operations are done after a crash. */
 #define MORE_WORK 3

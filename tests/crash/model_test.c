@@ -10,9 +10,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "crash_actor.h"
-#include "harness.h"
-#include "open.h"
+#include "crash/actor.h"
+#include "pager/open.h"
+#include "support/harness.h"
 
 #define DEFAULT_SEEDS 1500
 

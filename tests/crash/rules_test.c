@@ -12,8 +12,8 @@
 
 #include <cmocka.h>
 
-#include "crash_scenarios.h"
-#include "rules.h"
+#include "base/rules.h"
+#include "crash/scenarios.h"
 
 int mpgi_broken_rule;
 

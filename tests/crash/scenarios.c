@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-#include "crash_scenarios.h"
+#include "crash/scenarios.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "harness.h"
+#include "support/harness.h"
 
 #define DEFAULT_CAPACITY (1u << 20)
 

@@ -3,7 +3,7 @@
 #ifndef CRASH_SCENARIOS_H
 #define CRASH_SCENARIOS_H
 
-#include "crash_explorer.h"
+#include "crash/explorer.h"
 
 struct scenario {
     const char *name;

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-#include "crash_state.h"
+#include "crash/state.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "harness.h"
+#include "support/harness.h"
 
 static unsigned char *pool;
 static size_t pool_page_size;

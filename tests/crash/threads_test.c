@@ -10,10 +10,10 @@
  */
 #include <pthread.h>
 
-#include "harness.h"
-#include "memory_disk.h"
-#include "open.h"
-#include "scratch_file.h"
+#include "pager/open.h"
+#include "support/harness.h"
+#include "support/memory_disk.h"
+#include "support/scratch_file.h"
 
 #define PAGE_SIZE 1024u
 #define DISK_SIZE ((size_t)1 << 20)

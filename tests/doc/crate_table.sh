@@ -17,7 +17,7 @@ fault() {
 grep -o '\b\(mpg\|MPG\)_[A-Za-z_0-9]*' "$table" | sort -u >"$work/names"
 [ "$(wc -l <"$work/names")" -ge 60 ]
 while read -r name; do
-    grep -qw "$name" "$top_srcdir"/src/mappedpages*.h || fault "$name is in no header"
+    grep -qw "$name" "$top_srcdir"/src/api/mappedpages*.h || fault "$name is in no header"
 done <"$work/names"
 
 grep '^|' "$table" | grep -v '^|---\|^| crate |' >"$work/rows"

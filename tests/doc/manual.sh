@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: MIT
 # The manual page of the library is true to its header: it names every function and every error, and
 # nothing else; its example compiles without a warning and does what it says.
-# shellcheck source=tests/lib.sh
-. "${top_srcdir:?set by make check}/tests/lib.sh"
+# shellcheck source=tests/support/lib.sh
+. "${top_srcdir:?set by make check}/tests/support/lib.sh"
 
 manual=$top_srcdir/doc/mappedpages.3
-header=$top_srcdir/src/mappedpages.h
+header=$top_srcdir/src/api/mappedpages.h
 
 grep '^MPG_API' -A 2 "$header" | grep -o '\bmpg_[a-z_]*(' | tr -d '(' | sort -u >functions
 [ "$(wc -l <functions)" -ge 50 ] || fail "only these functions found in the header: $(cat functions)"
@@ -27,7 +27,7 @@ sed -n '/BEGIN EXAMPLE/,/END EXAMPLE/p' "$manual" | grep -v '^\.\\"' | sed 's/\\
 # The words of these variables are to be split.
 # shellcheck disable=SC2086
 "$top_builddir/libtool" --silent --tag=CC --mode=link ${CC:-cc} -std=c11 -Wall -Wextra -Werror ${SANITIZERS:-} \
-    -I"$top_srcdir/src" -o example example.c "$top_builddir/src/libmappedpages.la" ||
+    -I"$top_srcdir/src/api" -o example example.c "$top_builddir/src/libmappedpages.la" ||
     fail "the example does not build"
 for run in 1 2 3; do
     expect 0 ./example

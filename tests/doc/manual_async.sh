@@ -2,12 +2,12 @@
 # SPDX-License-Identifier: MIT
 # The manual page on requests that do not wait is true to its header: it names every function and no
 # other, and its example does what it says.
-# shellcheck source=tests/lib.sh
-. "${top_srcdir:?set by make check}/tests/lib.sh"
+# shellcheck source=tests/support/lib.sh
+. "${top_srcdir:?set by make check}/tests/support/lib.sh"
 
 manual=$top_srcdir/doc/mappedpages_async.3
 
-grep '^MPG_API' -A 1 "$top_srcdir/src/mappedpages_async.h" | grep -oE '\bmpg_[a-z_]+\(' | tr -d '(' |
+grep '^MPG_API' -A 1 "$top_srcdir/src/api/mappedpages_async.h" | grep -oE '\bmpg_[a-z_]+\(' | tr -d '(' |
     sort -u >declared
 [ "$(wc -l <declared)" -ge 18 ] || fail "only these functions found in the header: $(cat declared)"
 sed -n '/^\.SS Queues/,/^\.SS Completions/p' "$manual" | grep -oE '\bmpg_[a-z_]+ ?("?\(| ")' |
@@ -17,7 +17,7 @@ sed -n '/BEGIN EXAMPLE/,/END EXAMPLE/p' "$manual" | grep -v '^\.\\"' | sed 's/\\
 # The words of these variables are to be split.
 # shellcheck disable=SC2086
 "$top_builddir/libtool" --silent --tag=CC --mode=link ${CC:-cc} -std=c11 -Wall -Wextra -Werror ${SANITIZERS:-} \
-    -I"$top_srcdir/src" -o example example.c "$top_builddir/src/libmappedpages.la" ||
+    -I"$top_srcdir/src/api" -o example example.c "$top_builddir/src/libmappedpages.la" ||
     fail "the example does not build"
 expect 0 ./example
 sort out >sorted

@@ -3,8 +3,8 @@
 # The manual pages on groups of functions: their examples compile without a warning and do what they
 # say, every page is set without a warning, and `man` finds the page of each function once installed.
 # (That the synopses are true to the headers is for manual_synopsis.py.)
-# shellcheck source=tests/lib.sh
-. "${top_srcdir:?set by make check}/tests/lib.sh"
+# shellcheck source=tests/support/lib.sh
+. "${top_srcdir:?set by make check}/tests/support/lib.sh"
 
 # example GROUP LINE… - builds and runs the example of a page, which must write these lines.
 example() {
@@ -15,7 +15,7 @@ example() {
     # The words of these variables are to be split.
     # shellcheck disable=SC2086
     "$top_builddir/libtool" --silent --tag=CC --mode=link ${CC:-cc} -std=c11 -pedantic -Wall -Wextra \
-        -Werror ${SANITIZERS:-} -I"$top_srcdir/src" -o "$group" "$group.c" \
+        -Werror ${SANITIZERS:-} -I"$top_srcdir/src/api" -o "$group" "$group.c" \
         "$top_builddir/src/libmappedpages.la" || fail "the example on $group does not build"
     expect 0 "./$group"
     cp err "$group.err"

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 # The manual pages on sub-pages, allocators and typed pagers are true to their headers: they name every
 # function and no other, and their examples do what they say.
-# shellcheck source=tests/lib.sh
-. "${top_srcdir:?set by make check}/tests/lib.sh"
+# shellcheck source=tests/support/lib.sh
+. "${top_srcdir:?set by make check}/tests/support/lib.sh"
 
 manual() {
     echo "$top_srcdir/doc/mappedpages_$1.3"
@@ -11,7 +11,7 @@ manual() {
 
 # The functions that a header declares, and those that a manual page names.
 functions_of_header() {
-    grep -oE '^(MPG_|static inline).*[ *]mpg_[a-z_]+\(' "$top_srcdir/src/mappedpages_$1.h" |
+    grep -oE '^(MPG_|static inline).*[ *]mpg_[a-z_]+\(' "$top_srcdir/src/api/mappedpages_$1.h" |
         grep -oE 'mpg_[a-z_]+\($' | tr -d '(' | sort -u
 }
 functions_of_manual() {
@@ -37,7 +37,7 @@ for page in sub allocator typed; do
     # The words of these variables are to be split.
     # shellcheck disable=SC2086
     "$top_builddir/libtool" --silent --tag=CC --mode=link ${CC:-cc} -std=c11 -Wall -Wextra -Werror \
-        -D_DEFAULT_SOURCE ${SANITIZERS:-} -I"$top_srcdir/src" -o $page $page.c \
+        -D_DEFAULT_SOURCE ${SANITIZERS:-} -I"$top_srcdir/src/api" -o $page $page.c \
         "$top_builddir/src/libmappedpages.la" || fail "the example on $page does not build"
 done
 

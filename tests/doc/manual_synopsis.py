@@ -7,8 +7,8 @@ import pathlib
 import re
 import sys
 
-TOP = pathlib.Path(os.environ.get("top_srcdir") or pathlib.Path(__file__).parent.parent)
-HEADERS = sorted((TOP / "src").glob("mappedpages*.h"))
+TOP = pathlib.Path(os.environ.get("top_srcdir") or pathlib.Path(__file__).parents[2])
+HEADERS = sorted((TOP / "src" / "api").glob("mappedpages*.h"))
 PAGES = sorted((TOP / "doc").glob("mappedpages*.3"))
 
 

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 # What README.md says one can try works: its program compiles without a warning and counts its runs in a
 # protected page; its commands mount a file, and lose nothing when the driver is killed.
-# shellcheck source=tests/lib.sh
-. "${top_srcdir:?set by make check}/tests/lib.sh"
+# shellcheck source=tests/support/lib.sh
+. "${top_srcdir:?set by make check}/tests/support/lib.sh"
 set -e
 
 awk '/^```/ { inside = ($0 == "```c"); next } inside' "$top_srcdir/README.md" >counter.c
@@ -11,7 +11,7 @@ awk '/^```/ { inside = ($0 == "```c"); next } inside' "$top_srcdir/README.md" >c
 # The words of $CC and $SANITIZERS are to be split.
 # shellcheck disable=SC2086
 "$top_builddir/libtool" --silent --tag=CC --mode=link ${CC:-cc} -std=c11 -Wall -Wextra -Werror ${SANITIZERS:-} \
-    -static -I"$top_srcdir/src" -o counter counter.c "$top_builddir/src/libmappedpages.la"
+    -static -I"$top_srcdir/src/api" -o counter counter.c "$top_builddir/src/libmappedpages.la"
 set +e
 for run in 1 2 3; do
     expect 0 ./counter

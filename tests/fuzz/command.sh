@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # The command on hostile files: it answers, or says why not, and never dies of a signal.
-# shellcheck source=tests/lib.sh
-. "${top_srcdir:?set by make check}/tests/lib.sh"
+# shellcheck source=tests/support/lib.sh
+. "${top_srcdir:?set by make check}/tests/support/lib.sh"
 
 # A hostile file may ask to be grown without end: that must not fill the disk.
 trap "" XFSZ
@@ -33,7 +33,7 @@ run() {
 mkdir files
 for seed_file in "$top_srcdir"/tests/fuzz/corpus/*.mpp; do
     rm -f files/*
-    "$top_builddir/tests/fuzz_test" -w "$seed_file" 1000 files "$mutations" || fail "mutating $seed_file"
+    "$top_builddir/tests/fuzz/mutations_test" -w "$seed_file" 1000 files "$mutations" || fail "mutating $seed_file"
     for file in files/*.mpp; do
         run mappedpages info "$file"
         run mappedpages check "$file"

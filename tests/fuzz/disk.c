@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "fuzz_disk.h"
+#include "fuzz/disk.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -7,7 +7,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "../harness.h"
+#include "support/harness.h"
 
 /* Address space that may be asked for: the library wants some more than the file has. */
 #define RESERVATION (2 * FUZZ_DISK_CAPACITY)

@@ -13,7 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "io.h"
+#include "os/io.h"
 
 /* Bytes that the disk can hold; more is ENOSPC. */
 #define FUZZ_DISK_CAPACITY ((size_t)4 << 20)

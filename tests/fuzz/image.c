@@ -5,13 +5,13 @@
  * checksum; in format 0.2 byte 13 of page 0 has a bit for each checksum to keep, and byte 4 of a
  * block is UNSEALED for its own, byte 5 for those of its entries.
  */
-#include "fuzz_image.h"
+#include "fuzz/image.h"
 
 #include <stdbool.h>
 
-#include "../harness.h"
-#include "bytes.h"
-#include "crc.h"
+#include "base/bytes.h"
+#include "base/crc.h"
+#include "support/harness.h"
 
 #define UNSEALED 0xee
 #define NODES_MAX 512 /* looked at in one image, for its references may make rings */

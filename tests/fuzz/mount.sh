@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 # Mounting hostile files: refused with a reason, or served with errors where the file is damaged. The
 # daemon lives until it is unmounted.
-# shellcheck source=tests/lib.sh
-. "${top_srcdir:?set by make check}/tests/lib.sh"
+# shellcheck source=tests/support/lib.sh
+. "${top_srcdir:?set by make check}/tests/support/lib.sh"
 need_fuse
 
 # A hostile file may ask to be grown without end: that must not fill the disk.
@@ -30,7 +30,7 @@ visit() {
 mkdir files
 for seed_file in "$top_srcdir"/tests/fuzz/corpus/*.mpp; do
     rm -f files/*
-    "$top_builddir/tests/fuzz_test" -w "$seed_file" 2000 files "$mutations" || fail "mutating $seed_file"
+    "$top_builddir/tests/fuzz/mutations_test" -w "$seed_file" 2000 files "$mutations" || fail "mutating $seed_file"
     for file in files/*.mpp; do
         mkdir -p m
         timeout 60 mappedpagesfs -f "$file" m 2>m.log &

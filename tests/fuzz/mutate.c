@@ -2,9 +2,9 @@
 /* Mutating what an image claims. */
 #include <stdbool.h>
 
-#include "../harness.h"
-#include "bytes.h"
-#include "fuzz_image.h"
+#include "base/bytes.h"
+#include "fuzz/image.h"
+#include "support/harness.h"
 
 static const uint64_t special[] = {
     0,

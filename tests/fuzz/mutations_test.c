@@ -14,9 +14,9 @@
 #include <inttypes.h>
 #include <unistd.h>
 
-#include "../harness.h"
-#include "fuzz_image.h"
-#include "fuzz_use.h"
+#include "fuzz/image.h"
+#include "fuzz/use.h"
+#include "support/harness.h"
 
 #define MUTATIONS 250
 /* Mutations of mutations, before the file as it is comes again. */

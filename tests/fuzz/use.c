@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-#include "fuzz_use.h"
+#include "fuzz/use.h"
 
 #include <stdbool.h>
 
-#include "../harness.h"
-#include "crc.h"
-#include "fuzz_disk.h"
+#include "base/crc.h"
+#include "fuzz/disk.h"
 #include "mappedpages.h"
-#include "open.h"
+#include "pager/open.h"
+#include "support/harness.h"
 
 /* Of what a hostile file claims to have, no more than this is looked at. */
 #define LOOKED_AT_MAX 3000u

@@ -5,8 +5,8 @@ that shares no code with the library, and holds what was written and nothing els
 import random
 import sys
 
-from golden_model import Mount
-from golden_support import (Tests, command, goldens, mounted, skip_without_fuse, strict_reader,
+from model import Mount
+from support import (Tests, command, goldens, mounted, skip_without_fuse, strict_reader,
                             want_equal, work_directory)
 
 # Names of the files to change, and how many random operations on each; each may cost two syncs.

@@ -5,7 +5,7 @@ import json
 import os
 import sys
 
-from golden_support import (COMMAND, Tests, command, constant_name, crc, goldens, run, want,
+from support import (COMMAND, Tests, command, constant_name, crc, goldens, run, want,
                             want_equal)
 
 # Pages of each kind to read one by one, spread over all there are: each is a process.

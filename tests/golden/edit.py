@@ -5,8 +5,8 @@ format, by a reader that shares no code with the library, and holds what was wri
 import random
 import sys
 
-from golden_model import Commanded
-from golden_support import Tests, command, goldens, strict_reader, want_equal, work_directory
+from model import Commanded
+from support import Tests, command, goldens, strict_reader, want_equal, work_directory
 
 # Names of files of the crate, and how many random changes on each; each is a process.
 FILES = {

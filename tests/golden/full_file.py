@@ -7,8 +7,8 @@ import os
 import random
 import sys
 
-from golden_model import Mount
-from golden_support import (COMMAND, Tests, command, crc, mounted, run, skip_without_fuse,
+from model import Mount
+from support import (COMMAND, Tests, command, crc, mounted, run, skip_without_fuse,
                             strict_reader, want, want_equal, work_directory)
 
 PAGES_THAT_FIT = 32544

@@ -4,7 +4,7 @@ import errno
 import json
 import os
 
-from golden_support import Failure, command, crc, want, want_equal
+from support import Failure, command, crc, want, want_equal
 
 # Kinds of pages, named as the directories of a mount, and what a dump calls them.
 KINDS = {"pages": "page", "protected": "protected"}

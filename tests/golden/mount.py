@@ -7,8 +7,8 @@ import os
 import random
 import sys
 
-from golden_model import Mount
-from golden_support import (DRIVER, Tests, command, goldens, mounted, run, skip_without_fuse, want,
+from model import Mount
+from support import (DRIVER, Tests, command, goldens, mounted, run, skip_without_fuse, want,
                             want_equal, work_directory)
 
 MOUNT_FAILURE = 32  # exit status of the driver

@@ -4,7 +4,7 @@
 # every rule kept in the files that the crate's 0.2 wrote, and a broken one in those changed by hand.
 set -u
 
-reader=${top_srcdir:?set by make check}/tests/reader_0_2.py
+reader=${top_srcdir:?set by make check}/tests/support/reader_0_2.py
 failed=0
 
 fail() {

@@ -9,8 +9,8 @@ import struct
 import sys
 import zlib
 
-from golden_model import Commanded, Mount
-from golden_support import (TESTS, Tests, command, mounted, run, strict_reader, want,
+from model import Commanded, Mount
+from support import (TESTS, Tests, command, mounted, run, strict_reader, want,
                             want_equal, work_directory)
 
 PAGE_SIZES = (1024, 2048, 4096, 8192, 65536)
@@ -147,7 +147,7 @@ def is_found(file, rule, area, depth, form, offset, change):
         mutant.seal(mutant.root)
     with open("mutant.mpp", "wb") as content:
         content.write(mutant.data)
-    result = run(sys.executable, "-B", os.path.join(TESTS, "reader_1.py"), "--strict", "mutant.mpp")
+    result = run(sys.executable, "-B", os.path.join(TESTS, "support", "reader_1.py"), "--strict", "mutant.mpp")
     want_equal(result.returncode, 1, "exit status")
     want(rule in result.stderr.decode(), f"it says: {result.stderr.decode()[:400]}")
 

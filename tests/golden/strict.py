@@ -7,7 +7,7 @@ import struct
 import sys
 import zlib
 
-from golden_support import TESTS, Tests, goldens, run, want, want_equal, work_directory
+from support import TESTS, Tests, goldens, run, want, want_equal, work_directory
 
 PAGE = 1024
 CAPACITY = (PAGE - 12) // 30
@@ -106,7 +106,7 @@ def is_found(golden, rule, mutation):
     mutant.seal_all()
     with open("mutant.mpp", "wb") as file:
         file.write(mutant.data)
-    result = run(sys.executable, "-B", os.path.join(TESTS, "reader_0_2.py"), "--strict", "mutant.mpp")
+    result = run(sys.executable, "-B", os.path.join(TESTS, "support", "reader_0_2.py"), "--strict", "mutant.mpp")
     want_equal(result.returncode, 1, "exit status")
     want(rule in result.stderr.decode(), f"it says: {result.stderr.decode()}")
 

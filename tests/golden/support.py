@@ -98,7 +98,7 @@ def command(*arguments, status=0, **options):
 
 def strict_reader(version, path):
     """What the independent reader sees, line by line. It finds no rule of the format broken."""
-    result = run(sys.executable, "-B", os.path.join(TESTS, f"reader_{version}.py"), "--strict", path)
+    result = run(sys.executable, "-B", os.path.join(TESTS, "support", f"reader_{version}.py"), "--strict", path)
     want(result.returncode == 0, result.stderr.decode())
     return result.stdout.decode().splitlines()
 

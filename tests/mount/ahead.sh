@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 # Reading pages in order makes the driver push those that follow; what is read is right all the same,
 # while others write.
-# shellcheck source=tests/lib.sh
-. "${top_srcdir:?set by make check}/tests/lib.sh"
+# shellcheck source=tests/support/lib.sh
+. "${top_srcdir:?set by make check}/tests/support/lib.sh"
 need_fuse
 
 count=2000

@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # Tools that copy: onto a mount, out of it, and within.
-. "${top_srcdir:?set by make check}/tests/lib.sh"
-. "$top_srcdir/tests/mount_tools.lib.sh"
+. "${top_srcdir:?set by make check}/tests/support/lib.sh"
+. "$top_srcdir/tests/support/mount_tools.lib.sh"
 need_fuse
 
 # done_by NAME COMMAND… - the command succeeds and says nothing.

@@ -11,8 +11,8 @@
 
 #include <cmocka.h>
 
-#include "../fuse/requests.h"
-#include "../fuse/scratch.h"
+#include "fuse/requests.h"
+#include "fuse/scratch.h"
 
 /* What the rest of the driver, and libfuse, do to the requests under test. */
 static struct fs *mounted;

@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # A protected page that does not match its checksum: an error and a line in the log, and the rest works.
-# shellcheck source=tests/lib.sh
-. "${top_srcdir:?set by make check}/tests/lib.sh"
+# shellcheck source=tests/support/lib.sh
+. "${top_srcdir:?set by make check}/tests/support/lib.sh"
 need_fuse
 
 cp "$golden/protected-bit-rot.mpp" f.mpp && chmod u+w f.mpp || fail "copy"

@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # Tools that change a file in place, or write a temporary one and rename it over.
-. "${top_srcdir:?set by make check}/tests/lib.sh"
-. "$top_srcdir/tests/mount_tools.lib.sh"
+. "${top_srcdir:?set by make check}/tests/support/lib.sh"
+. "$top_srcdir/tests/support/mount_tools.lib.sh"
 need_fuse
 
 with_stream_editors() {

@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # Large pages: read and written piece by piece.
-# shellcheck source=tests/lib.sh
-. "${top_srcdir:?set by make check}/tests/lib.sh"
+# shellcheck source=tests/support/lib.sh
+. "${top_srcdir:?set by make check}/tests/support/lib.sh"
 need_fuse
 
 for size in 65536 1048576 33554432; do

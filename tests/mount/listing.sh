@@ -5,8 +5,8 @@ if [ $# = 0 ]; then # in both formats
     "$0" 0.2 && exec "$0" 1
     exit
 fi
-# shellcheck source=tests/lib.sh
-. "${top_srcdir:?set by make check}/tests/lib.sh"
+# shellcheck source=tests/support/lib.sh
+. "${top_srcdir:?set by make check}/tests/support/lib.sh"
 need_fuse
 
 count=3000

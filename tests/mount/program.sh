@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # The program: its options, its exit status, where it tells what, how it begins and ends.
-# shellcheck source=tests/lib.sh
-. "${top_srcdir:?set by make check}/tests/lib.sh"
+# shellcheck source=tests/support/lib.sh
+. "${top_srcdir:?set by make check}/tests/support/lib.sh"
 need_fuse
 
 mappedpages create --page-size 1K --format 0.2 f.mpp || fail "create"

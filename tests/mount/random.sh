@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: MIT
 # Random I/O on one page, compared with memory at every step: regular and protected, at page sizes from
 # 1 KiB to 1 MiB. And fio, which writes, reads back and verifies in three ways.
-. "${top_srcdir:?set by make check}/tests/lib.sh"
+. "${top_srcdir:?set by make check}/tests/support/lib.sh"
 need_fuse
 
 operations=${RANDOM_IO_OPERATIONS:-100000}
-random_io=$top_builddir/tests/random_io
+random_io=$top_builddir/tests/mount/random_io
 
 for size in 1K 4K 64K 1M; do
     format=1

@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # Tools that read: they see on a mount what they see in plain files.
-. "${top_srcdir:?set by make check}/tests/lib.sh"
-. "$top_srcdir/tests/mount_tools.lib.sh"
+. "${top_srcdir:?set by make check}/tests/support/lib.sh"
+. "$top_srcdir/tests/support/mount_tools.lib.sh"
 need_fuse
 
 # alike COMMAND… - the command prints the same in plain/ and in m/pages.

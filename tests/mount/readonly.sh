@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # Read-only mounts: many at once, nothing changes, and what was read once needs no request.
-# shellcheck source=tests/lib.sh
-. "${top_srcdir:?set by make check}/tests/lib.sh"
+# shellcheck source=tests/support/lib.sh
+. "${top_srcdir:?set by make check}/tests/support/lib.sh"
 need_fuse
 
 cp "$golden/v02-1024-mixed.mpp" f.mpp && chmod 444 f.mpp || fail "copy"

@@ -10,8 +10,8 @@
 
 #include <cmocka.h>
 
-#include "../fuse/map.h"
-#include "../fuse/node.h"
+#include "fuse/map.h"
+#include "fuse/node.h"
 
 static uint64_t key_of(int i)
 {

@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # An ordinary user mounts a file of their own, through fusermount3.
-# shellcheck source=tests/lib.sh
-. "${top_srcdir:?set by make check}/tests/lib.sh"
+# shellcheck source=tests/support/lib.sh
+. "${top_srcdir:?set by make check}/tests/support/lib.sh"
 need_fuse
 [ "$(id -u)" = 0 ] || skip "another user can only be tried by root"
 command -v runuser >/dev/null || skip "no runuser"
@@ -17,7 +17,7 @@ if ! runuser -u $user -- test -w /dev/fuse; then
         mount -t tmpfs -o dev,mode=755 tmpfs /mnt
         mknod -m 666 /mnt/fuse c 10 229
         mount --bind /mnt/fuse /dev/fuse
-        exec sh "$0"' "$top_srcdir/tests/mount_user.sh"
+        exec sh "$0"' "$top_srcdir/tests/mount/user.sh"
 fi
 
 # The programs must be within that user's reach.

@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <sys/stat.h>
 
-#include "scratch_file.h"
+#include "support/scratch_file.h"
 
 /* The page size of the files of the tests that follow, in bytes. */
 static uint32_t api_page_size;

@@ -2,14 +2,14 @@
 # SPDX-License-Identifier: MIT
 # What shell tests share. A test begins with
 #
-#     . "${top_srcdir:?set by make check}/tests/lib.sh"
+#     . "${top_srcdir:?set by make check}/tests/support/lib.sh"
 #
 # and then stands in an empty directory of its own, $work, which is gone when it ends, with everything
 # that it mounted. `mappedpages` and `mappedpagesfs` are the built ones. The first failure ends it.
 set -u
 
 : "${top_srcdir:?set by make check}" "${top_builddir:?set by make check}"
-test_name=$(basename "$0" .sh)
+test_name=$(basename "$(dirname "$0")")-$(basename "$0" .sh)
 PATH=$top_builddir/tools:$top_builddir/fuse:$PATH
 export PATH LC_ALL=C
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "memory_disk.h"
+#include "support/memory_disk.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -8,8 +8,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "harness.h"
-#include "poison.h"
+#include "os/poison.h"
+#include "support/harness.h"
 
 /* Slack for callers that reserve whole huge pages. */
 #define RESERVATION_SLACK (4u << 20)

@@ -16,7 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "io.h"
+#include "os/io.h"
 
 /* What a disk writes in one go or not at all. */
 #define SECTOR_SIZE 512u

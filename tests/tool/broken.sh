@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 # A file that is damaged beyond opening gets a sentence and status 3 from every command, and is not changed
 # by any.
-# shellcheck source=tests/lib.sh
-. "${top_srcdir:?set by make check}/tests/lib.sh"
+# shellcheck source=tests/support/lib.sh
+. "${top_srcdir:?set by make check}/tests/support/lib.sh"
 
 # refused COMMAND ARGUMENT…
 refused() {

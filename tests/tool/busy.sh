@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 # A file that is mounted: commands that write are refused at once as busy, those that read show its last
 # committed state.
-# shellcheck source=tests/lib.sh
-. "${top_srcdir:?set by make check}/tests/lib.sh"
+# shellcheck source=tests/support/lib.sh
+. "${top_srcdir:?set by make check}/tests/support/lib.sh"
 
 need_fuse
 

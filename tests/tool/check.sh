@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # check: status 0 for whole files, 1 with a named fault for broken ones, 3 where it cannot look.
-# shellcheck source=tests/lib.sh
-. "${top_srcdir:?set by make check}/tests/lib.sh"
+# shellcheck source=tests/support/lib.sh
+. "${top_srcdir:?set by make check}/tests/support/lib.sh"
 
 for file in "$golden"/v0[12]-*.mpp; do
     expect 0 mappedpages check "$file"

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 # Commands that are interrupted or killed harm nothing: the file stays whole, a protected page shows one
 # content or the other, and an interrupted alloc still tells the ids of what it allocated.
-# shellcheck source=tests/lib.sh
-. "${top_srcdir:?set by make check}/tests/lib.sh"
+# shellcheck source=tests/support/lib.sh
+. "${top_srcdir:?set by make check}/tests/support/lib.sh"
 
 rounds=20 # for each signal
 

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 # list and info: for people and for programs the same facts; a page that cannot be read does not hide the
 # others.
-# shellcheck source=tests/lib.sh
-. "${top_srcdir:?set by make check}/tests/lib.sh"
+# shellcheck source=tests/support/lib.sh
+. "${top_srcdir:?set by make check}/tests/support/lib.sh"
 
 expect 0 mappedpages create --page-size 1K file
 expect 0 mappedpages alloc --zero --count 3 file

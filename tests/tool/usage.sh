@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 # The command line: help, version, and a clear answer with status 2 to what makes no sense, before any
 # file is touched.
-# shellcheck source=tests/lib.sh
-. "${top_srcdir:?set by make check}/tests/lib.sh"
+# shellcheck source=tests/support/lib.sh
+. "${top_srcdir:?set by make check}/tests/support/lib.sh"
 
 manual=$top_srcdir/doc/mappedpages.1
 

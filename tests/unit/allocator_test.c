@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* One generic routine for whatever hands out units, run on regular pages, protected pages and
  * parts. */
-#include "scratch_file.h"
+#include "support/scratch_file.h"
 
 #include "mappedpages_allocator.h"
 

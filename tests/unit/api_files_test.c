@@ -3,7 +3,7 @@
 #include <inttypes.h>
 #include <sys/wait.h>
 
-#include "api.h"
+#include "support/api.h"
 
 /* A pager that no function returned. */
 #define UNTOUCHED ((void *)0x5a5a)

@@ -5,9 +5,9 @@
  */
 #include <pthread.h>
 
-#include "api.h"
-#include "memory_disk.h"
-#include "open.h"
+#include "pager/open.h"
+#include "support/api.h"
+#include "support/memory_disk.h"
 
 #define UNTOUCHED UINT64_C(0x5a5a)
 

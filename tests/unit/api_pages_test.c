@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Regular pages, for several page sizes: what each function does, and each error it can give. */
-#include "scratch_file.h"
+#include "support/scratch_file.h"
 
 static uint32_t page_size;
 

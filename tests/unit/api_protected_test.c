@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Protected pages, writers, views, transactions and iterators: what each function returns. */
-#include "scratch_file.h"
+#include "support/scratch_file.h"
 
 static uint32_t page_size;
 static unsigned char *buffer; /* room for a page */

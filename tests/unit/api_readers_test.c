@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Pagers opened for reading, and what a file says of itself. */
-#include "api.h"
+#include "support/api.h"
 
 /* What no function returned. */
 #define UNTOUCHED ((void *)0x5a5a)

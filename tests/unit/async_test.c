@@ -14,9 +14,9 @@
 
 #include <cmocka.h>
 
-#include "io.h"
 #include "mappedpages_async.h"
-#include "open.h"
+#include "os/io.h"
+#include "pager/open.h"
 
 #define MANY 1000
 

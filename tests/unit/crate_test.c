@@ -3,7 +3,7 @@
  * What the public API of the Rust crate `mappedpages` 0.2 can do, done here: one test for each line
  * of the table in doc/crate.md that no other test stands for. fdatasync is wrapped by the linker.
  */
-#include "scratch_file.h"
+#include "support/scratch_file.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -13,9 +13,9 @@
 
 #include <cmocka.h>
 
-#include "layout_0_2.h"
-#include "memory_disk.h"
-#include "open.h"
+#include "format_0_2/layout.h"
+#include "pager/open.h"
+#include "support/memory_disk.h"
 
 #define PAGE_SIZE 1024u
 #define DISK_SIZE ((size_t)16 << 20)

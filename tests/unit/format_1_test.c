@@ -17,10 +17,10 @@
 
 #include <cmocka.h>
 
-#include "bytes.h"
-#include "crc.h"
-#include "format_1.h"
-#include "open.h"
+#include "base/bytes.h"
+#include "base/crc.h"
+#include "format_1/state.h"
+#include "pager/open.h"
 
 static const uint32_t page_sizes[] = {1024, 2048, 4096, 8192, 65536};
 #define PAGE_SIZES (sizeof(page_sizes) / sizeof(page_sizes[0]))

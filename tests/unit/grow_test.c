@@ -11,9 +11,9 @@
 
 #include <cmocka.h>
 
-#include "io.h"
-#include "layout_1.h"
-#include "open.h"
+#include "format_1/layout.h"
+#include "os/io.h"
+#include "pager/open.h"
 
 #define PATH "grow_test.mpp"
 

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* The oracle's knowledge, and comparing it with what the library shows. */
-#include "oracle.h"
+#include "unit/oracle.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "harness.h"
-#include "open.h"
+#include "pager/open.h"
+#include "support/harness.h"
 
 void oracle_fail(struct oracle *oracle, const char *format, ...)
 {

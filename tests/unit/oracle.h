@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 #include "mappedpages.h"
-#include "memory_disk.h"
+#include "support/memory_disk.h"
 
 #define MOST_TXNS 3u
 #define MOST_VIEWS 8u

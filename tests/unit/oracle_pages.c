@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "harness.h"
-#include "oracle.h"
+#include "support/harness.h"
+#include "unit/oracle.h"
 
 #define MOST_BULK 40u
 

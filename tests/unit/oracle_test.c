@@ -9,8 +9,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "harness.h"
-#include "oracle.h"
+#include "support/harness.h"
+#include "unit/oracle.h"
 
 #define DEFAULT_SEEDS 200
 

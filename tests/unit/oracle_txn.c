@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "harness.h"
-#include "oracle.h"
+#include "support/harness.h"
+#include "unit/oracle.h"
 
 static uint32_t number_of(const struct oracle *oracle, const struct known_txn *txn)
 {

@@ -5,7 +5,7 @@
  */
 #include <sys/wait.h>
 
-#include "scratch_file.h"
+#include "support/scratch_file.h"
 
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer)

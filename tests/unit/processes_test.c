@@ -17,9 +17,9 @@
 #include <sys/wait.h>
 #include <time.h>
 
-#include "io.h"
-#include "open.h"
-#include "scratch_file.h"
+#include "os/io.h"
+#include "pager/open.h"
+#include "support/scratch_file.h"
 
 #define READERS 2
 #define THREADS 3        /* of one of the readers */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Many pages at once: what works on runs of pages does what working on each page would. */
-#include "scratch_file.h"
+#include "support/scratch_file.h"
 
-#include "page_uses.h"
+#include "format/page_uses.h"
 
 #define PAGES 300
 #define ROUNDS 3000

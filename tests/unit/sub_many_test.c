@@ -2,7 +2,7 @@
 /*
  * Parts of pages, many operations: at random against a list of what is in use, and by many threads.
  */
-#include "scratch_file.h"
+#include "support/scratch_file.h"
 
 #include <pthread.h>
 

@@ -4,7 +4,7 @@
  * fails any more. An operation then does what it should or nothing at all. The linker wraps malloc,
  * calloc and realloc, in the library and below it.
  */
-#include "scratch_file.h"
+#include "support/scratch_file.h"
 
 #include "mappedpages_allocator.h"
 #include "mappedpages_sub.h"

@@ -3,7 +3,7 @@
  * Parts of pages. The pager's bulk functions are wrapped by the linker: the wrappers count commits,
  * fail on request, and let other things happen at a moment at which other threads could do them.
  */
-#include "scratch_file.h"
+#include "support/scratch_file.h"
 
 #include "mappedpages_sub.h"
 

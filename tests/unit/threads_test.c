@@ -16,7 +16,7 @@
 #include <time.h>
 
 #include "mappedpages_async.h"
-#include "scratch_file.h"
+#include "support/scratch_file.h"
 
 #define THREADS 16
 #define STEPS 400       /* of each thread, without MPG_TEST_SECONDS */

@@ -3,7 +3,7 @@
  * Several transactions open at once: what one holds is its own until it ends; and who gets which
  * id.
  */
-#include "scratch_file.h"
+#include "support/scratch_file.h"
 
 static void test_a_page_id_is_held_by_one_transaction(void **state)
 {

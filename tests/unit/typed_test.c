@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Pagers and sub-allocators whose sizes the compiler knows. What it refuses: compile_fail.sh. */
-#include "scratch_file.h"
+#include "support/scratch_file.h"
 
 #include "mappedpages_typed.h"
 

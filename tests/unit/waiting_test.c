@@ -10,9 +10,9 @@
 #include <stdbool.h>
 #include <time.h>
 
-#include "layout_0_2.h"
-#include "open.h"
-#include "scratch_file.h"
+#include "format_0_2/layout.h"
+#include "pager/open.h"
+#include "support/scratch_file.h"
 
 #define PAGE_SIZE 1024u
 #define MILLISECOND UINT64_C(1000000)
