@@ -17,86 +17,12 @@
 #include "pager/commit.h"
 #include "pager/pager.h"
 
-static void append(struct request_list *list, struct request *request)
-{
-    request->next = NULL;
-    *list->end = request;
-    list->end = &request->next;
-}
-
-static void empty(struct request_list *list)
-{
-    list->first = NULL;
-    list->end = &list->first;
-}
-
-static struct request *take_all(struct request_list *list)
-{
-    struct request *first = list->first;
-
-    empty(list);
-    return first;
-}
-
-void mpgi_request_finish(struct request *request)
-{
-    static const uint64_t one = 1;
-    mpg_queue *queue = request->queue;
-
-    (void)pthread_mutex_lock(&queue->lock);
-    /* Where others are waiting to be delivered it is readable already. */
-    if (queue->finished.first == NULL && write(queue->fd, &one, sizeof(one)) < 0)
-        (void)errno; /* cannot be: its count is 0 */
-    append(&queue->finished, request);
-    if (--queue->under_way == 0)
-        (void)pthread_cond_broadcast(&queue->changed);
-    (void)pthread_mutex_unlock(&queue->lock);
-}
-
-int mpgi_queue_accept(mpg_request *number, mpg_queue *queue, struct request *request)
-{
-    bool closing;
-
-    (void)pthread_mutex_lock(&queue->lock);
-    closing = queue->closing;
-    if (!closing) {
-        request->queue = queue;
-        request->number = ++queue->last_number;
-        if (number != NULL)
-            *number = request->number;
-        /* Its thread takes all that there is. */
-        if (queue->accepted.first == NULL)
-            (void)pthread_cond_broadcast(&queue->changed);
-        append(&queue->accepted, request);
-    }
-    (void)pthread_mutex_unlock(&queue->lock);
-    if (!closing)
-        return 0;
-    mpgi_request_free(request);
-    return mpgi_fail(MPG_E_INVALID, "async", MPG_NO_PAGE, "the queue is being closed");
-}
-
-/* Waits for requests and takes them all; NULL when the queue is closing and there are none. */
-static struct request *next_requests(mpg_queue *queue)
-{
-    struct request *requests;
-
-    (void)pthread_mutex_lock(&queue->lock);
-    while (queue->accepted.first == NULL && !queue->closing)
-        (void)pthread_cond_wait(&queue->changed, &queue->lock);
-    requests = take_all(&queue->accepted);
-    for (const struct request *request = requests; request != NULL; request = request->next)
-        queue->under_way++;
-    (void)pthread_mutex_unlock(&queue->lock);
-    return requests;
-}
-
 static void *run(void *argument)
 {
     mpg_queue *queue = argument;
     struct request *requests;
 
-    while ((requests = next_requests(queue)) != NULL) {
+    while ((requests = mpgi_queue_next(queue)) != NULL) {
         while (requests != NULL) {
             struct request *request = requests;
 
@@ -133,8 +59,8 @@ int mpg_queue_open(mpg_queue **queue, mpg_pager *pager)
     if (made == NULL)
         return mpgi_fail_memory("queue");
     made->pager = pager;
-    empty(&made->accepted);
-    empty(&made->finished);
+    mpgi_requests_empty(&made->accepted);
+    mpgi_requests_empty(&made->finished);
     made->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (made->fd < 0) {
         error = errno;
@@ -188,7 +114,7 @@ size_t mpg_dispatch(mpg_queue *queue)
     /* Nothing to read is nothing to reset. */
     if (read(queue->fd, &count, sizeof(count)) < 0)
         (void)errno;
-    requests = take_all(&queue->finished);
+    requests = mpgi_requests_take_all(&queue->finished);
     (void)pthread_mutex_unlock(&queue->lock);
     while (requests != NULL) {
         struct request *request = requests;
@@ -200,24 +126,6 @@ size_t mpg_dispatch(mpg_queue *queue)
     return delivered;
 }
 
-/* Takes a request out of the accepted ones; NULL if it is not there. */
-static struct request *take(struct request_list *list, mpg_request number)
-{
-    struct request **at = &list->first;
-    struct request *found;
-
-    /* They are in the order of their numbers. */
-    while (*at != NULL && (*at)->number < number)
-        at = &(*at)->next;
-    found = *at;
-    if (found == NULL || found->number != number)
-        return NULL;
-    *at = found->next;
-    if (found->next == NULL)
-        list->end = at;
-    return found;
-}
-
 int mpg_async_cancel(mpg_queue *queue, mpg_request number)
 {
     struct request *request;
@@ -225,7 +133,7 @@ int mpg_async_cancel(mpg_queue *queue, mpg_request number)
 
     (void)pthread_mutex_lock(&queue->lock);
     known = number != 0 && number <= queue->last_number;
-    request = take(&queue->accepted, number);
+    request = mpgi_requests_take(&queue->accepted, number);
     if (request != NULL)
         queue->under_way++;
     (void)pthread_mutex_unlock(&queue->lock);

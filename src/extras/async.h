@@ -59,12 +59,23 @@ struct mpg_queue {
     bool closing;
 };
 
+/* ---- async_queue.c ---- */
+
+void mpgi_requests_empty(struct request_list *list);
+struct request *mpgi_requests_take_all(struct request_list *list);
+/* Takes one request out of a list in the order of their numbers; NULL if it is not there. */
+struct request *mpgi_requests_take(struct request_list *list, mpg_request number);
 /* Hands a request over to the queue's thread. Frees it on error. */
 int mpgi_queue_accept(mpg_request *number, mpg_queue *queue, struct request *request);
-/* Applies a request to the gathering batch, or finishes it at once if that fails. */
-void mpgi_request_begin(struct request *request);
+/* Waits for requests and takes them all; NULL when the queue is closing and there are none. */
+struct request *mpgi_queue_next(mpg_queue *queue);
 /* Puts a request among the finished ones. */
 void mpgi_request_finish(struct request *request);
 void mpgi_request_free(struct request *request);
+
+/* ---- async_apply.c ---- */
+
+/* Applies a request to the gathering batch, or finishes it at once if that fails. */
+void mpgi_request_begin(struct request *request);
 
 #endif

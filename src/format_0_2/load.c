@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Floor 3: making and loading files of format 0.2. Nothing that a file says is believed unchecked.
+ * Format 0.2: loading a file. Nothing that a file says is believed unchecked.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -13,80 +13,6 @@
 #include "format_0_2/layout.h"
 #include "format_0_2/state.h"
 #include "os/io.h"
-
-void mpgi_0_2_put_trailer(unsigned char *page, uint32_t page_size, uint32_t first)
-{
-    uint32_t end = page_size - TRAILER_SIZE;
-
-    put_u32(page + end, crc_of(page + first, end - first));
-}
-
-bool mpgi_0_2_trailer_fits(const unsigned char *page, uint32_t page_size, uint32_t first)
-{
-    uint32_t end = page_size - TRAILER_SIZE;
-
-    return get_u32(page + end) == crc_of(page + first, end - first);
-}
-
-void mpgi_0_2_get_entry(const unsigned char *block, uint32_t slot, struct entry *entry)
-{
-    const unsigned char *at = block + BLOCK_ENTRIES + (size_t)slot * ENTRY_SIZE;
-
-    entry->in_use = at[ENTRY_IN_USE] != 0;
-    entry->page[0] = get_u64(at + ENTRY_PAGE_A);
-    entry->page[1] = get_u64(at + ENTRY_PAGE_B);
-    entry->current = at[ENTRY_ACTIVE] != 0;
-    entry->generation = get_u64(at + ENTRY_GENERATION);
-    entry->crc = get_u32(at + ENTRY_CRC);
-}
-
-uint32_t mpgi_0_2_slots(const struct format_0_2 *own, const unsigned char *block)
-{
-    return (uint32_t)min_u64(get_u32(block + BLOCK_CAPACITY),
-                             entries_per_block(own->base.page_size));
-}
-
-/* ---- create ---- */
-
-int mpgi_0_2_create(struct file *file, const struct create_parameters *parameters)
-{
-    uint32_t page_size = parameters->page_size;
-    uint64_t total = parameters->initial_pages;
-    unsigned char *page;
-    int result;
-
-    if (total > most_pages(page_size))
-        return mpgi_fail(MPG_E_FILE_FULL, "create", MPG_NO_PAGE,
-                         "%s: format 0.2 holds %llu pages of %u bytes, not %llu", file->path,
-                         (unsigned long long)most_pages(page_size), (unsigned)page_size,
-                         (unsigned long long)total);
-    result = mpgi_file_grow(file, total * page_size);
-    if (result != 0)
-        return result;
-    page = calloc(1, page_size);
-    if (page == NULL)
-        return mpgi_fail_memory("create");
-    put_u64(page + METADATA_TOTAL, total);
-    put_u64(page + METADATA_FREE, total - FIRST_USER_PAGE);
-    page[METADATA_BITMAP] = (1 << FIRST_USER_PAGE) - 1;
-    mpgi_0_2_put_trailer(page, page_size, 0);
-    for (uint64_t copy = 1; copy <= 2 && result == 0; copy++)
-        result = mpgi_file_write(file, page, page_size, copy * page_size, copy);
-    if (result == 0) {
-        uint32_t metadata_crc = crc_of(page, page_size);
-
-        memset(page, 0, page_size);
-        memcpy(page + SUPERBLOCK_TAG, SUPERBLOCK_TAG_TEXT, 4);
-        page[SUPERBLOCK_VERSION + 1] = 2;
-        put_u32(page + SUPERBLOCK_PAGE_SIZE_LOG2, (uint32_t)__builtin_ctz(page_size));
-        put_u32(page + SUPER_METADATA_CRC, metadata_crc);
-        result = mpgi_file_write(file, page, page_size, 0, 0);
-    }
-    free(page);
-    return result;
-}
-
-/* ---- load ---- */
 
 static int read_page(const struct file *file, unsigned char *data, uint32_t page_size,
                      uint64_t page)
@@ -332,35 +258,6 @@ static int load_bitmap(struct format_0_2 *own)
     return 0;
 }
 
-struct block *mpgi_0_2_new_block(struct format_0_2 *own)
-{
-    struct block *block;
-
-    if (own->block_count == own->block_capacity) {
-        uint32_t capacity = own->block_capacity == 0 ? 4 : own->block_capacity * 2;
-        struct block **blocks = realloc(own->blocks, capacity * sizeof(struct block *));
-
-        if (blocks == NULL)
-            return NULL;
-        own->blocks = blocks;
-        own->block_capacity = capacity;
-    }
-    block = calloc(1, sizeof(*block));
-    if (block != NULL)
-        own->blocks[own->block_count++] = block;
-    return block;
-}
-
-void mpgi_0_2_drop_blocks(struct format_0_2 *own, uint32_t count)
-{
-    while (own->block_count > count) {
-        struct block *block = own->blocks[--own->block_count];
-
-        mpgi_versions_free(&block->content);
-        free(block);
-    }
-}
-
 static int load_directory(struct format_0_2 *own)
 {
     uint32_t count = get_u32(own->index.durable->bytes + INDEX_COUNT);
@@ -468,7 +365,8 @@ static int mend_page_0(struct format_0_2 *own)
     return result;
 }
 
-int mpgi_0_2_load(struct format **format, struct file *file, bool read_only, size_t cache_size)
+int mpgi_0_2_load(struct format **format, const struct format_ops *ops, struct file *file,
+                  bool read_only, size_t cache_size)
 {
     unsigned char head[SUPERBLOCK_HEAD_SIZE];
     struct format_0_2 *own;
@@ -479,7 +377,7 @@ int mpgi_0_2_load(struct format **format, struct file *file, bool read_only, siz
     own = calloc(1, sizeof(*own));
     if (own == NULL)
         return mpgi_fail_memory("open");
-    own->base.ops = &mpgi_format_0_2;
+    own->base.ops = ops;
     own->base.file = file;
     own->base.read_only = read_only;
     own->base.cache_size = cache_size;

@@ -420,10 +420,15 @@ static int walk(struct format *format, void *context, void (*use)(void *context,
     return 0;
 }
 
+static int load(struct format **format, struct file *file, bool read_only, size_t cache_size)
+{
+    return mpgi_0_2_load(format, &mpgi_format_0_2, file, read_only, cache_size);
+}
+
 const struct format_ops mpgi_format_0_2 = {
     .id = MPG_FORMAT_0_2,
     .create = mpgi_0_2_create,
-    .load = mpgi_0_2_load,
+    .load = load,
     .unload = mpgi_0_2_unload,
     .facts = facts,
     .total_pages = total_pages,

@@ -35,7 +35,7 @@ struct format_0_2 {
     struct block *frozen_blocks;
     /* The durable bitmap or its count contradicts the directory: put right by the next commit. */
     bool bitmap_differs;
-    /* The page that holds the spare copy of page 0 (see write_spare), or 0. */
+    /* The page that holds the spare copy of page 0 (spare.c), or 0. */
     uint64_t spare_page;
     bool in_flight; /* between seal and publish or discard */
 };
@@ -48,11 +48,8 @@ static inline struct format_0_2 *format_0_2_of(struct format *format)
     return (struct format_0_2 *)format;
 }
 
-/* ---- format_0_2_load.c ---- */
+/* ---- blocks.c ---- */
 
-int mpgi_0_2_load(struct format **format, struct file *file, bool read_only, size_t cache_size);
-void mpgi_0_2_unload(struct format *format);
-int mpgi_0_2_create(struct file *file, const struct create_parameters *parameters);
 /* Decodes the entry at a slot of a block's content. */
 void mpgi_0_2_get_entry(const unsigned char *block, uint32_t slot, struct entry *entry);
 /* How many slots of a block's content may hold entries. */
@@ -61,15 +58,17 @@ uint32_t mpgi_0_2_slots(const struct format_0_2 *own, const unsigned char *block
 struct block *mpgi_0_2_new_block(struct format_0_2 *own);
 /* Frees the last blocks down to `count`. */
 void mpgi_0_2_drop_blocks(struct format_0_2 *own, uint32_t count);
+/* Puts the CRC32 of a page's bytes from `first` on into its last four. */
+void mpgi_0_2_put_trailer(unsigned char *page, uint32_t page_size, uint32_t first);
+/* Whether it is there. */
+bool mpgi_0_2_trailer_fits(const unsigned char *page, uint32_t page_size, uint32_t first);
 
-/* ---- format_0_2_write.c ---- */
+/* ---- spare.c ---- */
 
-void mpgi_0_2_seal(struct format *format, bool *ordered);
-int mpgi_0_2_write_nodes(struct format *format);
-int mpgi_0_2_write_root(struct format *format);
-int mpgi_0_2_restore_root(struct format *format);
-void mpgi_0_2_publish(struct format *format);
-void mpgi_0_2_discard(struct format *format);
+/* Where the commit being sealed is to put its spare, or 0. */
+uint64_t mpgi_0_2_choose_spare(const struct format_0_2 *own);
+/* Writes it, for the frozen version, to own->spare_page. */
+int mpgi_0_2_write_spare(const struct format_0_2 *own);
 /*
  * Puts the directory index of the spare copy that goes with `metadata` into page0, page_size bytes.
  * The head of page0 stays. False: there is none.
@@ -77,9 +76,21 @@ void mpgi_0_2_discard(struct format *format);
 bool mpgi_0_2_read_spare(const struct file *file, uint32_t page_size, const unsigned char *metadata,
                          unsigned char *page0);
 
-/* Puts the CRC32 of a page's bytes from `first` on into its last four. */
-void mpgi_0_2_put_trailer(unsigned char *page, uint32_t page_size, uint32_t first);
-/* Whether it is there. */
-bool mpgi_0_2_trailer_fits(const unsigned char *page, uint32_t page_size, uint32_t first);
+/* ---- create.c, load.c ---- */
+
+int mpgi_0_2_create(struct file *file, const struct create_parameters *parameters);
+/* `ops` is what the loaded file is worked on with. */
+int mpgi_0_2_load(struct format **format, const struct format_ops *ops, struct file *file,
+                  bool read_only, size_t cache_size);
+void mpgi_0_2_unload(struct format *format);
+
+/* ---- write.c ---- */
+
+void mpgi_0_2_seal(struct format *format, bool *ordered);
+int mpgi_0_2_write_nodes(struct format *format);
+int mpgi_0_2_write_root(struct format *format);
+int mpgi_0_2_restore_root(struct format *format);
+void mpgi_0_2_publish(struct format *format);
+void mpgi_0_2_discard(struct format *format);
 
 #endif

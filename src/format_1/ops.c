@@ -39,6 +39,7 @@ static int load_into(struct format_1 *f)
     space.seed = crc_of(f->superblock.uuid, UUID_SIZE);
     mpgi_tree_init(&f->space, TREE_SPACE, space.page_size);
     mpgi_tree_init(&f->directory, TREE_DIRECTORY, space.page_size);
+    f->pairs = &mpgi_space_pairs;
     f->entry_freed = UINT64_MAX;
     mpgi_space_discarded(f);
     error = mpgi_cache_init(&f->cache, &space, f->head.cache_size);

@@ -311,7 +311,7 @@ static int find_pair(struct format_1 *f, uint64_t *page, enum reuse reuse)
     return error;
 }
 
-int mpgi_space_take_pair(struct format_1 *f, uint64_t *pair)
+static int take_pair(struct format_1 *f, uint64_t *pair)
 {
     unsigned run = pair_pages_of(f->head.page_size);
     uint64_t total = get_u64(mpgi_root_get(f, VERSION_NEWEST) + ROOT_TOTAL);
@@ -339,7 +339,7 @@ int mpgi_space_take_pair(struct format_1 *f, uint64_t *pair)
     return 0;
 }
 
-void mpgi_space_give_back(struct format_1 *f, uint64_t pair)
+static void give_back(struct format_1 *f, uint64_t pair)
 {
     unsigned run = pair_pages_of(f->head.page_size);
 
@@ -348,8 +348,8 @@ void mpgi_space_give_back(struct format_1 *f, uint64_t pair)
         apply(f, pair + i, MPG_USE_FREE);
 }
 
-int mpgi_space_take_own(struct format_1 *f, unsigned char *content, uint64_t first, uint64_t avoid,
-                        uint64_t *pairs, unsigned count)
+static int take_own(struct format_1 *f, unsigned char *content, uint64_t first, uint64_t avoid,
+                    uint64_t *pairs, unsigned count)
 {
     unsigned run = pair_pages_of(f->head.page_size);
     uint64_t from = first == 0 ? FIRST_USER_PAGE : 0;
@@ -389,7 +389,7 @@ int mpgi_space_take_own(struct format_1 *f, unsigned char *content, uint64_t fir
     return 0;
 }
 
-int mpgi_space_check_pair(struct format_1 *f, struct node *node)
+static int check_pair(struct format_1 *f, struct node *node)
 {
     enum tree_kind tree = (enum tree_kind)node->tree;
     uint64_t pair = node->pair;
@@ -414,6 +414,13 @@ int mpgi_space_check_pair(struct format_1 *f, struct node *node)
         node->pair_checked = true;
     return 0;
 }
+
+const struct pair_source mpgi_space_pairs = {
+    .take = take_pair,
+    .give_back = give_back,
+    .take_own = take_own,
+    .check = check_pair,
+};
 
 /* ---- Looking ------------------------------------------------------------------------------- */
 

@@ -3,13 +3,14 @@
  * Floor 3, format 1: an open file of it, and what its parts offer each other.
  *
  *   root.c            roots: reading, verifying, sealing
+ *   shape.c           how much a node covers; what both trees are computed from
  *   tree.c            what the two trees have in common: from a root to a leaf and back
  *   space_tree.c      what each page is used for
  *   directory_tree.c  the protected pages
- *   superblock_1.c    page 0, and a new file
- *   recover_1.c       opening: which root, and is its commit complete
- *   walk_1.c          looking at everything
- *   format_1.c        the commit, and the table
+ *   superblock.c      page 0, and a new file
+ *   recover.c         opening: which root, and is its commit complete
+ *   walk.c            looking at everything
+ *   ops.c             the commit, and the table
  */
 #ifndef MPGI_FORMAT_1_H
 #define MPGI_FORMAT_1_H
@@ -70,6 +71,24 @@ struct superblock {
     char label[LABEL_SIZE + 1];
 };
 
+struct format_1;
+
+/* Where a tree gets pages for its nodes from, each with two slots. */
+struct pair_source {
+    /* Takes pages for the two slots of a node. */
+    int (*take)(struct format_1 *f, uint64_t *pair);
+    /* Undoes that in the same batch. */
+    void (*give_back)(struct format_1 *f, uint64_t pair);
+    /*
+     * Takes `count` pairs for nodes out of the leaf that is being made: `content` covers the pages from
+     * `first` on. The page `avoid` is not taken. Grows the file to hold them.
+     */
+    int (*take_own)(struct format_1 *f, unsigned char *content, uint64_t first, uint64_t avoid,
+                    uint64_t *pairs, unsigned count);
+    /* Damage, if the pair of a node that is about to be written is not marked as metadata. */
+    int (*check)(struct format_1 *f, struct node *node);
+};
+
 struct format_1 {
     struct format head;
     struct superblock superblock;
@@ -77,6 +96,7 @@ struct format_1 {
     struct versions root; /* whole roots; header and flags are set by sealing */
     struct tree space;
     struct tree directory;
+    const struct pair_source *pairs; /* of both trees */
     struct space_hints hints;
     uint64_t entry_hint;        /* all entries below are in use */
     uint64_t entry_freed;       /* the lowest id freed since the last commit was sealed */
@@ -112,7 +132,7 @@ void mpgi_root_finish(const struct node_space *space, unsigned char *root, uint6
 bool mpgi_root_valid(const struct format_1 *f, const unsigned char *root, const char **why);
 uint64_t mpgi_root_generation(const unsigned char *root);
 
-/* ---- tree.c -------------------------------------------------------------------------------- */
+/* ---- shape.c ------------------------------------------------------------------------------- */
 
 void mpgi_tree_init(struct tree *tree, enum tree_kind kind, uint32_t page_size);
 unsigned mpgi_tree_height(const struct tree *tree, const unsigned char *root);
@@ -124,6 +144,9 @@ uint64_t mpgi_tree_leaf_free(const struct tree *tree, const unsigned char *conte
 /* What a node's references add up to. */
 uint64_t mpgi_tree_refs_free(const struct tree *tree, const unsigned char *refs, unsigned count,
                              unsigned child_level);
+
+/* ---- tree.c -------------------------------------------------------------------------------- */
+
 /* The leaf of the newest version, NULL if there is none; only where the newest height is not 0. */
 int mpgi_tree_leaf(struct node **leaf, struct format_1 *f, struct tree *tree, uint64_t unit);
 /* What is at a unit in a version. */
@@ -141,18 +164,7 @@ void mpgi_tree_seal(struct format_1 *f, struct tree *tree);
 
 /* ---- space_tree.c -------------------------------------------------------------------------- */
 
-/* Takes pages for the two slots of a node. */
-int mpgi_space_take_pair(struct format_1 *f, uint64_t *pair);
-/* Undoes that in the same batch. */
-void mpgi_space_give_back(struct format_1 *f, uint64_t pair);
-/*
- * Takes `count` pairs for nodes out of the leaf that is being made: `content` covers the pages from
- * `first` on. The page `avoid` is not taken. Grows the file to hold them.
- */
-int mpgi_space_take_own(struct format_1 *f, unsigned char *content, uint64_t first, uint64_t avoid,
-                        uint64_t *pairs, unsigned count);
-/* Damage, if the pair of a node that is about to be written is not marked as metadata. */
-int mpgi_space_check_pair(struct format_1 *f, struct node *node);
+extern const struct pair_source mpgi_space_pairs;
 /* What a commit does to the hints. */
 void mpgi_space_sealed(struct format_1 *f);
 void mpgi_space_published(struct format_1 *f);
@@ -181,7 +193,7 @@ int mpgi_directory_find_free(struct format *format, uint64_t from, uint64_t *id)
 int mpgi_directory_scan(struct format *format, enum version version, uint64_t first, uint64_t *bits,
                         unsigned words, uint64_t *next);
 
-/* ---- superblock_1.c, recover_1.c, walk_1.c ------------------------------------------------- */
+/* ---- superblock.c, recover.c, walk.c ------------------------------------------------------- */
 
 int mpgi_create_1(struct file *file, const struct create_parameters *parameters);
 /* Reads page 0 and says what is wrong with it. */

@@ -6,7 +6,7 @@
 #ifndef MPGI_APPLY_H
 #define MPGI_APPLY_H
 
-#include "pager/batch.h"
+#include "pager/edit.h"
 
 /*
  * The lowest page >= *from that may be given out, with the file grown to hold it; *from moves past

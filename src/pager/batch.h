@@ -41,66 +41,6 @@ struct batch {
     struct completion **completions_end; /* where the next one goes */
 };
 
-struct change;
-
-/* The changes of one operation or transaction, applied but not yet kept. */
-struct edit {
-    mpg_pager *pager;
-    struct change *log; /* what to undo, oldest first */
-    size_t count, capacity;
-    unsigned restarts;
-    unsigned restarts_when_full; /* of these */
-};
-
-/*
- * Begins: takes the pager's lock and checks that it can be written. On error the lock is not held.
- */
-int mpgi_edit_begin(struct edit *edit, mpg_pager *pager, const char *operation);
-
-/* Changes the use of a page, logged. */
-int mpgi_edit_use(struct edit *edit, uint64_t page, enum mpg_page_use use);
-/* The same for `count` pages that are free, as free_run of the format counted them. */
-int mpgi_edit_use_run(struct edit *edit, uint64_t page, unsigned count, enum mpg_page_use use);
-/*
- * Changes an entry of the directory, logged. `old` is what get_entry says (in_use false if none).
- */
-int mpgi_edit_entry(struct edit *edit, uint64_t id, const struct entry *old,
-                    const struct entry *entry);
-/* Stages the new content of a page of the file, logged. Takes `data`, also on failure. */
-int mpgi_edit_stage(struct edit *edit, uint64_t page, void *data);
-/* What the gathering batch has staged for a page of the file, or NULL. */
-const void *mpgi_edit_staged(const struct edit *edit, uint64_t page);
-/* Whether the batch in flight writes this page of the file. */
-bool mpgi_edit_in_flight(const struct edit *edit, uint64_t page);
-/*
- * Whether the operation that ended with *result is to be applied once more: it asked for that
- * (EDIT_RESTART) because it depends on changes of others that are not durable yet, or there was no
- * room while pages are being freed. Then what was applied of it is undone, the batch in flight was
- * waited for or what gathered was committed, and *result is 0. The lock is given up meanwhile.
- */
-#define EDIT_RESTART 1
-bool mpgi_edit_again(struct edit *edit, int *result, const char *operation);
-
-enum durability {
-    WAIT_DURABLE,
-    WAIT_UNLESS_DEFERRED, /* allocation: see MPG_DEFER_ALLOCATION */
-};
-
-/*
- * Ends the edit: where `result` is an error everything is undone, otherwise it is kept and, as
- * `durability` says, waited for. Gives up the lock. Returns `result`, or what the commit met.
- */
-int mpgi_edit_end(struct edit *edit, int result, enum durability durability);
-
-/* Ends an edit that applied nothing. Gives up the lock. */
-void mpgi_edit_cancel(struct edit *edit);
-
-/* Ends a successful edit without waiting; `completion` hears of it. Gives up the lock. */
-void mpgi_edit_end_async(struct edit *edit, struct completion *completion);
-
-/* Waits for everything applied so far, and syncs in any case. */
-int mpgi_batch_sync(mpg_pager *pager, const char *operation);
-
 struct batch *mpgi_batch_new(void);
 void mpgi_batch_free(struct batch *batch);
 

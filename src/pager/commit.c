@@ -245,11 +245,3 @@ void mpgi_commit_wanted(mpg_pager *pager)
         (void)mpgi_commit_wait(pager, pager->gathering);
     pager_unlock(pager);
 }
-
-int mpgi_batch_sync(mpg_pager *pager, const char *operation)
-{
-    struct edit edit;
-    int result = mpgi_edit_begin(&edit, pager, operation);
-
-    return result != 0 ? result : mpgi_edit_end(&edit, 0, WAIT_DURABLE);
-}

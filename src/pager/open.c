@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/rules.h"
 #include "format/superblock.h"
+#include "pager/edit.h"
 #include "pager/pager.h"
 
 #define DEFAULT_ADDRESS_SPACE (UINT64_C(1) << 40)
@@ -430,7 +431,7 @@ static int end_cleanly(mpg_pager *pager)
     int result = 0;
 
     if (pager->ops->is_dirty(pager->format))
-        result = mpgi_batch_sync(pager, "close");
+        result = mpgi_edit_sync(pager, "close");
     if (result == 0 && pager->ops->write_closing != NULL)
         result = pager->ops->write_closing(pager->format, &written);
     if (result == 0 && written)

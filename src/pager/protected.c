@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "os/poison.h"
 #include "pager/apply.h"
+#include "pager/edit.h"
 #include "pager/pager.h"
 #include "pager/protected_write.h"
 
@@ -319,7 +320,7 @@ int mpg_protected_view(const void **data, mpg_pager *pager, mpg_protected_id id)
         pager_unlock(pager);
         if (result != EDIT_RESTART)
             break;
-        result = mpgi_batch_sync(pager, "view");
+        result = mpgi_edit_sync(pager, "view");
         if (result != 0)
             return result;
     }

@@ -10,7 +10,7 @@
 #define MPGI_PROTECTED_WRITE_H
 
 #include "base/overlay.h"
-#include "pager/batch.h"
+#include "pager/edit.h"
 
 struct protected_write {
     uint64_t id;

@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "os/poison.h"
 #include "pager/apply.h"
+#include "pager/edit.h"
 #include "pager/pager.h"
 
 /* ---- allocation ---- */
@@ -178,12 +179,12 @@ int mpg_page_sync(mpg_pager *pager, mpg_page_id id)
 {
     int result = check_range(pager, id.value, 0, 0, "sync");
 
-    return result != 0 ? result : mpgi_batch_sync(pager, "sync");
+    return result != 0 ? result : mpgi_edit_sync(pager, "sync");
 }
 
 int mpg_sync(mpg_pager *pager)
 {
-    return mpgi_batch_sync(pager, "sync");
+    return mpgi_edit_sync(pager, "sync");
 }
 
 int mpg_page_use(enum mpg_page_use *use, const mpg_pager *pager, uint64_t page)

@@ -4,7 +4,7 @@
 #define MPGI_WRITER_H
 
 #include "mappedpages.h"
-#include "pager/batch.h"
+#include "pager/edit.h"
 
 /* Makes ready what takes time. Called without the lock, before the edit begins. */
 void mpgi_writer_prepare(mpg_writer *writer);

@@ -74,7 +74,7 @@ def main():
     for name, found in places.items():
         faults.append(f"{found[0][0]} shows {name}, which no header declares")
 
-    codes = re.findall(r"^    (MPG_E_\w+) = ", (TOP / "src" / "mappedpages.h").read_text(), re.M)
+    codes = re.findall(r"^    (MPG_E_\w+) = ", (TOP / "src" / "api" / "mappedpages.h").read_text(), re.M)
     explained = [line[3:] for line in section(TOP / "doc" / "mappedpages_errors.3", "ERRORS")
                  if line.startswith(".B MPG_E_")]
     if len(codes) < 25 or sorted(codes) != sorted(explained):
