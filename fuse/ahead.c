@@ -5,7 +5,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-#include "requests.h"
+#include "node.h"
 
 #define STREAMS 8
 /*
@@ -45,11 +45,7 @@ static void finish(const struct deferred *change)
 {
     struct deferred now = *change;
 
-    if (now.to_set == 0) {
-        finish_open(now.req, now.node, &now.fi);
-    } else {
-        finish_setattr(now.req, now.node, &now.st, now.to_set, NULL);
-    }
+    now.finish(&now);
 }
 
 void ahead_change(struct fs *fs, const struct deferred *change)

@@ -20,15 +20,16 @@ struct ahead;
 
 /*
  * A request that changes content without a handle: an open, or a change of the attributes that
- * `to_set` names.
+ * `to_set` names. `finish` does and answers it; it is given a copy of its own.
  */
 struct deferred {
     struct deferred *next;
+    void (*finish)(struct deferred *deferred);
     fuse_req_t req;
     fuse_ino_t node;
     struct fuse_file_info fi;
     struct stat st;
-    int to_set; /* 0: it is an open */
+    int to_set;
 };
 
 /* Begins pushing for a mounted fs; NULL if there is no thread for it: then nothing is pushed. */

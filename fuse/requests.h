@@ -65,10 +65,6 @@ void request_fsyncdir(fuse_req_t req, fuse_ino_t node, int data_only, struct fus
 void request_fallocate(fuse_req_t req, fuse_ino_t node, int mode, off_t offset, off_t length,
                        struct fuse_file_info *fi);
 void request_release(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi);
-/* What is left of an open, or of a change of attributes, that may be deferred (ahead.h). */
-void finish_open(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi);
-void finish_setattr(fuse_req_t req, fuse_ino_t node, struct stat *st, int to_set,
-                    struct fuse_file_info *fi);
 /* Sets up *fi for a node whose target is held; 0 or an errno. */
 int open_target(struct fs *fs, fuse_ino_t node, const struct target *target,
                 struct fuse_file_info *fi, pid_t pid);

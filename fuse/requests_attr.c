@@ -42,8 +42,8 @@ static int set(struct fs *fs, const struct target *target, const struct stat *st
     return error != 0 ? error : attributes_set(fs, target, st, to_set);
 }
 
-void finish_setattr(fuse_req_t req, fuse_ino_t node, struct stat *st, int to_set,
-                    struct fuse_file_info *fi)
+static void finish_setattr(fuse_req_t req, fuse_ino_t node, struct stat *st, int to_set,
+                           struct fuse_file_info *fi)
 {
     struct fs *fs = fs_of(req);
     double timeout;
@@ -75,11 +75,20 @@ void finish_setattr(fuse_req_t req, fuse_ino_t node, struct stat *st, int to_set
     fuse_reply_attr(req, &result, timeout);
 }
 
+static void finish_deferred_setattr(struct deferred *change)
+{
+    finish_setattr(change->req, change->node, &change->st, change->to_set, NULL);
+}
+
 void request_setattr(fuse_req_t req, fuse_ino_t node, struct stat *st, int to_set,
                      struct fuse_file_info *fi)
 {
     if ((to_set & FUSE_SET_ATTR_SIZE) && fi == NULL) {
-        struct deferred truncation = {.req = req, .node = node, .st = *st, .to_set = to_set};
+        struct deferred truncation = {.finish = finish_deferred_setattr,
+                                      .req = req,
+                                      .node = node,
+                                      .st = *st,
+                                      .to_set = to_set};
 
         ahead_change(fs_of(req), &truncation);
     } else {

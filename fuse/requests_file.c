@@ -55,7 +55,7 @@ int open_target(struct fs *fs, fuse_ino_t node, const struct target *target,
     return error;
 }
 
-void finish_open(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
+static void finish_open(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
 {
     struct fs *fs = fs_of(req);
     struct target target;
@@ -72,6 +72,11 @@ void finish_open(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
     }
 }
 
+static void finish_deferred_open(struct deferred *open)
+{
+    finish_open(open->req, open->node, &open->fi);
+}
+
 void request_open(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
 {
     struct fs *fs = fs_of(req);
@@ -79,7 +84,8 @@ void request_open(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
     if (fs->no_open) {
         fuse_reply_err(req, ENOSYS); /* the kernel then does without open requests at all */
     } else if (opens_for_writing(fi) || (fi->flags & O_TRUNC)) {
-        struct deferred open = {.req = req, .node = node, .fi = *fi};
+        struct deferred open = {
+            .finish = finish_deferred_open, .req = req, .node = node, .fi = *fi};
 
         ahead_change(fs, &open);
     } else {
