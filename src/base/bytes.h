@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Floor 0: little-endian integers at any address, and arithmetic that cannot overflow unseen. */
+/* Little-endian integers at any address, and arithmetic that cannot overflow unseen. */
 #ifndef MPGI_BYTES_H
 #define MPGI_BYTES_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Floor 0: CRC32 (IEEE 802.3), zlib's. */
+/* CRC32 (IEEE 802.3), zlib's. */
 #ifndef MPGI_CRC_H
 #define MPGI_CRC_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Floor 0: the details of this thread's last failure. */
+/* The details of this thread's last failure. */
 #ifndef MPGI_ERROR_H
 #define MPGI_ERROR_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Floor 0: a map from 64-bit numbers to pointers or counts. Not thread-safe. */
+/* A map from 64-bit numbers to pointers or counts. Not thread-safe. */
 #ifndef MPGI_ID_MAP_H
 #define MPGI_ID_MAP_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Floor 0: bytes written to a page, kept apart from what the page holds. */
+/* Bytes written to a page, kept apart from what the page holds. */
 #ifndef MPGI_OVERLAY_H
 #define MPGI_OVERLAY_H
 

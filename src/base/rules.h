@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Floor 0: the rules of durability, and a way to break one on purpose.
+ * The rules of durability, and a way to break one on purpose.
  *
  * Code that does something only because a rule asks for it does it under `if (RULE_HOLDS(n))`. In
  * the library that is a constant, and nothing of it is left in the program. The test that shows

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Floor 7: what hands out pages and parts, behind one interface. */
+/* What hands out pages and parts, behind one interface. */
 #include "base/error.h"
 #include "mappedpages_allocator.h"
 

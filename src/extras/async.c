@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Floor 7: the queue. Its thread applies all that was accepted to the gathering batch, then commits
+ * The queue. Its thread applies all that was accepted to the gathering batch, then commits
  * that if nobody else does. What is accepted meanwhile makes the next batch.
  *
  * Lock order: the pager's lock, then the queue's.

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Floor 7: a queue of requests and the requests in it. */
+/* A queue of requests and the requests in it. */
 #ifndef MPGI_ASYNC_H
 #define MPGI_ASYNC_H
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Floor 7: parts of regular pages.
+ * Parts of regular pages.
  *
  * 1. A page is in the table (it is held) from when its first part is handed out until its last one
  *    is freed. Only held pages give out parts.

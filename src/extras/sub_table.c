@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Floor 7: the pages a sub-allocator holds, by id, and a list of those with a free part. */
+/* The pages a sub-allocator holds, by id, and a list of those with a free part. */
 #include "extras/sub_table.h"
 
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Floor 7: the pages a sub-allocator holds. All of it is called with the allocator's lock held. */
+/* The pages a sub-allocator holds. All of it is called with the allocator's lock held. */
 #ifndef MPGI_SUB_TABLE_H
 #define MPGI_SUB_TABLE_H
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Floor 3: the seam between what a page file means and how a format writes it down.
+ * The seam between what a page file means and how a format writes it down.
  *
  * Everything above asks only through `struct format_ops`; everything below it belongs to one
  * format. A format keeps its metadata in blocks with versions (versions.h): operations change the

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Floor 0: an array that says what each page is used for, two bits a page (enum mpg_page_use). Page
+ * An array that says what each page is used for, two bits a page (enum mpg_page_use). Page
  * i is bits 2 * (i % 4) of byte i / 4; so a zeroed array says that all pages are free.
  */
 #ifndef MPGI_PAGE_USES_H

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Floor 0: what the first bytes of page 0 say in every format. */
+/* What the first bytes of page 0 say in every format. */
 #ifndef MPGI_SUPERBLOCK_H
 #define MPGI_SUPERBLOCK_H
 

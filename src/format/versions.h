@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Floor 2: one block of metadata in memory, in the versions that coexist while commits are under
+ * One block of metadata in memory, in the versions that coexist while commits are under
  * way.
  *
  *   previous   what the commit before the last durable one left (only right after a commit changed it)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Floor 0: every offset of file format 0.2 (doc/format.md). All integers are little-endian. */
+/* Every offset of file format 0.2 (doc/format.md). All integers are little-endian. */
 #ifndef MPGI_LAYOUT_0_2_H
 #define MPGI_LAYOUT_0_2_H
 

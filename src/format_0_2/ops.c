@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Floor 3: format 0.2 behind the seam: the space and the directory. */
+/* Format 0.2 behind the seam: the space and the directory. */
 #include "format_0_2/state.h"
 
 #include <string.h>

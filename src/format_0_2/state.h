@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Floor 3: format 0.2 in memory. All of it is loaded: its metadata is small by nature. */
+/* Format 0.2 in memory. All of it is loaded: its metadata is small by nature. */
 #ifndef MPGI_FORMAT_0_2_H
 #define MPGI_FORMAT_0_2_H
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Floor 0: where everything is in a file of format 1 (doc/format.md). Offsets and sizes in bytes.
+ * Where everything is in a file of format 1 (doc/format.md). Offsets and sizes in bytes.
  * What depends on the node size is computed from it here, and nowhere else.
  */
 #ifndef MPGI_LAYOUT_1_H

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Floor 2: nodes of format 1 in memory.
+ * Nodes of format 1 in memory.
  *
  * A node is in the cache at most once, found by tree, level and index. One with a frozen, pending
  * or previous version stays; of the clean ones the least recently used leave when there are too

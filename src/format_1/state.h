@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Floor 3, format 1: an open file of it, and what its parts offer each other.
+ * An open file of it, and what its parts offer each other.
  *
  *   root.c            roots: reading, verifying, sealing
  *   shape.c           how much a node covers; what both trees are computed from

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Floor 6: checks a whole file. Whatever metadata and directory say they occupy is noted in a
+ * Checks a whole file. Whatever metadata and directory say they occupy is noted in a
  * bitmap; what the space says is internal must then be noted there, and nothing twice.
  */
 #include <inttypes.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Floor 1: the file in memory at addresses that never move. Address space is reserved once; the
+ * The file in memory at addresses that never move. Address space is reserved once; the
  * file is mapped into it piece by piece as it grows.
  */
 #ifndef MPGI_ADDRESS_MAP_H

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Floor 1: every system call that touches the page file.
+ * Every system call that touches the page file.
  *
  * The table `struct io` is what tests replace to record, fail and cut calls. Its members behave
  * like the system calls of the same name (-1 and errno on failure, short counts, EINTR and all);

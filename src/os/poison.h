@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Floor 1: tells AddressSanitizer and Valgrind what of the map nobody may touch.
+ * Tells AddressSanitizer and Valgrind what of the map nobody may touch.
  *
  * A page can be touched from when its address was given out (mpg_page_get, a view) until it is
  * freed or its last view is released; everything else in the map is marked. Nothing of this is left

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Floor 5: what each operation changes, applied to an edit. The public functions and transactions
+ * What each operation changes, applied to an edit. The public functions and transactions
  * are made of these. All run with the pager's lock held and leave undoing to the edit.
  */
 #ifndef MPGI_APPLY_H

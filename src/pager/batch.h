@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Floor 4: batches and commits.
+ * Batches and commits.
  *
  *     operations ──apply──▶ gathering ──seal──▶ in flight ──sync──▶ durable
  *

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Floor 4: how a batch becomes durable. See doc/durability.md for the rules named in commit.c. */
+/* How a batch becomes durable. See doc/durability.md for the rules named in commit.c. */
 #ifndef MPGI_COMMIT_H
 #define MPGI_COMMIT_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Floor 5: the edit log: how an operation is applied to the gathering batch as a whole or not at all. */
+/* The edit log: how an operation is applied to the gathering batch as a whole or not at all. */
 #ifndef MPGI_EDIT_H
 #define MPGI_EDIT_H
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Floor 5: iterators. A bitmap of the next ids is taken under the lock, then handed out without it.
+ * Iterators. A bitmap of the next ids is taken under the lock, then handed out without it.
  */
 #include <string.h>
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Floor 5: creating, opening and closing page files. */
+/* Creating, opening and closing page files. */
 #include "pager/open.h"
 
 #include <errno.h>

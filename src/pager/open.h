@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Floor 5: opening with system calls of the caller's choice; what the tests come in through. */
+/* Opening with system calls of the caller's choice; what the tests come in through. */
 #ifndef MPGI_OPEN_H
 #define MPGI_OPEN_H
 

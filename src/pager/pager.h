@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Floors 4 and 5: the open page file. */
+/* The open page file. */
 #ifndef MPGI_PAGER_H
 #define MPGI_PAGER_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Floor 5: protected pages: allocation, reading, views. */
+/* Protected pages: allocation, reading, views. */
 #include <stdlib.h>
 #include <string.h>
 

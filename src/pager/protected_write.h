@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Floor 5: a new content of a protected page, on its way into a batch.
+ * A new content of a protected page, on its way into a batch.
  *
  * The bytes that were written are put onto the content committed by then. To read and check that
  * takes time, as does the new checksum, so it is made ready without the pager's lock; where the

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Floor 5: readers beside a writer: which state they load, how they move on, and what an error means. */
+/* Readers beside a writer: which state they load, how they move on, and what an error means. */
 #include "base/crc.h"
 #include "base/error.h"
 #include "pager/pager.h"
@@ -100,9 +100,7 @@ int mpgi_reader_error(const mpg_pager *pager, int result)
     mpg_error_info error;
     int loaded;
 
-    if (result == 0 || !pager->read_only ||
-        (result != MPG_E_CORRUPT_METADATA && result != MPG_E_CORRUPT_PAGE &&
-         result != MPG_E_CORRUPT_PROTECTED_DIRECTORY && result != MPG_E_TRUNCATED))
+    if (!pager->read_only || !mpg_is_damage(result))
         return result;
     (void)mpg_last_error(&error);
     loaded = load_newest(&newest, unconst(pager));

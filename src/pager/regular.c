@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Floor 5: regular pages. */
+/* Regular pages. */
 #include <stdlib.h>
 
 #include "base/error.h"

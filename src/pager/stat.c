@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Floor 5: facts about an open file and about the library. */
+/* Facts about an open file and about the library. */
 #include <string.h>
 
 #include "base/error.h"

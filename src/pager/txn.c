@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Floor 5: transactions. Until its commit a transaction changes nothing that others see: it holds
+ * Transactions. Until its commit a transaction changes nothing that others see: it holds
  * the ids it allocates (the pager's `reserved` maps) and keeps on the heap what it is to write. The
  * commit applies all of it in one edit.
  */

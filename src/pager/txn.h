@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Floor 5: what a transaction gathers until its commit. */
+/* What a transaction gathers until its commit. */
 #ifndef MPGI_TXN_H
 #define MPGI_TXN_H
 

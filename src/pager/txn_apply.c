@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Floor 5: a transaction's changes, applied in one edit: frees, allocations, then contents. */
+/* A transaction's changes, applied in one edit: frees, allocations, then contents. */
 #include <stdlib.h>
 #include <string.h>
 

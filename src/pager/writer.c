@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Floor 5: writers: a new content of one protected page, staged on the heap until its commit. */
+/* Writers: a new content of one protected page, staged on the heap until its commit. */
 #include "pager/writer.h"
 
 #include <stdlib.h>

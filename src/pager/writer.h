@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Floor 5: writers, for those that commit them. */
+/* Writers, for those that commit them. */
 #ifndef MPGI_WRITER_H
 #define MPGI_WRITER_H
 

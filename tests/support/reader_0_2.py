@@ -13,10 +13,12 @@ those that a reader needs: each broken rule is a line on stderr, and the exit st
 files whose writer was not killed at its last commits: a commit that was begun stays in inactive pages
 until others go over them, which harms nobody but is told here.
 """
-import argparse
 import struct
 import sys
 import zlib
+
+import reader
+from reader import OpenError
 
 TAG = b"MPPG"
 VERSION_MINOR = 2
@@ -28,10 +30,6 @@ REFERENCE_SIZE = 17
 BITMAP_AT = 24
 ENTRIES_AT = 8
 ENTRY_SIZE = 30
-
-
-class OpenError(Exception):
-    """The file cannot be opened; the argument is the error's name."""
 
 
 def crc32(data):
@@ -263,27 +261,5 @@ class Checker:
         self.want(f"{name}: the active copy has its CRC", crc32(content) == entry.crc)
 
 
-def main():
-    parser = argparse.ArgumentParser(description="Reads a page file of format 0.2.")
-    parser.add_argument("--strict", action="store_true", help="check what a writer has to keep")
-    parser.add_argument("file")
-    arguments = parser.parse_args()
-    try:
-        file = PageFile(arguments.file)
-    except OpenError as error:
-        print(f"error {error}")
-        if arguments.strict:
-            print(f"{arguments.file}: cannot be opened: {error}", file=sys.stderr)
-        return 1 if arguments.strict else 0
-    for line in file.dump():
-        print(line)
-    if not arguments.strict:
-        return 0
-    broken = Checker(file).check()
-    for rule in broken:
-        print(f"{arguments.file}: broken rule: {rule}", file=sys.stderr)
-    return 1 if broken else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(reader.main("0.2", PageFile, lambda file: Checker(file).check()))

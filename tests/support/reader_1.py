@@ -13,10 +13,12 @@ needs: both trees whole, all free counts right, every page used once and by what
 Each broken rule is a line on stderr, and the exit status is 1. It is for files that were closed: a crash
 may leave one of the roots torn until the next commit.
 """
-import argparse
 import struct
 import sys
 import zlib
+
+import reader
+from reader import OpenError
 
 TAG = b"MPPG"
 ROOT, SPACE, DIRECTORY = b"MPGR", b"MPGS", b"MPGD"
@@ -27,10 +29,6 @@ AREAS_AT = 120              # in a root
 FREE, REGULAR, PROTECTED, METADATA = range(4)
 USES = ("free", "regular", "protected", "metadata")
 RESERVED_PAGES = 3
-
-
-class OpenError(Exception):
-    """The file cannot be opened; the argument is the error's name."""
 
 
 def crc32(data, seed=0):
@@ -342,27 +340,5 @@ class PageFile:
                 self.want(f"page {page} is {USES[use]} and nobody's", use in (FREE, REGULAR))
 
 
-def main():
-    parser = argparse.ArgumentParser(description="Reads a page file of format 1.")
-    parser.add_argument("--strict", action="store_true", help="check every rule of the format")
-    parser.add_argument("file")
-    arguments = parser.parse_args()
-    try:
-        file = PageFile(arguments.file)
-    except OpenError as error:
-        print(f"error {error}")
-        if arguments.strict:
-            print(f"{arguments.file}: cannot be opened: {error}", file=sys.stderr)
-        return 1 if arguments.strict else 0
-    for line in file.dump():
-        print(line)
-    if not arguments.strict:
-        return 0
-    broken = file.check()
-    for rule in broken:
-        print(f"{arguments.file}: broken rule: {rule}", file=sys.stderr)
-    return 1 if broken else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(reader.main("1", PageFile, PageFile.check))
