@@ -8,6 +8,14 @@
 #include <stdint.h>
 #include <string.h>
 
+static inline uint16_t get_u16(const void *at)
+{
+    uint16_t value;
+
+    memcpy(&value, at, sizeof(value));
+    return le16toh(value);
+}
+
 static inline uint32_t get_u32(const void *at)
 {
     uint32_t value;
@@ -22,6 +30,12 @@ static inline uint64_t get_u64(const void *at)
 
     memcpy(&value, at, sizeof(value));
     return le64toh(value);
+}
+
+static inline void put_u16(void *at, uint16_t value)
+{
+    value = htole16(value);
+    memcpy(at, &value, sizeof(value));
 }
 
 static inline void put_u32(void *at, uint32_t value)

@@ -36,7 +36,7 @@
 /* ---- Every node ---------------------------------------------------------------------------- */
 
 #define NODE_TYPE 0        /* 4 */
-#define NODE_LEVEL 4       /* 1, and 3 of zero */
+#define NODE_LEVEL 4       /* 1, and 3 of zero (in a root: 1 of zero, and the salt) */
 #define NODE_INDEX 8       /* 8: which of its level */
 #define NODE_GENERATION 16 /* 8: the commit that wrote it */
 #define NODE_USED 24       /* 4: bytes from its start that mean something; zero follows */
@@ -70,6 +70,7 @@
 
 /* ---- The root ------------------------------------------------------------------------------ */
 
+#define ROOT_SALT 6              /* 2: drawn anew by each opening writer (rule 12) */
 #define ROOT_LOG2 32             /* 4: log2 of the page size */
 #define ROOT_FLAGS 36            /* 4 */
 #define ROOT_UUID 40             /* 16 */
@@ -106,6 +107,7 @@ static_assert(NODE_CRC + 4 == NODE_BODY && NODE_BODY % 8 == 0, "node header");
 static_assert(REF_FREE + 4 == REF_SIZE && REF_SIZE % 8 == 0, "reference");
 static_assert(ENTRY_FLAGS + 4 == ENTRY_SIZE, "entry");
 static_assert(ROOT_LOG2 == NODE_BODY && ROOT_UUID + UUID_SIZE == ROOT_TOTAL, "root");
+static_assert(ROOT_SALT + 2 == NODE_INDEX, "the salt is in the header of a root");
 static_assert(ROOT_FEATURES + 24 == ROOT_AREAS && ROOT_AREAS % 8 == 0, "root fields");
 static_assert(ROOT_AREAS + ROOT_END_SIZE == ROOT_OVERHEAD, "root overhead");
 

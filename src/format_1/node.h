@@ -57,6 +57,7 @@ struct node_space {
     uint32_t page_size;
     uint32_t node_size;
     uint32_t seed; /* CRC of the UUID */
+    uint16_t salt; /* of the roots that this writer writes */
 };
 
 struct node_cache {

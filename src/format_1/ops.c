@@ -37,6 +37,7 @@ static int load_into(struct format_1 *f)
     space.page_size = f->head.page_size;
     space.node_size = node_size_of(space.page_size);
     space.seed = crc_of(f->superblock.uuid, UUID_SIZE);
+    space.salt = 0; /* drawn by recovery, for a writer */
     mpgi_tree_init(&f->space, TREE_SPACE, space.page_size);
     mpgi_tree_init(&f->directory, TREE_DIRECTORY, space.page_size);
     f->pairs = &mpgi_space_pairs;

@@ -13,6 +13,7 @@
  */
 #include <inttypes.h>
 #include <stdlib.h>
+#include <sys/random.h>
 
 #include "base/bytes.h"
 #include "base/crc.h"
@@ -263,6 +264,23 @@ static int choose_while_written(struct format_1 *f, struct candidates *c, unsign
     }
 }
 
+/*
+ * Rule 12: two writers, by whatever paths they came to the file, must not write the same root. So
+ * the salt is another one than those of the roots that are there.
+ */
+static int draw_salt(struct format_1 *f, const struct candidates *c)
+{
+    uint16_t *salt = &f->cache.space.salt;
+
+    do {
+        if (getrandom(salt, sizeof(*salt), 0) != (ssize_t)sizeof(*salt))
+            return mpgi_fail(MPG_E_IO, "open", MPG_NO_PAGE, "%s: the system gave no random numbers",
+                             f->head.file->path);
+    } while (*salt == get_u16(c->root[0]->bytes + ROOT_SALT) ||
+             *salt == get_u16(c->root[1]->bytes + ROOT_SALT));
+    return 0;
+}
+
 /* ---- The recovery root --------------------------------------------------------------------- */
 
 /* Writes the chosen state over the other root, with a generation that was never used. */
@@ -314,6 +332,8 @@ int mpgi_recover_1(struct format_1 *f)
                               " wrote it: there cannot have been so many",
                               f->head.file->path, f->root_page, c.generation[chosen]);
     }
+    if (error == 0 && !f->head.read_only)
+        error = draw_salt(f, &c);
     if (error == 0) {
         if (!clean && !f->head.read_only && RULE_HOLDS(8)) {
             f->root_page = 2 - chosen;

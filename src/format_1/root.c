@@ -40,6 +40,7 @@ void mpgi_root_finish(const struct node_space *space, unsigned char *root, uint6
 {
     memset(root, 0, NODE_BODY);
     memcpy(root + NODE_TYPE, TYPE_ROOT, TYPE_SIZE);
+    put_u16(root + ROOT_SALT, space->salt);
     put_u64(root + NODE_GENERATION, generation);
     put_u32(root + NODE_USED, space->node_size);
     put_u32(root + ROOT_FLAGS, ordered ? ROOT_ORDERED : 0);

@@ -122,7 +122,7 @@ int mpgi_root_edit(struct format_1 *f);
 unsigned char *mpgi_root_pending(struct format_1 *f);
 /* Adds to one of the counts in the pending root. */
 void mpgi_root_add(struct format_1 *f, uint32_t field, int64_t change);
-/* Puts header, flags, generation and CRC into a root. */
+/* Puts header, salt, flags, generation and CRC into a root. */
 void mpgi_root_finish(const struct node_space *space, unsigned char *root, uint64_t generation,
                       bool ordered);
 /*

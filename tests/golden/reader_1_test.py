@@ -112,7 +112,7 @@ BROKEN = (
     ("free pages, there are", SPACE_AREA, -1, "<Q", 64, 1),
     ("protected pages, there are", SPACE_AREA, -1, "<Q", 72, 1),
     ("metadata pages, there are", SPACE_AREA, -1, "<Q", 80, 1),
-    ("bytes 5-7 and 90-95", SPACE_AREA, -1, "<B", 91, 1),
+    ("bytes 5 and 90-95", SPACE_AREA, -1, "<B", 91, 1),
     ("no flag but ORDERED", SPACE_AREA, -1, "<I", 36, 2),
     ("features of the superblock", SPACE_AREA, -1, "<Q", 96, 1),
     ("both roots are valid", SPACE_AREA, -1, "<B", 88, 20),

@@ -311,8 +311,8 @@ class PageFile:
         self.want("the roots are of different generations", a.generation != b.generation)
         for number, each in enumerate(self.roots, 1):
             self.want(f"root {number}: no flag but ORDERED", each.flags <= 1)
-            self.want(f"root {number}: bytes 5-7 and 90-95 are zero",
-                      not any(each.data[5:8] + each.data[90:96]))
+            self.want(f"root {number}: bytes 5 and 90-95 are zero",
+                      not any(each.data[5:6] + each.data[90:96]))
             self.want(f"root {number}: the features of the superblock",
                       each.data[96:120] == self.superblock[32:56])
         counts = [self.uses.count(use) for use in range(4)]

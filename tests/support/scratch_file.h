@@ -68,7 +68,8 @@ static int scratch_end(void **state)
 /* Runs the array of tests once in each format. The result is the exit status. */
 #define SCRATCH_RUN(name, tests) scratch_run(name, tests, sizeof(tests) / sizeof((tests)[0]))
 
-static int scratch_run(const char *name, const struct CMUnitTest *tests, size_t count)
+__attribute__((unused)) static int scratch_run(const char *name, const struct CMUnitTest *tests,
+                                               size_t count)
 {
     static const struct {
         int format;
