@@ -27,11 +27,11 @@ struct share {
 
 static int make_state(mpg_sub *sub)
 {
-    sub->buckets = calloc((size_t)1 << MPGI_SUB_FIRST_BUCKET_BITS, sizeof(struct sub_page *));
-    sub->bucket_bits = MPGI_SUB_FIRST_BUCKET_BITS;
+    bool made = mpgi_hash_init(&sub->held);
+
     sub->lock = malloc(sizeof(*sub->lock));
-    if (sub->buckets == NULL || sub->lock == NULL || pthread_mutex_init(sub->lock, NULL) != 0) {
-        free(sub->buckets);
+    if (!made || sub->lock == NULL || pthread_mutex_init(sub->lock, NULL) != 0) {
+        mpgi_hash_free(&sub->held);
         free(sub->lock);
         return mpgi_fail_memory("sub_open");
     }
@@ -85,19 +85,17 @@ mpg_pager *mpg_sub_release(mpg_sub *sub)
     if (sub == NULL)
         return NULL;
     mpg_pager *pager = sub->pager;
-    for (size_t i = 0; i < (size_t)1 << sub->bucket_bits; i++) {
-        while (sub->buckets[i] != NULL) {
-            struct sub_page *page = sub->buckets[i];
-            sub->buckets[i] = page->chain;
-            /* No part in use: the pager refused it before. If it does again, it is the caller's. */
-            if (page->live == 0)
-                give_back_one(sub, page);
-            free(page);
-        }
+    struct sub_page *page;
+    size_t bucket = 0;
+    while ((page = (struct sub_page *)mpgi_hash_pop(&sub->held, &bucket)) != NULL) {
+        /* No part in use: the pager refused it before. If it does again, it is the caller's. */
+        if (page->live == 0)
+            give_back_one(sub, page);
+        free(page);
     }
     pthread_mutex_destroy(sub->lock);
     free(sub->lock);
-    free(sub->buckets);
+    mpgi_hash_free(&sub->held);
     free(sub);
     return pager;
 }
@@ -167,7 +165,7 @@ static void free_chain(struct sub_page *pages)
 {
     while (pages != NULL) {
         struct sub_page *page = pages;
-        pages = page->chain;
+        pages = page->next;
         free(page);
     }
 }
@@ -183,7 +181,7 @@ static struct sub_page *make_chain(size_t count)
             free_chain(chain);
             return NULL;
         }
-        page->chain = chain;
+        page->next = chain;
         chain = page;
     }
     return chain;
@@ -202,9 +200,9 @@ static int fetch_pages(mpg_sub *sub, struct sub_page **pages, size_t count)
     int code = mpg_alloc_bulk(ids, sub->pager, count, 0);
     for (size_t i = 0; code == 0 && fresh != NULL; i++) {
         struct sub_page *page = fresh;
-        fresh = page->chain;
+        fresh = page->next;
         page->id = ids[i].value;
-        page->chain = *pages;
+        page->next = *pages;
         *pages = page;
     }
     free_chain(fresh);
@@ -219,7 +217,7 @@ static void return_fresh(mpg_sub *sub, struct sub_page *pages)
 {
     while (pages != NULL) {
         struct sub_page *page = pages;
-        pages = page->chain;
+        pages = page->next;
         if (give_back_one(sub, page)) {
             free(page);
             continue;
@@ -262,7 +260,7 @@ int mpg_sub_alloc_bulk(mpg_sub_id *ids, mpg_sub *sub, size_t count)
      */
     while (pages != NULL) {
         struct sub_page *page = pages;
-        pages = page->chain;
+        pages = page->next;
         mpgi_sub_hold(sub, page);
         taken += take_parts(sub, page, ids + taken, count - taken);
     }

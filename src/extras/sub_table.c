@@ -4,40 +4,9 @@
 
 #include <stdlib.h>
 
-static size_t bucket_of(uint64_t id, unsigned bits)
-{
-    return (size_t)((id * 0x9e3779b97f4a7c15u) >> (64 - bits));
-}
-
 struct sub_page *mpgi_sub_find(const mpg_sub *sub, uint64_t id)
 {
-    struct sub_page *page = sub->buckets[bucket_of(id, sub->bucket_bits)];
-
-    while (page != NULL && page->id != id)
-        page = page->chain;
-    return page;
-}
-
-/* Doubles the table. Without memory it stays as it is, and its chains get longer. */
-static void grow_table(mpg_sub *sub)
-{
-    unsigned bits = sub->bucket_bits + 1;
-    struct sub_page **buckets = calloc((size_t)1 << bits, sizeof(struct sub_page *));
-
-    if (buckets == NULL)
-        return;
-    for (size_t i = 0; i < (size_t)1 << sub->bucket_bits; i++) {
-        while (sub->buckets[i] != NULL) {
-            struct sub_page *page = sub->buckets[i];
-            struct sub_page **bucket = &buckets[bucket_of(page->id, bits)];
-            sub->buckets[i] = page->chain;
-            page->chain = *bucket;
-            *bucket = page;
-        }
-    }
-    free(sub->buckets);
-    sub->buckets = buckets;
-    sub->bucket_bits = bits;
+    return (struct sub_page *)mpgi_hash_find(&sub->held, id);
 }
 
 static void list_insert(mpg_sub *sub, struct sub_page *page)
@@ -63,11 +32,7 @@ void mpgi_sub_hold(mpg_sub *sub, struct sub_page *page)
 {
     unsigned live = (unsigned)__builtin_popcountll(page->live);
 
-    if (sub->count.pages >= (uint64_t)1 << sub->bucket_bits)
-        grow_table(sub);
-    struct sub_page **bucket = &sub->buckets[bucket_of(page->id, sub->bucket_bits)];
-    page->chain = *bucket;
-    *bucket = page;
+    mpgi_hash_insert(&sub->held, &page->link, page->id);
     if (page->live != sub->all)
         list_insert(sub, page);
     sub->count.pages++;
@@ -78,12 +43,8 @@ void mpgi_sub_hold(mpg_sub *sub, struct sub_page *page)
 void mpgi_sub_let_go(mpg_sub *sub, struct sub_page *page)
 {
     unsigned live = (unsigned)__builtin_popcountll(page->live);
-    struct sub_page **link = &sub->buckets[bucket_of(page->id, sub->bucket_bits)];
 
-    while (*link != page)
-        link = &(*link)->chain;
-    *link = page->chain;
-    page->chain = NULL;
+    mpgi_hash_remove(&sub->held, &page->link);
     if (page->live != sub->all)
         list_remove(sub, page);
     sub->count.pages--;

@@ -11,7 +11,6 @@
 
 /* A walk from a root to a leaf and back touches fewer; what it holds must not leave the cache. */
 #define CLEAN_MIN 64
-#define BUCKETS_MIN 256
 
 static const char *type_of(enum tree_kind tree)
 {
@@ -147,81 +146,34 @@ int mpgi_cache_init(struct node_cache *cache, const struct node_space *space, si
     memset(cache, 0, sizeof(*cache));
     cache->space = *space;
     cache->clean_limit = cache_size / cost > CLEAN_MIN ? cache_size / cost : CLEAN_MIN;
-    cache->bucket_count = BUCKETS_MIN;
-    cache->buckets = calloc(cache->bucket_count, sizeof(struct node *));
-    return cache->buckets != NULL ? 0 : mpgi_fail_memory("open");
+    return mpgi_hash_init(&cache->nodes) ? 0 : mpgi_fail_memory("open");
 }
 
 void mpgi_cache_free(struct node_cache *cache)
 {
-    if (cache->buckets == NULL)
-        return;
-    for (size_t i = 0; i < cache->bucket_count; i++) {
-        struct node *next;
+    struct node *node;
+    size_t bucket = 0;
 
-        for (struct node *node = cache->buckets[i]; node != NULL; node = next) {
-            next = node->same_hash;
-            mpgi_node_free(node);
-        }
-    }
-    free(cache->buckets);
-    cache->buckets = NULL;
+    if (cache->nodes.buckets == NULL)
+        return;
+    while ((node = (struct node *)mpgi_hash_pop(&cache->nodes, &bucket)) != NULL)
+        mpgi_node_free(node);
+    mpgi_hash_free(&cache->nodes);
 }
 
-static size_t bucket_of(const struct node_cache *cache, unsigned tree, unsigned level,
-                        uint64_t index)
+static uint64_t key_of(unsigned tree, unsigned level, uint64_t index)
 {
-    uint64_t key = (index << 5 | level << 1 | tree) * UINT64_C(0x9e3779b97f4a7c15);
-
-    return (size_t)(key >> 32) & (cache->bucket_count - 1);
+    return index << 5 | level << 1 | tree;
 }
 
 static void insert(struct node_cache *cache, struct node *node)
 {
-    struct node **bucket = &cache->buckets[bucket_of(cache, node->tree, node->level, node->index)];
-
-    node->same_hash = *bucket;
-    *bucket = node;
-    cache->count++;
-}
-
-static void take_out(struct node_cache *cache, struct node *node)
-{
-    struct node **at = &cache->buckets[bucket_of(cache, node->tree, node->level, node->index)];
-
-    while (*at != node)
-        at = &(*at)->same_hash;
-    *at = node->same_hash;
-    cache->count--;
+    mpgi_hash_insert(&cache->nodes, &node->link, key_of(node->tree, node->level, node->index));
 }
 
 int mpgi_cache_reserve(struct node_cache *cache, size_t more)
 {
-    size_t count = cache->bucket_count;
-    struct node **old = cache->buckets;
-    size_t old_count = count;
-    struct node **buckets;
-
-    while (count < cache->count + more)
-        count *= 2;
-    if (count == old_count)
-        return 0;
-    buckets = calloc(count, sizeof(struct node *));
-    if (buckets == NULL)
-        return mpgi_fail_memory("read metadata");
-    cache->buckets = buckets;
-    cache->bucket_count = count;
-    cache->count = 0;
-    for (size_t i = 0; i < old_count; i++) {
-        struct node *next;
-
-        for (struct node *node = old[i]; node != NULL; node = next) {
-            next = node->same_hash;
-            insert(cache, node);
-        }
-    }
-    free(old);
-    return 0;
+    return mpgi_hash_reserve(&cache->nodes, more) ? 0 : mpgi_fail_memory("read metadata");
 }
 
 static void unlink_clean(struct node_cache *cache, struct node *node)
@@ -250,7 +202,7 @@ static void evict(struct node_cache *cache)
 
         /* clang-tidy does not see that the oldest is another one each time. */
         unlink_clean(cache, node); /* NOLINT(clang-analyzer-unix.Malloc) */
-        take_out(cache, node);
+        mpgi_hash_remove(&cache->nodes, &node->link);
         mpgi_node_free(node);
     }
 }
@@ -258,10 +210,8 @@ static void evict(struct node_cache *cache)
 struct node *mpgi_cache_find(struct node_cache *cache, enum tree_kind tree, unsigned level,
                              uint64_t index)
 {
-    struct node *node = cache->buckets[bucket_of(cache, tree, level, index)];
+    struct node *node = (struct node *)mpgi_hash_find(&cache->nodes, key_of(tree, level, index));
 
-    while (node != NULL && (node->index != index || node->level != level || node->tree != tree))
-        node = node->same_hash;
     if (node != NULL && node->clean && cache->newest != node) {
         unlink_clean(cache, node);
         link_clean(cache, node);
@@ -416,7 +366,7 @@ void mpgi_cache_discard(struct node_cache *cache)
         node->next_pending = NULL;
         mpgi_versions_discard(&node->versions);
         if (node->versions.durable == NULL) {
-            take_out(cache, node);
+            mpgi_hash_remove(&cache->nodes, &node->link);
             mpgi_node_free(node);
         } else {
             settle(cache, node);

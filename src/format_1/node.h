@@ -9,6 +9,7 @@
 #ifndef MPGI_NODE_H
 #define MPGI_NODE_H
 
+#include "base/hash_table.h"
 #include "format/versions.h"
 #include "format_1/layout.h"
 #include "os/io.h"
@@ -16,8 +17,8 @@
 enum tree_kind { TREE_SPACE, TREE_DIRECTORY };
 
 struct node {
+    struct hash_link link;    /* in the cache */
     struct versions versions; /* whole nodes, header included; the header is set by sealing */
-    struct node *same_hash;   /* the next in its bucket */
     struct node *newer;       /* in the list of clean nodes, by last use */
     struct node *older;
     struct node *next_pending; /* in the list of the batch that gathers */
@@ -62,9 +63,7 @@ struct node_space {
 
 struct node_cache {
     struct node_space space;
-    struct node **buckets;
-    size_t bucket_count; /* a power of two */
-    size_t count;        /* nodes in the cache */
+    struct hash_table nodes;
     size_t clean_count;
     size_t clean_limit;
     struct node *newest; /* clean nodes */
