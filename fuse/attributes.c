@@ -151,7 +151,7 @@ int attributes_get(struct fs *fs, const struct target *target, struct stat *st)
         }
         st->st_nlink = target->id == FIXED_ROOT ? 4 + (fs->options->raw != 0) : 2;
         st->st_size = 0;
-        st->st_mode = S_IFDIR | (fs->mode & 0777) | (fs->mode & 0444) >> 2;
+        st->st_mode = S_IFDIR | fs->directory_mode;
         break;
     }
     st->st_blksize = fs->page_size < BLOCK_MAX ? (blksize_t)fs->page_size : (blksize_t)BLOCK_MAX;

@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "descriptors.h"
 #include "log.h"
 
 /* Waits for a byte from the child, or its end, and ends with the status that this means. */
@@ -35,10 +36,25 @@ static _Noreturn void wait_for(pid_t child, int fd)
     _exit(WEXITSTATUS(status));
 }
 
-int background_begin(void)
+#define MOST_KEPT 4
+
+/* What belongs to whoever started the program: a lock would stay locked, a pipe open. */
+static void close_inherited(const int *kept, size_t count, int own)
+{
+    int all[MOST_KEPT + 1] = {own};
+
+    memcpy(all + 1, kept, count * sizeof(*kept));
+    descriptors_close_others(all, count + 1);
+}
+
+int background_begin(const int *kept, size_t count)
 {
     int ends[2];
     pid_t child;
+
+    if (count > MOST_KEPT) {
+        return -1;
+    }
 
     if (pipe2(ends, O_CLOEXEC) != 0) {
         log_line(LOG_ERR, "pipe: %s", strerror(errno));
@@ -55,7 +71,7 @@ int background_begin(void)
         close(ends[1]);
         wait_for(child, ends[0]);
     }
-    close(ends[0]);
+    close_inherited(kept, count, ends[1]);
     return ends[1];
 }
 

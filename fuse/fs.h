@@ -29,20 +29,24 @@ struct fs {
     int location;           /* O_PATH descriptor of it, for statvfs and stat */
     uid_t uid;              /* owner of everything */
     gid_t gid;
-    mode_t mode;          /* permission bits of files */
-    struct timespec time; /* mtime of what was not changed in this mount */
-    double timeout;       /* seconds for which the kernel may keep names and attributes */
-    bool no_open;         /* the kernel does without open and opendir requests */
-    bool no_opendir;      /* the kernel does without opendir requests */
+    mode_t mode;           /* permission bits of files */
+    mode_t directory_mode; /* and of directories */
+    struct timespec time;  /* mtime of what was not changed in this mount */
+    double timeout;        /* seconds for which the kernel may keep names and attributes */
+    bool no_open;          /* the kernel does without open and opendir requests */
+    bool no_opendir;       /* the kernel does without opendir requests */
     struct fuse_session *session;
+    void (*serving)(void *context); /* called once, when the kernel is being answered */
+    void *serving_context;
     struct nodes *nodes;
     struct attributes *attributes;
     struct scratch *scratch;
     struct snapshots *snapshots;
     pthread_mutex_t handles_mutex;
-    struct handle *handles; /* all that are open */
-    struct ahead *ahead;    /* NULL if nothing is pushed ahead */
-    atomic_bool unsynced;   /* something was allocated or freed since the last timed sync */
+    struct handle *handles;   /* all that are open */
+    struct ahead *ahead;      /* NULL if nothing is pushed ahead */
+    struct timed_sync *timer; /* NULL: everything is durable at once */
+    atomic_bool unsynced;     /* something was allocated or freed since the last timed sync */
 };
 
 static inline struct fs *fs_of(fuse_req_t req)

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "attributes.h"
+#include "holder.h"
 #include "log.h"
 #include "options.h"
 #include "scratch.h"
@@ -32,7 +33,7 @@ static void explain(int code, const char *path)
     }
 }
 
-static int open_pager(struct fs *fs)
+static int try_to_open(struct fs *fs)
 {
     mpg_options options = MPG_OPTIONS_INIT;
     int code;
@@ -45,6 +46,47 @@ static int open_pager(struct fs *fs)
     code = mpg_open(&fs->writable, fs->path, &options);
     fs->pager = fs->writable;
     return code;
+}
+
+/* Says who has the file. */
+static void explain_busy(const char *path, const struct holder *holder)
+{
+    char description[512];
+
+    holder_describe(description, sizeof(description), holder);
+    log_line(LOG_ERR, "%s: busy: %s", path, description);
+}
+
+/* Opens it, waiting as the options say. False, logged, if that fails. */
+static bool open_pager(struct fs *fs)
+{
+    struct busy busy = {.seconds = fs->options->wait};
+    int code;
+
+    do {
+        code = try_to_open(fs);
+    } while (code == MPG_E_BUSY && busy_again(&busy, fs->path));
+    if (code == MPG_E_BUSY) {
+        explain_busy(fs->path, &busy.holder);
+    } else if (code != MPG_OK) {
+        explain(code, fs->path);
+    }
+    return code == MPG_OK;
+}
+
+/* The permission bits that a mask leaves; those of the file where there is none. */
+static mode_t mode_from(int64_t mask, int64_t umask, mode_t mode)
+{
+    if (mask < 0) {
+        mask = umask;
+    }
+    return mask < 0 ? mode & 0777 : (mode_t)(0777 & ~mask);
+}
+
+/* Who may read may also enter, unless a mask says otherwise. */
+static mode_t enterable(mode_t mode)
+{
+    return mode | (mode & 0444) >> 2;
 }
 
 /* Owner, mode and time, from the options and the file. */
@@ -60,7 +102,11 @@ static bool take_attributes(struct fs *fs)
     }
     fs->uid = options->uid >= 0 ? (uid_t)options->uid : st.st_uid;
     fs->gid = options->gid >= 0 ? (gid_t)options->gid : st.st_gid;
-    fs->mode = options->umask >= 0 ? (mode_t)(0777 & ~options->umask) : st.st_mode & 0777;
+    fs->mode = mode_from(options->fmask, options->umask, st.st_mode);
+    fs->directory_mode = mode_from(options->dmask, options->umask, st.st_mode);
+    if (options->dmask < 0) {
+        fs->directory_mode = enterable(fs->directory_mode);
+    }
     fs->time = st.st_mtim;
     return true;
 }
@@ -76,7 +122,8 @@ static bool make_tables(struct fs *fs)
     fs->page_size = st.page_size;
     fs->max_pages = st.max_pages < NODE_ID_LIMIT ? st.max_pages : NODE_ID_LIMIT;
     fs->max_protected = st.max_protected < NODE_ID_LIMIT ? st.max_protected : NODE_ID_LIMIT;
-    fs->timeout = ALWAYS;
+    /* What the kernel keeps it shows to everybody: who is allowed in is asked of libfuse. */
+    fs->timeout = fs->options->allow_root ? 0 : ALWAYS;
     fs->nodes = nodes_new();
     fs->attributes = attributes_new();
     fs->scratch = scratch_new((uint64_t)fs->options->scratch);
@@ -91,8 +138,6 @@ static bool make_tables(struct fs *fs)
 
 bool fs_open(struct fs *fs, const struct options *options)
 {
-    int code;
-
     memset(fs, 0, sizeof(*fs));
     fs->options = options;
     fs->location = -1;
@@ -105,12 +150,7 @@ bool fs_open(struct fs *fs, const struct options *options)
     if (!take_attributes(fs)) {
         return false;
     }
-    code = open_pager(fs);
-    if (code != MPG_OK) {
-        explain(code, fs->path);
-        return false;
-    }
-    return make_tables(fs);
+    return open_pager(fs) && make_tables(fs);
 }
 
 bool fs_close(struct fs *fs)

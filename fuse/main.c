@@ -1,32 +1,49 @@
 /* SPDX-License-Identifier: MIT */
 /* mappedpagesfs: mounts a page file as a directory. */
+#include <errno.h>
+#include <string.h>
+
 #include "background.h"
+#include "descriptors.h"
 #include "fs_open.h"
 #include "log.h"
 #include "options.h"
 #include "ready.h"
+#include "remount.h"
 #include "session.h"
 
 enum status { STATUS_OK = 0, STATUS_USAGE = 1, STATUS_MOUNT_FAILURE = 32 };
 
-static enum status serve(const struct options *options, struct fuse_args *args, int background)
+/* Whom to tell when the mount serves. */
+struct starter {
+    int background; /* the descriptor for background_enter; -1: in the foreground */
+    int ready_fd;   /* for ready_tell */
+};
+
+static void tell(void *context)
+{
+    const struct starter *starter = context;
+
+    if (starter->background >= 0) {
+        background_enter(starter->background);
+    }
+    ready_tell(starter->ready_fd);
+}
+
+static enum status serve(const struct options *options, struct fuse_args *args,
+                         struct starter *starter)
 {
     struct fs fs;
     bool good;
 
-    /* First, so that a mount that cannot be leaves the file as it was, unrecovered. */
-    if (!session_check_mountpoint(options)) {
-        return STATUS_MOUNT_FAILURE;
-    }
     session_block_signals();
     if (!fs_open(&fs, options) || !session_mount(&fs, args)) {
+        session_end(&fs);
         (void)fs_close(&fs);
         return STATUS_MOUNT_FAILURE;
     }
-    if (background >= 0) {
-        background_enter(background);
-    }
-    ready_tell((int)options->ready_fd);
+    fs.serving = tell;
+    fs.serving_context = starter;
     good = session_serve(&fs);
     ready_stopping();
     session_end(&fs);
@@ -34,23 +51,57 @@ static enum status serve(const struct options *options, struct fuse_args *args, 
     return good ? STATUS_OK : STATUS_MOUNT_FAILURE;
 }
 
+static enum status start(const struct options *options, struct fuse_args *args)
+{
+    struct starter starter = {-1, ready_take((int)options->ready_fd)};
+
+    /* First, so that a mount that cannot be leaves the file as it was, unrecovered. */
+    if (!session_check_mountpoint(options)) {
+        return STATUS_MOUNT_FAILURE;
+    }
+    if (!options->foreground) {
+        const int kept[] = {starter.ready_fd, session_descriptor(options)};
+
+        starter.background = background_begin(kept, sizeof(kept) / sizeof(kept[0]));
+        if (starter.background < 0) {
+            return STATUS_MOUNT_FAILURE;
+        }
+    }
+    return serve(options, args, &starter);
+}
+
+static enum status remount(const struct fuse_args *args)
+{
+    switch (remount_run(args)) {
+    case REMOUNT_DONE:
+        return STATUS_OK;
+    case REMOUNT_USAGE:
+        return STATUS_USAGE;
+    case REMOUNT_FAILED:
+        break;
+    }
+    return STATUS_MOUNT_FAILURE;
+}
+
 int main(int argc, char **argv)
 {
     struct fuse_args args = FUSE_ARGS_INIT(argc, argv);
     enum status status = STATUS_USAGE;
     struct options options;
-    int background = -1;
 
+    if (!descriptors_reserve()) {
+        log_line(LOG_ERR, "/dev/null: %s", strerror(errno));
+        return STATUS_MOUNT_FAILURE;
+    }
+    if (remount_wanted(&args)) {
+        return (int)remount(&args);
+    }
     switch (options_parse(&options, &args)) {
     case OPTIONS_DONE:
         status = STATUS_OK;
         break;
     case OPTIONS_RUN:
-        if (!options.foreground && (background = background_begin()) < 0) {
-            status = STATUS_MOUNT_FAILURE;
-        } else {
-            status = serve(&options, &args, background);
-        }
+        status = start(&options, &args);
         break;
     case OPTIONS_USAGE:
         break;

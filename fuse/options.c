@@ -3,7 +3,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <limits.h>
+#include <pwd.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +16,8 @@
 #define DEFAULT_THREADS 32
 
 #define READY_FD_EXPECTED "the number of a descriptor that is open for writing"
+#define OCTAL_EXPECTED "an octal number from 0 to 777"
+#define SECONDS_EXPECTED "a number of seconds from 0 to 4294967295"
 
 #define OPTION(template, field)                                                                    \
     {                                                                                              \
@@ -21,7 +25,7 @@
     }
 
 enum {
-    KEY_IGNORE = 1, /* for /etc/fstab, not for a filesystem (x-… is another) */
+    KEY_IGNORE = 1, /* not for this filesystem (x-… is another): see `ignored` */
     KEY_NUMBER,     /* one of `numbers` */
 };
 
@@ -40,14 +44,21 @@ static const struct fuse_opt templates[] = {
     OPTION("raw", raw),
     OPTION("clone_fd", clone_fd),
     OPTION("fsname=%s", fsname),
+    OPTION("allow_other", allow_other),
+    OPTION("allow_root", allow_root),
+    OPTION("no_io_uring", no_ring),
+    OPTION("default_permissions", permissions),
     FUSE_OPT_KEY("uid=", KEY_NUMBER),
     FUSE_OPT_KEY("gid=", KEY_NUMBER),
     FUSE_OPT_KEY("umask=", KEY_NUMBER),
+    FUSE_OPT_KEY("fmask=", KEY_NUMBER),
+    FUSE_OPT_KEY("dmask=", KEY_NUMBER),
+    FUSE_OPT_KEY("wait=", KEY_NUMBER),
+    FUSE_OPT_KEY("io_uring_q_depth=", KEY_NUMBER),
     FUSE_OPT_KEY("commit=", KEY_NUMBER),
     FUSE_OPT_KEY("scratch=", KEY_NUMBER),
     FUSE_OPT_KEY("max_threads=", KEY_NUMBER),
     FUSE_OPT_KEY("ready_fd=", KEY_NUMBER),
-    FUSE_OPT_KEY("allow_other", FUSE_OPT_KEY_KEEP),
     FUSE_OPT_KEY("auto_unmount", FUSE_OPT_KEY_KEEP),
     FUSE_OPT_KEY("context=", FUSE_OPT_KEY_KEEP),
     FUSE_OPT_KEY("fscontext=", FUSE_OPT_KEY_KEEP),
@@ -65,21 +76,24 @@ static const struct fuse_opt templates[] = {
     FUSE_OPT_KEY("dirsync", FUSE_OPT_KEY_KEEP),
     FUSE_OPT_KEY("atime", FUSE_OPT_KEY_KEEP),
     FUSE_OPT_KEY("noatime", FUSE_OPT_KEY_KEEP),
-    FUSE_OPT_KEY("default_permissions", KEY_IGNORE), /* always on */
-    FUSE_OPT_KEY("defaults", KEY_IGNORE),
-    FUSE_OPT_KEY("nofail", KEY_IGNORE),
-    FUSE_OPT_KEY("user", KEY_IGNORE),
-    FUSE_OPT_KEY("user=", KEY_IGNORE),
-    FUSE_OPT_KEY("nouser", KEY_IGNORE),
-    FUSE_OPT_KEY("users", KEY_IGNORE),
-    FUSE_OPT_KEY("nousers", KEY_IGNORE),
-    FUSE_OPT_KEY("owner", KEY_IGNORE),
-    FUSE_OPT_KEY("group", KEY_IGNORE),
-    FUSE_OPT_KEY("auto", KEY_IGNORE),
-    FUSE_OPT_KEY("noauto", KEY_IGNORE),
-    FUSE_OPT_KEY("_netdev", KEY_IGNORE),
-    FUSE_OPT_KEY("comment=", KEY_IGNORE),
+    FUSE_OPT_KEY("-n", KEY_IGNORE), /* of mount(8) */
     FUSE_OPT_END,
+};
+
+/*
+ * What people have in /etc/fstab, and what mount(8) repeats, that says nothing to this filesystem:
+ * it is for mount(8) and systemd, or about access times, links and locks that are not here. What
+ * ends in = has a value.
+ */
+static const char *const ignored[] = {
+    "defaults",  "nofail",      "fail",        "user",          "user=",     "nouser",
+    "users",     "nousers",     "owner",       "noowner",       "group",     "nogroup",
+    "auto",      "noauto",      "_netdev",     "comment=",      "helper=",   "uhelper=",
+    "relatime",  "norelatime",  "strictatime", "nostrictatime", "diratime",  "nodiratime",
+    "lazytime",  "nolazytime",  "iversion",    "noiversion",    "mand",      "nomand",
+    "symfollow", "nosymfollow", "silent",      "loud",          "bg",        "fg",
+    "io_uring",  "subtype=",    "user_id=",    "group_id=",     "rootmode=", "blksize=",
+    "max_read=",
 };
 
 /* Options whose value is a number, which goes to a field of type int64_t. */
@@ -87,22 +101,26 @@ static const struct number {
     const char *name;
     const char *expected;
     int base;
-    bool is_size; /* K, M or G may follow */
+    enum { IS_PLAIN, IS_SIZE, IS_USER, IS_GROUP } more; /* K, M or G may follow; or it is a name */
     int64_t least, most;
     size_t field;
 } numbers[] = {
-    {"uid=", "a number from 0 to 4294967294", 10, false, 0, UINT32_MAX - 1,
+    {"uid=", "the name of a user, or a number from 0 to 4294967294", 10, IS_USER, 0, UINT32_MAX - 1,
      offsetof(struct options, uid)},
-    {"gid=", "a number from 0 to 4294967294", 10, false, 0, UINT32_MAX - 1,
-     offsetof(struct options, gid)},
-    {"umask=", "an octal number from 0 to 777", 8, false, 0, 0777, offsetof(struct options, umask)},
-    {"commit=", "a number of seconds from 0 to 4294967295", 10, false, 0, UINT32_MAX,
-     offsetof(struct options, commit)},
-    {"scratch=", "a number of bytes, with K, M or G behind it if you like, below 2^63", 10, true, 0,
-     INT64_MAX, offsetof(struct options, scratch)},
-    {"max_threads=", "a number from 1 to 4096", 10, false, 1, 4096,
+    {"gid=", "the name of a group, or a number from 0 to 4294967294", 10, IS_GROUP, 0,
+     UINT32_MAX - 1, offsetof(struct options, gid)},
+    {"umask=", OCTAL_EXPECTED, 8, IS_PLAIN, 0, 0777, offsetof(struct options, umask)},
+    {"fmask=", OCTAL_EXPECTED, 8, IS_PLAIN, 0, 0777, offsetof(struct options, fmask)},
+    {"dmask=", OCTAL_EXPECTED, 8, IS_PLAIN, 0, 0777, offsetof(struct options, dmask)},
+    {"commit=", SECONDS_EXPECTED, 10, IS_PLAIN, 0, UINT32_MAX, offsetof(struct options, commit)},
+    {"wait=", SECONDS_EXPECTED, 10, IS_PLAIN, 0, UINT32_MAX, offsetof(struct options, wait)},
+    {"scratch=", "a number of bytes, with K, M or G behind it if you like, below 2^63", 10, IS_SIZE,
+     0, INT64_MAX, offsetof(struct options, scratch)},
+    {"max_threads=", "a number from 1 to 4096", 10, IS_PLAIN, 1, 4096,
      offsetof(struct options, max_threads)},
-    {"ready_fd=", READY_FD_EXPECTED, 10, false, 0, INT_MAX, offsetof(struct options, ready_fd)},
+    {"io_uring_q_depth=", "a number from 1 to 4096", 10, IS_PLAIN, 1, 4096,
+     offsetof(struct options, ring_depth)},
+    {"ready_fd=", READY_FD_EXPECTED, 10, IS_PLAIN, 0, INT_MAX, offsetof(struct options, ready_fd)},
 };
 
 static void print_help(FILE *to)
@@ -119,16 +137,35 @@ static void print_help(FILE *to)
           "    -V, --version          the version\n"
           "    -o ro                  read-only; others may mount the file read-only, too\n"
           "    -o allow_other         let other users in\n"
-          "    -o uid=N,gid=N         owner of everything (those of the file)\n"
+          "    -o allow_root          let root in\n"
+          "    -o uid=N,gid=N         owner of everything, by number or name (those of the file)\n"
           "    -o umask=OCTAL         permission bits that are off (the mode of the file)\n"
+          "    -o fmask=, dmask=      the same for files alone, and for directories alone\n"
           "    -o raw                 show every physical page under /raw\n"
           "    -o commit=SECONDS      make creations and deletions durable only that often\n"
           "    -o scratch=SIZE        memory for scratch files (64M)\n"
+          "    -o wait=SECONDS        wait that long for a file that is busy\n"
+          "    -o remount,ro          and remount,rw: change a mount that is there\n"
           "    -o fsname=NAME         source in /proc/mounts (the path of the file)\n"
           "    -o ready_fd=N          write a line there once the mount is serving\n"
           "    -o max_threads=N       most threads that serve (32)\n"
-          "    -o clone_fd            a descriptor of /dev/fuse for each thread\n",
+          "    -o clone_fd            a descriptor of /dev/fuse for each thread\n"
+          "    -o no_io_uring         talk to the kernel through /dev/fuse alone\n"
+          "    -o io_uring_q_depth=N  requests of each processor at a time, with io_uring\n",
           to);
+}
+
+/* The number behind a name, where a name may stand. */
+static bool parse_name(int64_t *value, const char *text, const struct number *number)
+{
+    const struct passwd *user = number->more == IS_USER && *text ? getpwnam(text) : NULL;
+    const struct group *group = number->more == IS_GROUP && *text ? getgrnam(text) : NULL;
+
+    if (user == NULL && group == NULL) {
+        return false;
+    }
+    *value = user != NULL ? (int64_t)user->pw_uid : (int64_t)group->gr_gid;
+    return true;
 }
 
 /* A number as the option takes it; false if it is none, or out of range. */
@@ -140,11 +177,11 @@ static bool parse_number(int64_t *value, const char *text, const struct number *
     char *end;
 
     if (text[0] < '0' || text[0] > '9') {
-        return false; /* strtoull takes spaces and signs */
+        return parse_name(value, text, number); /* strtoull takes spaces and signs */
     }
     errno = 0;
     parsed = strtoull(text, &end, number->base);
-    if (number->is_size && *end != '\0') {
+    if (number->more == IS_SIZE && *end != '\0') {
         const char *unit = strchr(units, *end);
 
         if (unit == NULL) {
@@ -195,6 +232,31 @@ static bool take_name(struct options *options, const char *argument)
     return *name != NULL;
 }
 
+/* Whether an option is one of those, or x-... or X-..., which are for whoever calls. */
+static bool is_ignored(const char *option)
+{
+    if (strncmp(option, "x-", 2) == 0 || strncmp(option, "X-", 2) == 0) {
+        return true;
+    }
+    for (size_t i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++) {
+        size_t length = strlen(ignored[i]);
+        bool has_value = ignored[i][length - 1] == '=';
+
+        if (strncmp(option, ignored[i], length) == 0 && (has_value || option[length] == '\0')) {
+            return true;
+        }
+    }
+    return false;
+}
+
+enum option_kind options_kind(const char *option)
+{
+    if (is_ignored(option) || strcmp(option, "remount") == 0) {
+        return OPTION_IGNORED;
+    }
+    return fuse_opt_match(templates, option) ? OPTION_USED : OPTION_UNKNOWN;
+}
+
 static int process(void *data, const char *argument, int key, struct fuse_args *out)
 {
     struct options *options = data;
@@ -208,7 +270,7 @@ static int process(void *data, const char *argument, int key, struct fuse_args *
     case FUSE_OPT_KEY_NONOPT:
         return take_name(options, argument) ? 0 : -1;
     default:
-        if (strncmp(argument, "x-", 2) == 0) {
+        if (is_ignored(argument)) {
             return 0;
         }
         fprintf(stderr, "mappedpagesfs: there is no option '%s%s'\nTry 'mappedpagesfs --help'.\n",
@@ -229,12 +291,58 @@ static bool check_ready_fd(int64_t fd)
     return false;
 }
 
+/*
+ * Requests through io_uring, where libfuse knows of it and the kernel offers it; libfuse goes on
+ * without where it does not. An older libfuse would refuse the option.
+ */
+static bool ask_for_ring(const struct options *options, struct fuse_args *args)
+{
+#ifdef HAVE_FUSE_OVER_IO_URING
+    char depth[48];
+
+    if (options->no_ring || fuse_version() < FUSE_MAKE_VERSION(3, 18)) {
+        return true;
+    }
+    (void)snprintf(depth, sizeof(depth), "-oio_uring_q_depth=%d", (int)options->ring_depth);
+    return fuse_opt_add_arg(args, "-oio_uring") == 0 &&
+           (options->ring_depth == 0 || fuse_opt_add_arg(args, depth) == 0);
+#else
+    (void)options;
+    (void)args;
+    return true;
+#endif
+}
+
+/* Those of our own options that are libfuse's as well. */
+static bool give_on(const struct options *options, struct fuse_args *args)
+{
+    const struct {
+        int wanted;
+        const char *argument;
+    } given[] = {
+        {options->debug, "-odebug"},
+        {options->read_only, "-oro"},
+        {options->allow_other, "-oallow_other"},
+        {options->allow_root, "-oallow_root"},
+    };
+
+    for (size_t i = 0; i < sizeof(given) / sizeof(given[0]); i++) {
+        if (given[i].wanted && fuse_opt_add_arg(args, given[i].argument) != 0) {
+            return false;
+        }
+    }
+    return ask_for_ring(options, args);
+}
+
 enum options_result options_parse(struct options *options, struct fuse_args *args)
 {
     *options = (struct options){
         .uid = -1,
         .gid = -1,
         .umask = -1,
+        .fmask = -1,
+        .dmask = -1,
+        .wait = -1,
         .ready_fd = -1,
         .max_threads = DEFAULT_THREADS,
         .scratch = DEFAULT_SCRATCH,
@@ -259,11 +367,7 @@ enum options_result options_parse(struct options *options, struct fuse_args *arg
         return OPTIONS_USAGE;
     }
     options->foreground |= options->debug;
-    if ((options->debug && fuse_opt_add_arg(args, "-odebug") != 0) ||
-        (options->read_only && fuse_opt_add_arg(args, "-oro") != 0)) {
-        return OPTIONS_USAGE;
-    }
-    return OPTIONS_RUN;
+    return give_on(options, args) ? OPTIONS_RUN : OPTIONS_USAGE;
 }
 
 void options_free(struct options *options)

@@ -22,10 +22,18 @@ struct options {
     char *fsname;        /* fsname=: the source in /proc/mounts; NULL: the file */
     int64_t uid, gid;    /* uid=, gid=; -1: those of the file */
     int64_t umask;       /* umask=: permission bits that are off; -1: the mode of the file */
+    int64_t fmask;       /* fmask=: those of files; -1: as umask says */
+    int64_t dmask;       /* dmask=: those of directories; -1: as umask says */
     int64_t commit;      /* commit=: seconds; 0: at once */
     int64_t scratch;     /* scratch=: bytes for all scratch files */
     int64_t max_threads; /* max_threads= */
     int64_t ready_fd;    /* ready_fd=; -1: none */
+    int64_t wait;        /* wait=: seconds for a file that is busy; -1: for one that is ending */
+    int64_t ring_depth;  /* io_uring_q_depth=; 0: as libfuse has it */
+    int allow_other;     /* allow_other */
+    int allow_root;      /* allow_root */
+    int no_ring;         /* no_io_uring */
+    int permissions;     /* default_permissions was named; where we mount it is always on */
 };
 
 /* What parsing a command line came to. */
@@ -37,5 +45,9 @@ enum options_result { OPTIONS_RUN, OPTIONS_DONE, OPTIONS_USAGE };
  */
 enum options_result options_parse(struct options *options, struct fuse_args *args);
 void options_free(struct options *options);
+
+/* What an option behind -o is to this program. */
+enum option_kind { OPTION_UNKNOWN, OPTION_IGNORED, OPTION_USED };
+enum option_kind options_kind(const char *option);
 
 #endif

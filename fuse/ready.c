@@ -2,6 +2,7 @@
 #include "ready.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -43,6 +44,16 @@ static void notify(const char *message)
     }
 }
 
+int ready_take(int ready_fd)
+{
+    int own = ready_fd < 0 ? -1 : fcntl(ready_fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+
+    if (own >= 0 && ready_fd > STDERR_FILENO) {
+        close(ready_fd);
+    }
+    return own;
+}
+
 void ready_tell(int ready_fd)
 {
     static const char line[] = "READY=1\n";
@@ -50,7 +61,7 @@ void ready_tell(int ready_fd)
 
     if (ready_fd >= 0) {
         if (write(ready_fd, line, sizeof(line) - 1) < 0) {
-            log_line(LOG_WARNING, "ready_fd=%d: %s", ready_fd, strerror(errno));
+            log_line(LOG_WARNING, "ready_fd: %s", strerror(errno));
         }
         close(ready_fd);
     }

@@ -11,12 +11,15 @@
 #include "session.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/sysmacros.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -28,8 +31,11 @@
 
 /* Requests that the kernel may have waiting in the background. */
 #define BACKGROUND 128
-/* Wakes the main thread out of libfuse's loop; does nothing else. */
+/* Wakes the main thread out of libfuse's loop, and what waits for signals; does nothing else. */
 #define WAKE SIGUSR1
+/* /dev/fuse */
+#define DEVICE_MAJOR 10
+#define DEVICE_MINOR 229
 
 static void init(void *data, struct fuse_conn_info *connection)
 {
@@ -40,11 +46,17 @@ static void init(void *data, struct fuse_conn_info *connection)
     connection->want |= connection->capable & FUSE_CAP_PARALLEL_DIROPS;
     connection->max_background = BACKGROUND;
     connection->congestion_threshold = BACKGROUND * 3 / 4;
-    fs->no_opendir = (connection->capable & FUSE_CAP_NO_OPENDIR_SUPPORT) != 0;
-    fs->no_open = fs->writable == NULL && (connection->capable & FUSE_CAP_NO_OPEN_SUPPORT) != 0;
+    fs->no_opendir =
+        !fs->options->allow_root && (connection->capable & FUSE_CAP_NO_OPENDIR_SUPPORT) != 0;
+    fs->no_open = fs->writable == NULL && !fs->options->allow_root &&
+                  (connection->capable & FUSE_CAP_NO_OPEN_SUPPORT) != 0;
     if ((connection->capable & FUSE_CAP_ATOMIC_O_TRUNC) == 0 && fs->writable != NULL) {
         log_line(LOG_WARNING, "this kernel truncates before it opens: a protected page that is "
                               "overwritten has a moment of zeros");
+    }
+    if (fs->serving != NULL) {
+        fs->serving(fs->serving_context);
+        fs->serving = NULL;
     }
 }
 
@@ -96,12 +108,69 @@ static bool add_option(struct fuse_args *args, const char *name, const char *val
     return added;
 }
 
+int session_descriptor(const struct options *options)
+{
+    struct stat st;
+    unsigned fd;
+    int length;
+
+    /* As libfuse reads it. */
+    if (sscanf(options->mountpoint, "/dev/fd/%u%n", &fd, &length) != 1 ||
+        options->mountpoint[length] != '\0' || fstat((int)fd, &st) != 0) {
+        return -1;
+    }
+    if (fd <= STDERR_FILENO || !S_ISCHR(st.st_mode) ||
+        st.st_rdev != makedev(DEVICE_MAJOR, DEVICE_MINOR)) {
+        return -1;
+    }
+    return (int)fd;
+}
+
+/*
+ * Who mounted for us also said who may do what; libfuse cannot add to it. Without
+ * default_permissions everybody who is let in could do everything.
+ */
+static bool check_descriptor(const struct options *options)
+{
+    if ((options->allow_other || options->allow_root) && !options->permissions) {
+        log_line(LOG_ERR,
+                 "%s: allow_other and allow_root need default_permissions here, for the "
+                 "kernel was told already whom to let in",
+                 options->mountpoint);
+        return false;
+    }
+    (void)fcntl(session_descriptor(options), F_SETFD, FD_CLOEXEC);
+    return true;
+}
+
+/*
+ * Whether it can be looked at. What a killed driver left may still answer from what the kernel
+ * remembers, so something is asked that it does not.
+ */
+static bool is_alive(const char *mountpoint, struct stat *st)
+{
+    struct statvfs unused;
+    bool alive = stat(mountpoint, st) == 0;
+
+    if (alive && statvfs(mountpoint, &unused) != 0) {
+        alive = errno != ENOTCONN;
+    }
+    if (!alive) {
+        log_line(LOG_ERR, "%s: %s%s", mountpoint, strerror(errno),
+                 errno == ENOTCONN ? ": the driver that served it was killed; unmount it first"
+                                   : "");
+    }
+    return alive;
+}
+
 bool session_check_mountpoint(const struct options *options)
 {
     struct stat st;
 
-    if (stat(options->mountpoint, &st) != 0) {
-        log_line(LOG_ERR, "%s: %s", options->mountpoint, strerror(errno));
+    if (session_descriptor(options) >= 0) {
+        return check_descriptor(options);
+    }
+    if (!is_alive(options->mountpoint, &st)) {
         return false;
     }
     if (!S_ISDIR(st.st_mode)) {
@@ -115,21 +184,43 @@ bool session_check_mountpoint(const struct options *options)
 /* Why not, where libfuse says only what failed, or blames the mount point. */
 static void explain(const struct fs *fs, const char *mountpoint)
 {
-    if (access("/dev/fuse", R_OK | W_OK) != 0) {
+    if (session_descriptor(fs->options) < 0 && access("/dev/fuse", R_OK | W_OK) != 0) {
         log_line(LOG_ERR, "%s: cannot be mounted: /dev/fuse: %s", fs->path, strerror(errno));
     } else {
         log_line(LOG_ERR, "%s: cannot be mounted on %s", fs->path, mountpoint);
     }
 }
 
-bool session_mount(struct fs *fs, struct fuse_args *args)
+/* The mount point as libfuse takes it. */
+static char *find_mountpoint(const struct options *options)
 {
-    const struct options *options = fs->options;
-    char *mountpoint = realpath(options->mountpoint, NULL);
-    bool mounted;
+    char *mountpoint = session_descriptor(options) >= 0 ? strdup(options->mountpoint)
+                                                        : realpath(options->mountpoint, NULL);
 
     if (mountpoint == NULL) {
         log_line(LOG_ERR, "%s: %s", options->mountpoint, strerror(errno));
+    }
+    return mountpoint;
+}
+
+/* Starts the thread that keeps the promise of -o commit=, if it was given. */
+static bool start_timer(struct fs *fs)
+{
+    if (fs->options->commit == 0 || fs->writable == NULL) {
+        return true;
+    }
+    fs->timer = timed_sync_start(fs, (unsigned)fs->options->commit);
+    return fs->timer != NULL;
+}
+
+bool session_mount(struct fs *fs, struct fuse_args *args)
+{
+    const struct options *options = fs->options;
+    char *mountpoint = find_mountpoint(options);
+    bool mounted;
+
+    if (mountpoint == NULL || !start_timer(fs)) {
+        free(mountpoint);
         return false;
     }
     if (!add_option(args, "fsname", options->fsname != NULL ? options->fsname : fs->path) ||
@@ -150,12 +241,18 @@ bool session_mount(struct fs *fs, struct fuse_args *args)
     return mounted;
 }
 
+/* Those that ask to end, unless they are ignored. */
 static void ending_signals(sigset_t *set)
 {
+    static const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
+    struct sigaction action;
+
     sigemptyset(set);
-    sigaddset(set, SIGTERM);
-    sigaddset(set, SIGINT);
-    sigaddset(set, SIGHUP);
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+        if (sigaction(numbers[i], NULL, &action) != 0 || action.sa_handler != SIG_IGN) {
+            sigaddset(set, numbers[i]);
+        }
+    }
 }
 
 static void on_wake(int number)
@@ -191,8 +288,9 @@ static void *wait_for_signals(void *argument)
     int number;
 
     ending_signals(&set);
-    while (sigwait(&set, &number) != 0) {
-        /* interrupted */
+    sigaddset(&set, WAKE);
+    while (sigwait(&set, &number) != 0 || (number == WAKE && !watch->ended)) {
+        /* interrupted, or woken by somebody else */
     }
     if (!watch->ended) {
         watch->signalled = true;
@@ -205,6 +303,20 @@ static void *wait_for_signals(void *argument)
         nanosleep(&pause, NULL);
     }
     return NULL;
+}
+
+/* Starts it with WAKE blocked from its first moment on, so that none is lost. */
+static int start_waiting(pthread_t *waiter, struct watch *watch)
+{
+    sigset_t wake;
+    int error;
+
+    sigemptyset(&wake);
+    sigaddset(&wake, WAKE);
+    pthread_sigmask(SIG_BLOCK, &wake, NULL);
+    error = pthread_create(waiter, NULL, wait_for_signals, watch);
+    pthread_sigmask(SIG_UNBLOCK, &wake, NULL);
+    return error;
 }
 
 static int run_loop(const struct fs *fs)
@@ -230,35 +342,35 @@ static int run_loop(const struct fs *fs)
 bool session_serve(struct fs *fs)
 {
     struct watch watch = {.fs = fs, .main = pthread_self()};
-    struct timed_sync *timer = NULL;
     pthread_t waiter;
     int result = -EAGAIN;
 
-    if (fs->options->commit > 0 && fs->writable != NULL) {
-        timer = timed_sync_start(fs, (unsigned)fs->options->commit);
-    }
     fs->ahead = ahead_start(fs);
     /* A signal that came before is waiting to be waited for. */
-    if (pthread_create(&waiter, NULL, wait_for_signals, &watch) == 0) {
+    if (start_waiting(&waiter, &watch) == 0) {
         result = run_loop(fs);
         watch.ended = true;
-        pthread_kill(waiter, SIGTERM);
+        pthread_kill(waiter, WAKE);
         pthread_join(waiter, NULL);
     }
     ahead_stop(fs->ahead);
-    timed_sync_stop(timer);
     handle_end_all(fs, !watch.signalled);
     if (result < 0) {
-        log_line(LOG_ERR, "serving failed: %s", strerror(-result));
+        /* libfuse says -1 where it has no thread. */
+        log_line(LOG_ERR, "serving failed: %s", strerror(result == -1 ? EAGAIN : -result));
     }
     return result >= 0;
 }
 
 void session_end(struct fs *fs)
 {
-    fuse_session_unmount(fs->session);
-    fuse_session_destroy(fs->session);
-    fs->session = NULL;
+    if (fs->session != NULL) {
+        fuse_session_unmount(fs->session);
+        fuse_session_destroy(fs->session);
+        fs->session = NULL;
+    }
+    timed_sync_stop(fs->timer);
+    fs->timer = NULL;
     ahead_free(fs->ahead);
     fs->ahead = NULL;
 }

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "log.h"
@@ -54,6 +55,7 @@ struct timed_sync *timed_sync_start(struct fs *fs, unsigned seconds)
 {
     struct timed_sync *timer = calloc(1, sizeof(*timer));
     pthread_condattr_t monotonic;
+    int error;
 
     if (timer == NULL) {
         log_line(LOG_ERR, "no memory for the commit timer");
@@ -66,8 +68,9 @@ struct timed_sync *timed_sync_start(struct fs *fs, unsigned seconds)
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init(&timer->end, &monotonic);
     pthread_condattr_destroy(&monotonic);
-    if (pthread_create(&timer->thread, NULL, run, timer) != 0) {
-        log_line(LOG_ERR, "no thread for the commit timer");
+    error = pthread_create(&timer->thread, NULL, run, timer);
+    if (error != 0) {
+        log_line(LOG_ERR, "no thread for the commit timer: %s", strerror(error));
         pthread_cond_destroy(&timer->end);
         pthread_mutex_destroy(&timer->mutex);
         free(timer);

@@ -7,7 +7,7 @@
 
 struct timed_sync;
 
-/* Begins; NULL, logged, if that fails: then everything waits for a sync or the end. */
+/* Begins; NULL, logged, if that fails: then nothing can be promised. */
 struct timed_sync *timed_sync_start(struct fs *fs, unsigned seconds);
 void timed_sync_stop(struct timed_sync *timer);
 

@@ -15,9 +15,13 @@
 #include <stdlib.h>
 
 static const struct option options[] = {
-    {"protected", no_argument, NULL, 'p'}, {"count", required_argument, NULL, 'c'},
-    {"zero", no_argument, NULL, 'z'},      {"json", no_argument, NULL, 'j'},
-    {"help", no_argument, NULL, 'h'},      {NULL, 0, NULL, 0},
+    {"protected", no_argument, NULL, 'p'},
+    {"count", required_argument, NULL, 'c'},
+    {"zero", no_argument, NULL, 'z'},
+    {"json", no_argument, NULL, 'j'},
+    {"wait", required_argument, NULL, 'w'},
+    {"help", no_argument, NULL, 'h'},
+    {NULL, 0, NULL, 0},
 };
 
 struct request {
@@ -230,7 +234,7 @@ static int run(int argc, char **argv)
 const struct command command_alloc = {
     .name = "alloc",
     .summary = "Allocates pages and prints their ids",
-    .usage = "[-p] [-z] [-j] [-c COUNT] FILE [ID...]",
+    .usage = "[-p] [-z] [-j] [-w SECONDS] [-c COUNT] FILE [ID...]",
     .help =
         "Allocates one page, COUNT pages, or the pages of the given ids, growing the file as\n"
         "needed: all of them, in one commit, or none. Prints an id a line. A regular page holds\n"
@@ -239,6 +243,7 @@ const struct command command_alloc = {
         "  -c, --count COUNT  this many, with the lowest free ids (default 1)\n"
         "  -z, --zero         regular pages hold zeros, as protected ones always do\n"
         "  -j, --json         as a JSON object\n"
+        "  -w, --wait SECONDS wait that long for a file that is busy\n"
         "  -h, --help         this help\n",
     .options = options,
     .run = run,

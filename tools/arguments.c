@@ -2,6 +2,7 @@
 
 #include "arguments.h"
 
+#include "file.h"
 #include "output.h"
 
 #include <errno.h>
@@ -73,6 +74,10 @@ int next_option(const struct command *command, int argc, char **argv)
     option = getopt_long(argc, argv, list, command->options, NULL);
     if (option == 'h') {
         print_help(command);
+    }
+    if (option == 'w') {
+        set_wait(parse_number(command, "number of seconds", optarg));
+        return next_option(command, argc, argv);
     }
     if (option == ':') {
         usage_error(command, "option '%s' needs a value", argv[optind - 1]);

@@ -17,7 +17,7 @@ _Noreturn void print_help(const struct command *command);
 
 /*
  * The next option, as its `val`, or -1 when only arguments are left, from argv[optind] on.
- * Serves --help itself and ends in usage_error for what is no option of the command.
+ * Serves --help and --wait itself and ends in usage_error for what is no option of the command.
  */
 int next_option(const struct command *command, int argc, char **argv);
 

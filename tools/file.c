@@ -3,7 +3,10 @@
 #include "file.h"
 
 #include "command.h"
+#include "holder.h"
 #include "output.h"
+
+#include <stdio.h>
 
 /* Against a writer that commits faster than one page can be read, a reader gives up in the end. */
 #define MOST_REFRESHES 1000
@@ -16,12 +19,39 @@ int open_reading(const mpg_pager **pager, const char *path, bool json)
     return STATUS_FINE;
 }
 
+/* What --wait said. */
+static int64_t wait_seconds = BUSY_ENDING;
+
+void set_wait(uint64_t seconds)
+{
+    wait_seconds = seconds < INT32_MAX ? (int64_t)seconds : INT32_MAX;
+}
+
+/* The library knows that it is busy, not who holds it. */
+static int report_busy(const char *path, const struct holder *holder, bool json)
+{
+    char description[sizeof(((mpg_error_info *)NULL)->message)];
+    mpg_error_info info;
+
+    mpg_last_error(&info);
+    holder_describe(description, sizeof(description), holder);
+    (void)snprintf(info.message, sizeof(info.message), "busy: %.*s", (int)sizeof(info.message) - 7,
+                   description);
+    return report_error(path, &info, json);
+}
+
 int open_writing(mpg_pager **pager, const char *path, bool json)
 {
-    if (mpg_open(pager, path, NULL) != 0) {
-        return report_failure(path, json);
+    struct busy busy = {.seconds = wait_seconds};
+    int result;
+
+    while ((result = mpg_open(pager, path, NULL)) == MPG_E_BUSY && busy_again(&busy, path)) {
+        let_signals_end(); /* nothing is begun yet */
     }
-    return STATUS_FINE;
+    if (result == MPG_E_BUSY) {
+        return report_busy(path, &busy.holder, json);
+    }
+    return result != 0 ? report_failure(path, json) : STATUS_FINE;
 }
 
 int close_file(const mpg_pager *pager, const char *path, int status)

@@ -6,10 +6,14 @@
 #include "mappedpages.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 
 /* Both return STATUS_FINE, or, having said why, STATUS_FAILED. `json`: say it as an object, too. */
 int open_reading(const mpg_pager **pager, const char *path, bool json);
+/* Waits for a driver that is ending, and as --wait says. */
 int open_writing(mpg_pager **pager, const char *path, bool json);
+/* --wait: for how long to wait for a file that is busy, whoever has it. */
+void set_wait(uint64_t seconds);
 
 /* Ends the pager. Returns `status`, or, having said why, STATUS_FAILED if closing failed. */
 int close_file(const mpg_pager *pager, const char *path, int status);

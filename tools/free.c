@@ -12,6 +12,7 @@
 
 static const struct option options[] = {
     {"protected", no_argument, NULL, 'p'},
+    {"wait", required_argument, NULL, 'w'},
     {"help", no_argument, NULL, 'h'},
     {NULL, 0, NULL, 0},
 };
@@ -46,10 +47,11 @@ static int run(int argc, char **argv)
 const struct command command_free = {
     .name = "free",
     .summary = "Frees pages",
-    .usage = "[-p] FILE ID...",
+    .usage = "[-p] [-w SECONDS] FILE ID...",
     .help = "Frees all of the given pages, in one commit, or none of them.\n\n"
-            "  -p, --protected  the ids name protected pages\n"
-            "  -h, --help       this help\n",
+            "  -p, --protected     the ids name protected pages\n"
+            "  -w, --wait SECONDS  wait that long for a file that is busy\n"
+            "  -h, --help          this help\n",
     .options = options,
     .run = run,
 };

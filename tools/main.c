@@ -3,9 +3,11 @@
 
 #include "arguments.h"
 #include "command.h"
+#include "descriptors.h"
 #include "mappedpages.h"
 #include "output.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -80,6 +82,10 @@ int main(int argc, char **argv)
 {
     const struct command *command;
 
+    if (!descriptors_reserve()) {
+        fprintf(stderr, "mappedpages: /dev/null: %s\n", strerror(errno));
+        return STATUS_FAILED;
+    }
     if (argc < 2) {
         print_overview(stderr);
         return STATUS_USAGE;

@@ -180,7 +180,8 @@ void *allocate(size_t count, size_t size)
     return memory;
 }
 
-void hold_signals(void)
+/* Those that ask to end. */
+static sigset_t ending_signals(void)
 {
     sigset_t signals;
 
@@ -188,5 +189,21 @@ void hold_signals(void)
     sigaddset(&signals, SIGHUP);
     sigaddset(&signals, SIGINT);
     sigaddset(&signals, SIGTERM);
+    return signals;
+}
+
+void hold_signals(void)
+{
+    sigset_t signals = ending_signals();
+
     sigprocmask(SIG_BLOCK, &signals, NULL);
+}
+
+void let_signals_end(void)
+{
+    sigset_t signals = ending_signals();
+    sigset_t before;
+
+    sigprocmask(SIG_UNBLOCK, &signals, &before); /* one that waits is delivered here */
+    sigprocmask(SIG_SETMASK, &before, NULL);
 }

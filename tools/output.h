@@ -54,4 +54,7 @@ void *allocate(size_t count, size_t size);
  */
 void hold_signals(void);
 
+/* Ends the process here if hold_signals has held back a signal, for there is nothing to undo. */
+void let_signals_end(void);
+
 #endif

@@ -13,6 +13,7 @@
 
 static const struct option options[] = {
     {"protected", no_argument, NULL, 'p'},
+    {"wait", required_argument, NULL, 'w'},
     {"help", no_argument, NULL, 'h'},
     {NULL, 0, NULL, 0},
 };
@@ -128,13 +129,14 @@ static int run(int argc, char **argv)
 const struct command command_write = {
     .name = "write",
     .summary = "Gives a page a new content, from standard input",
-    .usage = "[-p] FILE ID",
+    .usage = "[-p] [-w SECONDS] FILE ID",
     .help =
         "The input is the whole new content: where it is shorter than the page, zeros follow; if\n"
         "it is longer, nothing is written. The content is durable at the end. A protected page\n"
         "changes by one commit: after a crash it shows the old content or the new one, whole.\n\n"
-        "  -p, --protected  ID names a protected page\n"
-        "  -h, --help       this help\n",
+        "  -p, --protected     ID names a protected page\n"
+        "  -w, --wait SECONDS  wait that long for a file that is busy\n"
+        "  -h, --help          this help\n",
     .options = options,
     .run = run,
 };

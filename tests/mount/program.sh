@@ -40,22 +40,26 @@ wrong_option() {
     grep -q no-such-file err && fail "the file was touched for the options $*: $(cat err)"
 }
 
-for option in no_such_option rox uid fsname=x,frobnicate allow_root; do
+for option in no_such_option rox uid fsname=x,frobnicate usermap; do
     expect 1 mappedpagesfs no-such-file m -o $option
     complained "there is no option '-o ${option#fsname=x,}'"
 done
 wrong_option -z
 wrong_option --frobnicate
-for value in root '' -1 4294967295 1x ' 1' 0x10; do
+for value in no-such-name '' -1 4294967295 1x ' 1' 0x10; do
     wrong_option -o "uid=$value"
+    complained 'expected the name of a user, or a number from 0 to 4294967294'
     wrong_option -o "gid=$value"
+    complained 'expected the name of a group, or a number from 0 to 4294967294'
 done
-complained 'expected a number from 0 to 4294967294'
 for value in 8 1000 -1 u=rwx ''; do
+    wrong_option -o "fmask=$value"
+    wrong_option -o "dmask=$value"
     wrong_option -o "umask=$value"
 done
 complained 'expected an octal number from 0 to 777'
 for value in -1 4294967296 99999999999999999999 5s ''; do
+    wrong_option -o "wait=$value"
     wrong_option -o "commit=$value"
 done
 complained 'expected a number of seconds from 0 to 4294967295'
@@ -64,6 +68,7 @@ for value in 5X 5KB -1 K 8589934592G 99999999999999999999 ''; do
 done
 complained 'expected a number of bytes'
 for value in 0 -1 4097 x; do
+    wrong_option -o "io_uring_q_depth=$value"
     wrong_option -o "max_threads=$value"
 done
 complained 'expected a number from 1 to 4096'
@@ -127,7 +132,11 @@ within 20 gone "$daemon" || fail "the daemon did not end"
 
 # Signals end it well, with files open, too.
 for signal in TERM INT HUP; do
-    mount_file f.mpp m
+    # A script's shell ignores SIGINT for what it runs in the background, and it would stay ignored.
+    env --default-signal=INT mappedpagesfs -f f.mpp m 2>m.log &
+    echo $! >m.pid
+    mounts="$mounts m"
+    within 20 mountpoint -q m || fail "not mounted: $(cat m.log)"
     touch m/pages/6 || fail "create"
     exec 5<m/pages/6
     kill -$signal "$(cat m.pid)"
@@ -186,6 +195,14 @@ mount_file f.mpp m
 unmount m
 mount_file f.mpp m -o uid=1234,gid=2345,umask=027
 [ "$(stat -c '%a %u %g' m/pages/6)" = "640 1234 2345" ] || fail "owner: $(stat m/pages/6)"
+unmount m
+mount_file f.mpp m -o uid=nobody,gid=daemon,fmask=0177,dmask=0027
+[ "$(stat -c '%a %U %G' m/pages/6)" = "600 nobody daemon" ] || fail "owner: $(stat m/pages/6)"
+[ "$(stat -c '%a %U %G' m/pages)" = "750 nobody daemon" ] || fail "owner: $(stat m/pages)"
+unmount m
+mount_file f.mpp m -o umask=077,dmask=0
+[ "$(stat -c %a m/pages/6)" = 600 ] || fail "umask beside dmask: $(stat m/pages/6)"
+[ "$(stat -c %a m/pages)" = 777 ] || fail "dmask beside umask: $(stat m/pages)"
 unmount m
 
 # mount(8), as from fstab. It looks for the program where programs are installed; so this is done where

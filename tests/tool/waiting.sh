@@ -1,0 +1,62 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# --wait: commands that write wait for a file that another process has open, as long as they are told.
+# shellcheck source=tests/support/lib.sh
+. "${top_srcdir:?set by make check}/tests/support/lib.sh"
+
+expect 0 mappedpages create --page-size 1K f.mpp
+expect 0 mappedpages alloc --zero f.mpp 5
+cat >hold.py <<'END'
+import fcntl, struct, sys
+file = open(sys.argv[1], "r+b")
+fcntl.fcntl(file, 37, struct.pack("hhqqi4x", fcntl.F_WRLCK, 0, 0, 0, 0))
+print("held", flush=True)
+sys.stdin.read()
+END
+mkfifo hold said
+
+# hold - another process has the file, until descriptor 8 is closed
+hold() {
+    python3 hold.py f.mpp <hold >said &
+    holder=$!
+    exec 8>hold
+    read -r _ <said
+}
+
+for value in '' -1 x 1.5 99999999999999999999; do
+    expect 2 mappedpages alloc --wait "$value" f.mpp
+done
+expect 2 mappedpages free f.mpp 5 --wait
+
+# Not for longer than that; and a signal ends the waiting.
+hold
+for command in 'alloc -w 0 f.mpp' 'free --wait=0 f.mpp 5' 'write --wait 1 f.mpp 5'; do
+    # shellcheck disable=SC2086 # the words are to be split
+    expect 3 mappedpages $command </dev/null 8>&-
+    said_nothing
+    complained "^mappedpages: f.mpp: busy: open in process $holder "
+done
+for signal in TERM INT HUP; do
+    mappedpages free --wait 600 f.mpp 5 8>&- & waiting=$!
+    # In a script SIGINT is ignored by what runs in the background, and stays so.
+    sleep 0.2
+    kill -$signal $waiting
+    if [ $signal = INT ]; then
+        kill -0 $waiting || fail "an ignored signal ended it"
+        kill $waiting
+    fi
+    within 20 sh -c "! kill -0 $waiting 2>/dev/null || [ \"\$(awk '{ print \$3 }' /proc/$waiting/stat)\" = Z ]" ||
+        fail "SIG$signal did not end the waiting"
+    wait $waiting && fail "SIG$signal: it went well"
+done
+
+# All get it in the end.
+mappedpages free --wait 600 f.mpp 5 8>&- & one=$!
+mappedpages alloc --wait 600 f.mpp 8>&- >id & other=$!
+sleep 0.2
+kill -0 $one && kill -0 $other || fail "they did not wait"
+exec 8>&-
+wait $one || fail "free: status $?"
+wait $other || fail "alloc: status $?"
+wait $holder
+expect 0 mappedpages check f.mpp
