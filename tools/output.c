@@ -55,6 +55,7 @@ const char *error_name(int code)
         [-MPG_E_INVALID] = "INVALID",
         [-MPG_E_STALE] = "STALE",
         [-MPG_E_CANCELLED] = "CANCELLED",
+        [-MPG_E_CHANGED] = "CHANGED",
     };
     size_t index = (size_t)-code;
 

@@ -21,9 +21,9 @@
  *     pager, and a pointer passed in is only used during the call.
  *   - A pager opened read-only is const: what changes the file does not compile with it.
  *   - What makes something durable waits for a commit, and besides its own errors has those of a
- *     commit: NO_SPACE, NO_MEMORY, IO, UNAVAILABLE. What looks at metadata can meet damage there
- *     (CORRUPT_METADATA, CORRUPT_PROTECTED_DIRECTORY, TRUNCATED), NO_MEMORY and IO, and on a pager
- *     opened read-only STALE. That is not said again at each function.
+ *     commit: NO_SPACE, NO_MEMORY, IO, UNAVAILABLE, CHANGED. What looks at metadata can meet damage there
+ *     (CORRUPT_METADATA, CORRUPT_PROTECTED_DIRECTORY, TRUNCATED), NO_MEMORY and IO, CHANGED, and on a
+ *     pager opened read-only STALE. That is not said again at each function.
  *   - No function may be called on a pager from within mpg_check's `report`, or from a signal
  *     handler. The callbacks of mappedpages_async.h may call what that header says.
  *
@@ -32,10 +32,15 @@
  *   - A pager does not survive fork(): the child must not use it, not even to close it. Until the
  *     child ends or calls exec it keeps the file locked.
  *   - Content reached by pointer (mpg_page_get, mpg_page_get_mut, mpg_protected_view) is the file's
- *     memory map. A disk error below such a pointer arrives as SIGBUS, as with any map; the functions
- *     that copy return MPG_E_IO instead.
+ *     memory map. A disk error below such a pointer arrives as SIGBUS, as with any map, and so does
+ *     access to what somebody has cut off the file; the functions that copy return MPG_E_IO or
+ *     MPG_E_TRUNCATED instead.
  *   - After a failed sync nobody knows what the disk holds. The pager then refuses to change anything
  *     (MPG_E_UNAVAILABLE): close it and open the file again.
+ *   - The lock is advice, and binds only who asks for it. So a pager looks before and after each
+ *     commit whether the file is still what it left. Where somebody has cut it, copied something
+ *     over it or written to it by another way, nothing more is written, closing included, and
+ *     nothing acknowledged: MPG_E_CHANGED. What was acknowledged before is in what they replaced.
  */
 #ifndef MAPPEDPAGES_H
 #define MAPPEDPAGES_H
@@ -115,6 +120,7 @@ enum mpg_error {
     MPG_E_INVALID = -23,                    /* an argument makes no sense */
     MPG_E_STALE = -24,                      /* read-only: the state seen was overwritten: refresh */
     MPG_E_CANCELLED = -25,                  /* async: cancelled before it was begun */
+    MPG_E_CHANGED = -26,                    /* somebody else changed the file: close, and look */
 };
 
 /* Details of a failure. Fields that do not apply hold 0, or MPG_NO_PAGE. */
@@ -234,7 +240,7 @@ MPG_API MPG_MUST_CHECK int mpg_open_readonly(const mpg_pager **pager, const char
 
 /*
  * For a pager opened read-only: moves on to the newest committed state. Pointers stay valid.
- * Errors: as mpg_open_readonly; on error the old state stays. INVALID on a pager open for writing.
+ * Errors: as mpg_open_readonly; CHANGED if another page file was copied over it; on error the old state stays. INVALID on a pager open for writing.
  */
 MPG_API MPG_MUST_CHECK int mpg_refresh(const mpg_pager *pager);
 
@@ -243,8 +249,9 @@ MPG_API MPG_MUST_CHECK int mpg_refresh(const mpg_pager *pager);
  * not) that the last commit was whole, so that what goes bad later is reported and not taken for a
  * commit cut short. Releases the lock, the map and all memory. Frees the pager in any case.
  * Open writers, views, transactions and iterators of it must have ended before. NULL is allowed.
- * Errors: what that commit met, NO_MEMORY, IO. A pager that is unavailable closes without an error:
- * whoever met the failed sync was told.
+ * Errors: what that commit met, CHANGED, NO_MEMORY, IO. A pager that is unavailable, or was told that
+ * somebody else has changed the file, closes without an error and writes nothing: whoever met it was
+ * told.
  * Thread safety: no other call on this pager may be running or follow.
  * Durability: as mpg_sync for allocations; content of regular pages only if mpg_sync was called.
  */
@@ -282,8 +289,9 @@ MPG_API size_t mpg_page_size(const mpg_pager *pager);
 
 /*
  * Makes everything written so far durable: content of regular pages and deferred allocations.
- * Errors: those of a commit: NO_SPACE, NO_MEMORY, IO, UNAVAILABLE (an earlier sync failed). If it
- * was the sync or the writing of the root that failed, the pager is unavailable from then on.
+ * Errors: those of a commit: NO_SPACE, NO_MEMORY, IO, UNAVAILABLE (an earlier sync failed), CHANGED
+ * (somebody else has changed the file). If it was the sync or the writing of the root that failed,
+ * the pager is unavailable from then on.
  */
 MPG_API MPG_MUST_CHECK int mpg_sync(mpg_pager *pager);
 
@@ -296,8 +304,8 @@ enum mpg_alloc_flags {
 /*
  * Allocates the free page with the lowest id (pages freed by the last commit come last), growing
  * the file if there is none. `flags`: 0 or MPG_ZERO.
- * Errors: FILE_FULL, NO_SPACE, NO_MEMORY, CORRUPT_METADATA, UNAVAILABLE, IO, INVALID (an unknown
- * flag); then nothing changed, but that the file may have grown, and that after a failed sync nobody
+ * Errors: FILE_FULL, NO_SPACE, NO_MEMORY, CORRUPT_METADATA, UNAVAILABLE, CHANGED, IO, INVALID (an
+ * unknown flag); then nothing changed, but that the file may have grown, and that after a failed sync nobody
  * knows.
  * Durability: durable on return (see MPG_DEFER_ALLOCATION). With MPG_ZERO the zeros are, too.
  */
@@ -339,7 +347,8 @@ MPG_API MPG_MUST_CHECK int mpg_page_get_mut(void **data, mpg_pager *pager, mpg_p
 /*
  * Copies `length` bytes at `offset` of the page out of, or into, the file. offset + length may not
  * exceed the page size. Errors: as mpg_page_get, also beyond the reserved address space;
- * OUT_OF_BOUNDS (range), IO.
+ * OUT_OF_BOUNDS (range), TRUNCATED (somebody has cut the file before the page's end), IO; writing,
+ * CHANGED (somebody else has changed the file).
  * Durability (write): after mpg_page_sync or mpg_sync.
  */
 MPG_API MPG_MUST_CHECK int mpg_page_read(void *data, const mpg_pager *pager, mpg_page_id id,

@@ -11,6 +11,30 @@
 #define GROW_LEAST (UINT64_C(64) << 10)
 #define GROW_MOST (UINT64_C(256) << 20)
 
+int mpgi_format_look_again(struct format *format, enum look look)
+{
+    bool same = false;
+    int result;
+
+    if (!RULE_HOLDS(12))
+        return 0;
+    result = format->ops->look_again(format, look, &same);
+    if (result != 0 && result != MPG_E_TRUNCATED)
+        return result;
+    if (result == 0 && same)
+        return 0;
+    return mpgi_file_fail_changed(format->file,
+                                  "what it says is current is not what this program left there");
+}
+
+/* Rule 12, under the pager's lock: before the file is made longer than it was left. */
+static int look_before_growing(struct format *format)
+{
+    int result = RULE_HOLDS(12) ? mpgi_file_check_length(format->file) : 0;
+
+    return result != 0 ? result : mpgi_format_look_again(format, LOOK_ASIDE);
+}
+
 int mpgi_format_grow(struct format *format, uint64_t pages)
 {
     uint64_t total = format->ops->total_pages(format, VERSION_NEWEST);
@@ -30,6 +54,9 @@ int mpgi_format_grow(struct format *format, uint64_t pages)
                          (unsigned)format->page_size);
     target = min_u64(max_u64(pages, total + step), st.max_pages);
     if (RULE_HOLDS(9)) {
+        result = look_before_growing(format);
+        if (result != 0)
+            return result;
         result = mpgi_file_grow(format->file, target * page_size);
         /* Perhaps there is room for what is needed, though not for the step. */
         if (result != 0 && target > pages) {

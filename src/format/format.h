@@ -6,8 +6,8 @@
  * format. A format keeps its metadata in blocks with versions (versions.h): operations change the
  * pending version, a commit freezes it, writes it out, and publishes it when it is durable.
  *
- * All functions are called with the pager's lock held, except write_nodes, write_root and
- * restore_root, which the committing thread calls without it between seal and publish or discard.
+ * All functions are called with the pager's lock held, except write_nodes, look_again, write_root
+ * and restore_root, which the committing thread calls without it between seal and publish or discard.
  */
 #ifndef MPGI_FORMAT_H
 #define MPGI_FORMAT_H
@@ -57,6 +57,13 @@ struct format {
 
 /* Whether find_free may give out pages that the last durable commit freed (rule 2). */
 enum reuse { REUSE_SETTLED, REUSE_RECENT, REUSE_KINDS };
+
+/* Rule 12: when it is asked whether the file is still this pager's. */
+enum look {
+    LOOK_ASIDE,  /* with the pager's lock held; another thread may be committing */
+    LOOK_BEFORE, /* by the committing thread, before it writes; or where nobody commits */
+    LOOK_AFTER   /* by the committing thread, after the sync: its own root must be there, too */
+};
 
 struct format_ops {
     int id; /* MPG_FORMAT_… */
@@ -144,6 +151,11 @@ struct format_ops {
     void (*seal)(struct format *format, bool *ordered);
     /* Writes the frozen version of everything that is not current yet; the root not. */
     int (*write_nodes)(struct format *format);
+    /*
+     * Rule 12: sets *same to whether the file shows the durable state's root just as this pager
+     * wrote or loaded it. Errors are those of reading.
+     */
+    int (*look_again)(struct format *format, enum look look, bool *same);
     /* Writes what makes it current. */
     int (*write_root)(struct format *format);
     /* Rule 6: puts the durable root's bytes back over the one just written. */
@@ -173,6 +185,13 @@ struct format_ops {
     int (*walk)(struct format *format, void *context, void (*use)(void *context, uint64_t page),
                 void (*fault)(void *context, int code, uint64_t page, const char *message));
 };
+
+/*
+ * Rule 12: CHANGED where the file does not show the durable root as this pager left it. As
+ * look_again, of which it is the only caller, and with its errors. The length is another question:
+ * mpgi_file_check_length.
+ */
+int mpgi_format_look_again(struct format *format, enum look look);
 
 extern const struct format_ops mpgi_format_0_2;
 extern const struct format_ops mpgi_format_1;

@@ -445,6 +445,7 @@ const struct format_ops mpgi_format_0_2 = {
     .next_generation = next_generation,
     .seal = mpgi_0_2_seal,
     .write_nodes = mpgi_0_2_write_nodes,
+    .look_again = mpgi_0_2_look_again,
     .write_root = mpgi_0_2_write_root,
     .restore_root = mpgi_0_2_restore_root,
     .publish = mpgi_0_2_publish,

@@ -33,6 +33,7 @@ struct format_0_2 {
      * operations extend meanwhile.
      */
     struct block *frozen_blocks;
+    struct block *witness; /* one that the last commit wrote, or NULL: see mpgi_0_2_look_again */
     /* The durable bitmap or its count contradicts the directory: put right by the next commit. */
     bool bitmap_differs;
     /* The page that holds the spare copy of page 0 (spare.c), or 0. */
@@ -88,6 +89,7 @@ void mpgi_0_2_unload(struct format *format);
 
 void mpgi_0_2_seal(struct format *format, bool *ordered);
 int mpgi_0_2_write_nodes(struct format *format);
+int mpgi_0_2_look_again(struct format *format, enum look look, bool *same);
 int mpgi_0_2_write_root(struct format *format);
 int mpgi_0_2_restore_root(struct format *format);
 void mpgi_0_2_publish(struct format *format);

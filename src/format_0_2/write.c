@@ -94,6 +94,77 @@ int mpgi_0_2_write_nodes(struct format *format)
     return result;
 }
 
+/* ---- rule 12 ---- */
+
+/* So much of a page is compared, and the checksum at its end, which goes for the rest. */
+#define COMPARED 4096
+
+static int shows_page(bool *same, const struct format_0_2 *own, const struct buffer *content,
+                      uint64_t page)
+{
+    uint32_t page_size = own->base.page_size;
+    size_t length = page_size < COMPARED ? page_size : COMPARED;
+    int result =
+        mpgi_file_shows(same, own->base.file, content->bytes, length, page * page_size, page);
+
+    if (result != 0 || !*same || page_size <= COMPARED)
+        return result;
+    return mpgi_file_shows(same, own->base.file, content->bytes + page_size - TRAILER_SIZE,
+                           TRAILER_SIZE, (page + 1) * page_size - TRAILER_SIZE, page);
+}
+
+static int shows_head(bool *same, const struct format_0_2 *own, const struct buffer *index)
+{
+    return mpgi_file_shows(same, own->base.file, index->bytes, SUPER_HEAD_SIZE, 0, 0);
+}
+
+/*
+ * What another writer of this format does to the same state may end in the same page 0 and the same
+ * metadata: all commits of contents look alike there. A directory block tells them apart.
+ */
+static int shows_block(bool *same, const struct format_0_2 *own, const struct block *block,
+                       const struct buffer *content, unsigned copy)
+{
+    uint32_t end = own->base.page_size - TRAILER_SIZE;
+    uint64_t page = block->page[copy];
+
+    return mpgi_file_shows(same, own->base.file, content->bytes + end, TRAILER_SIZE,
+                           page * own->base.page_size + end, page);
+}
+
+static int shows_durable(bool *same, const struct format_0_2 *own, bool with_head)
+{
+    int result = shows_page(same, own, own->metadata.durable, 1 + own->active);
+
+    if (result == 0 && *same && with_head)
+        result = shows_head(same, own, own->index.durable);
+    if (result == 0 && *same && own->witness != NULL)
+        result = shows_block(same, own, own->witness, own->witness->content.durable,
+                             own->witness->active);
+    return result;
+}
+
+int mpgi_0_2_look_again(struct format *format, enum look look, bool *same)
+{
+    const struct format_0_2 *own = format_0_2_of(format);
+    const struct block *block = own->frozen_blocks;
+    int result;
+
+    /* Page 0 is what a commit writes over, which may be going on. */
+    if (look == LOOK_ASIDE)
+        return shows_durable(same, own, !own->in_flight);
+    if (look == LOOK_BEFORE)
+        return shows_durable(same, own, true);
+    result = shows_durable(same, own, false);
+    if (result == 0 && *same)
+        result = shows_head(same, own, own->index.frozen);
+    if (result == 0 && *same)
+        result = shows_page(same, own, own->metadata.frozen, 1 + !own->active);
+    if (result == 0 && *same && block != NULL)
+        result = shows_block(same, own, block, block->content.frozen, !block->active);
+    return result;
+}
+
 static int write_index(const struct format_0_2 *own, const struct buffer *index)
 {
     if (own->frozen_blocks != NULL)
@@ -133,6 +204,8 @@ void mpgi_0_2_publish(struct format *format)
         block->active = !block->active;
         block->damaged = false;
     }
+    if (own->frozen_blocks != NULL)
+        own->witness = own->frozen_blocks;
     own->frozen_blocks = NULL;
     for (uint32_t i = 0; i < own->block_count; i++)
         publish(&own->blocks[i]->content);

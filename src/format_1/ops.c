@@ -170,6 +170,37 @@ static int write_root(struct format *format)
     return put_root(f, f->root.frozen);
 }
 
+static int shows_root(bool *same, const struct format_1 *f, const unsigned char *bytes,
+                      uint32_t length, unsigned page)
+{
+    const struct node_space *space = &f->cache.space;
+
+    return mpgi_file_shows(same, space->file, bytes, length, (uint64_t)page * space->page_size,
+                           page);
+}
+
+/* Rule 12: both root pages, for another writer's newer root leaves the durable one as it is. */
+static int look_again(struct format *format, enum look look, bool *same)
+{
+    const struct format_1 *f = format_1_of(format);
+    uint32_t node_size = f->cache.space.node_size;
+    unsigned other_page = 3 - f->root_page;
+    int error;
+
+    *same = true;
+    if (!RULE_HOLDS(7))
+        return 0; /* its own roots are not where they belong */
+    error = shows_root(same, f, f->root.durable->bytes, node_size, f->root_page);
+    if (error || !*same)
+        return error;
+    if (look == LOOK_AFTER)
+        return shows_root(same, f, f->root.frozen->bytes, node_size, f->frozen_root_page);
+    /* A commit may be writing there. */
+    if (look == LOOK_ASIDE && f->root.frozen != NULL)
+        return 0;
+    return shows_root(same, f, f->other_root, NODE_BODY, other_page);
+}
+
 static int restore_root(struct format *format)
 {
     struct format_1 *f = format_1_of(format);
@@ -207,6 +238,7 @@ static void publish(struct format *format)
     if (f->root.frozen == NULL)
         return;
     mpgi_cache_publish(&f->cache, f->frozen_generation);
+    memcpy(f->other_root, f->root.durable->bytes, NODE_BODY);
     mpgi_versions_publish(&f->root);
     f->root_page = f->frozen_root_page;
     mpgi_space_published(f);
@@ -250,6 +282,7 @@ const struct format_ops mpgi_format_1 = {
     .next_generation = next_generation,
     .seal = seal,
     .write_nodes = write_nodes,
+    .look_again = look_again,
     .write_root = write_root,
     .restore_root = restore_root,
     .publish = publish,

@@ -335,7 +335,9 @@ int mpgi_recover_1(struct format_1 *f)
     if (error == 0 && !f->head.read_only)
         error = draw_salt(f, &c);
     if (error == 0) {
+        memcpy(f->other_root, c.root[!chosen]->bytes, NODE_BODY);
         if (!clean && !f->head.read_only && RULE_HOLDS(8)) {
+            memcpy(f->other_root, c.root[chosen]->bytes, NODE_BODY);
             f->root_page = 2 - chosen;
             f->head.replaced = c.root[!chosen];
             f->head.replaced_at = (uint64_t)f->root_page * f->cache.space.page_size;

@@ -105,6 +105,8 @@ struct format_1 {
     uint64_t changed_entries;   /* by the batch that gathers, or more */
     unsigned root_page;         /* where the durable root is: 1 or 2 */
     unsigned frozen_root_page;  /* where the commit in flight puts its own */
+    /* The header of what the other root page holds: a newer root there is somebody else's. */
+    unsigned char other_root[NODE_BODY];
 };
 
 static inline struct format_1 *format_1_of(struct format *format)

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "pager/look_again.h"
 #include "pager/pager.h"
 
 struct check {
@@ -166,14 +167,29 @@ static void check_count(struct check *check, const char *what, uint64_t counted,
     report(check, MPG_E_CORRUPT_METADATA, MPG_NO_PAGE, message);
 }
 
+/* Whether the file is what the pager believes. Called with the lock held. */
+static int check_file(struct check *check)
+{
+    mpg_pager *pager = unconst(check->pager);
+    int result = pager->read_only ? mpgi_check_page_is_there(pager, check->total - 1)
+                                  : mpgi_look_again(pager);
+
+    if (result != MPG_E_CHANGED && result != MPG_E_TRUNCATED)
+        return result;
+    report_last_error(check);
+    return 0;
+}
+
 /* Structure and counts. Called with the lock held, so that it looks at one state. */
 static int check_structure(struct check *check)
 {
     const mpg_pager *pager = check->pager;
     uint64_t regular = 0, protected_copies = 0, metadata = 0;
     struct mpg_stat st;
-    int result = pager->ops->walk(pager->format, check, claim_metadata, report);
+    int result = check_file(check);
 
+    if (result == 0)
+        result = pager->ops->walk(pager->format, check, claim_metadata, report);
     pager->ops->facts(pager->format, VERSION_DURABLE, &st);
     check->generation = st.generation;
     if (result == 0)
@@ -230,7 +246,7 @@ static int check_stale(const struct check *check)
         if (pager->read_only && st.generation != check->generation)
             result = MPG_E_STALE; /* another thread has refreshed */
         else
-            result = mpgi_reader_error(pager, MPG_E_CORRUPT_METADATA);
+            result = mpgi_explain_damage(pager, MPG_E_CORRUPT_METADATA);
         pager_unlock(pager);
     }
     if (!check->stale && result != MPG_E_STALE)

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <libgen.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -324,8 +325,9 @@ static int shrink_back(struct file *file, uint64_t bytes, int result)
     mpg_error_info error;
 
     (void)mpg_last_error(&error);
-    (void)file->io->truncate(file->context, file->fd, bytes);
     file->bytes = bytes;
+    if (file->io->truncate(file->context, file->fd, bytes) != 0)
+        (void)mpgi_file_reload_size(file); /* what it has taken it keeps */
     (void)mpgi_fail_again(&error);
     return result;
 }
@@ -389,9 +391,54 @@ int mpgi_file_grow(struct file *file, uint64_t bytes)
     return result;
 }
 
+int mpgi_file_length(const struct file *file, uint64_t *bytes)
+{
+    if (file->io->size(file->context, file->fd, bytes) != 0)
+        return fail(file, errno == EINVAL ? "not a regular file" : "fstat", MPG_NO_PAGE);
+    return 0;
+}
+
 int mpgi_file_reload_size(struct file *file)
 {
-    if (file->io->size(file->context, file->fd, &file->bytes) != 0)
-        return fail(file, errno == EINVAL ? "not a regular file" : "fstat", MPG_NO_PAGE);
+    return mpgi_file_length(file, &file->bytes);
+}
+
+int mpgi_file_fail_changed(struct file *file, const char *how)
+{
+    file->changed = true;
+    return mpgi_fail(MPG_E_CHANGED, "look again", MPG_NO_PAGE,
+                     "%s: somebody else has changed it while it was open (%s): nothing more is "
+                     "written to it; close it, see what it holds, and open it again",
+                     file->path, how);
+}
+
+int mpgi_file_check_length(struct file *file)
+{
+    char how[80];
+    uint64_t bytes;
+    int result = mpgi_file_length(file, &bytes);
+
+    if (result != 0 || bytes == file->bytes)
+        return result;
+    (void)snprintf(how, sizeof(how), "it has %llu bytes, not %llu", (unsigned long long)bytes,
+                   (unsigned long long)file->bytes);
+    return mpgi_file_fail_changed(file, how);
+}
+
+int mpgi_file_shows(bool *same, const struct file *file, const void *data, size_t length,
+                    uint64_t offset, uint64_t page)
+{
+    const unsigned char *expected = data;
+    unsigned char found[4096];
+
+    *same = true;
+    for (size_t at = 0; at < length && *same; at += sizeof(found)) {
+        size_t piece = (size_t)min_u64(sizeof(found), length - at);
+        int result = mpgi_file_read(file, found, piece, offset + at, page);
+
+        if (result != 0)
+            return result;
+        *same = memcmp(expected + at, found, piece) == 0;
+    }
     return 0;
 }

@@ -9,6 +9,7 @@
 #ifndef MPGI_IO_H
 #define MPGI_IO_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -65,6 +66,7 @@ struct file {
     uint64_t bytes;      /* length, as far as this pager knows */
     bool read_only;      /* opened with O_RDONLY */
     bool sparse;         /* grow without reserving disk space */
+    atomic_bool changed; /* rule 12: it was seen not to be what this pager left; never reset */
 };
 
 enum file_mode {
@@ -92,6 +94,18 @@ bool mpgi_file_is_hole(const struct file *file, uint64_t offset, size_t length);
 /* Rule 9: makes the file at least `bytes` long, with disk space behind it unless sparse; or fails,
  * and then it is as long as before. */
 int mpgi_file_grow(struct file *file, uint64_t bytes);
+/*
+ * Rule 12: CHANGED where the file is not as long as this pager left it. Called while nobody grows
+ * it.
+ */
+int mpgi_file_check_length(struct file *file);
+/* Notes and reports that the file is not this pager's any more: CHANGED. `how` says what was seen. */
+int mpgi_file_fail_changed(struct file *file, const char *how);
+/* Sets *same to whether the file has these bytes there. TRUNCATED where it ends before. */
+int mpgi_file_shows(bool *same, const struct file *file, const void *data, size_t length,
+                    uint64_t offset, uint64_t page);
+/* How long the file is now. */
+int mpgi_file_length(const struct file *file, uint64_t *bytes);
 /* Asks for the length again, for a reader whose file another process grows. */
 int mpgi_file_reload_size(struct file *file);
 

@@ -6,6 +6,7 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "pager/look_again.h"
 #include "pager/pager.h"
 #include "pager/protected_write.h"
 
@@ -85,14 +86,24 @@ static int make_room(mpg_pager *pager, uint64_t pages)
 
 #define ZERO_CHUNK ((size_t)1 << 16)
 
+/* Rule 12, for what an operation writes before its commit: once is enough. */
+static int look_once(struct edit *edit)
+{
+    int result = edit->looked ? 0 : mpgi_look_again(edit->pager);
+
+    edit->looked = result == 0;
+    return result;
+}
+
 /*
  * Makes a free page read as zeros. That is safe at any time (invariant 3), and where it reads so
  * already there is nothing to write: the commit that freed it made its content durable with it.
  * Only the zeros of a page that was given back before any sync may be in the page cache alone.
  */
-static int make_zero(mpg_pager *pager, uint64_t page, bool *changed)
+static int make_zero(struct edit *edit, uint64_t page, bool *changed)
 {
     static const unsigned char zeros[ZERO_CHUNK];
+    mpg_pager *pager = edit->pager;
     size_t chunk = (size_t)min_u64(pager->page_size, ZERO_CHUNK);
     unsigned char *seen;
     int result = 0;
@@ -108,10 +119,12 @@ static int make_zero(mpg_pager *pager, uint64_t page, bool *changed)
         uint64_t offset = offset_of_page(pager, page) + at;
 
         result = mpgi_file_read(&pager->file, seen, chunk, offset, page);
-        if (result == 0 && !is_zero(seen, chunk)) {
+        if (result != 0 || is_zero(seen, chunk))
+            continue;
+        *changed = true;
+        result = look_once(edit);
+        if (result == 0)
             result = mpgi_file_write(&pager->file, zeros, chunk, offset, page);
-            *changed = true;
-        }
     }
     free(seen);
     return result;
@@ -121,7 +134,7 @@ int mpgi_apply_alloc(struct edit *edit, uint64_t page, enum mpg_page_use use, bo
 {
     mpg_pager *pager = edit->pager;
     bool changed = false;
-    int result = zero ? make_zero(pager, page, &changed) : 0;
+    int result = zero ? make_zero(edit, page, &changed) : 0;
 
     if (result != 0)
         return result;

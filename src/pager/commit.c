@@ -3,15 +3,18 @@
  * A commit, step by step (the rules are those of doc/durability.md):
  *
  *     seal        under the lock: the gathering batch becomes the one in flight, its metadata frozen
+ *     look        whether the file is still what the last commit left (rule 12)
  *     write       staged content into inactive copies, nodes into inactive slots
  *     sync        only in an ordered commit (rule 5)
  *     write root  into the root page that is not the durable one (rule 7)
  *     sync        from here on it is durable
+ *     look        whether nobody wrote or cut meanwhile: else nothing is acknowledged (rule 12)
  *     publish     under the lock: readers see it, freed pages become available (rule 2)
  *
  * One thread does this at a time, so nothing of batch N+1 is written before N is durable (rule 3).
  * A failure before the root is written forgets the batch and the one gathering on top of it; a
- * failure from then on, or of any sync, makes the pager unavailable (rule 6).
+ * failure from then on, or of any sync, makes the pager unavailable (rule 6), and so does a file that
+ * is another's now.
  */
 #include "pager/commit.h"
 
@@ -23,6 +26,7 @@
 #include "base/error.h"
 #include "base/rules.h"
 #include "os/poison.h"
+#include "pager/look_again.h"
 #include "pager/pager.h"
 
 /*
@@ -73,25 +77,46 @@ static int sync_file(mpg_pager *pager)
     return result;
 }
 
-/* Writes the sealed batch out. Runs without the lock. */
-static int write_out(mpg_pager *pager, const struct batch *batch, enum progress *progress)
+/* What comes before the root. */
+static int write_below(mpg_pager *pager, const struct batch *batch, uint64_t bytes,
+                       enum progress *progress)
 {
-    struct format *format = pager->format;
-    int result = write_stage(pager, batch);
+    int result = mpgi_look_again_committing(pager, bytes, LOOK_BEFORE);
 
     if (result == 0)
-        result = format->ops->write_nodes(format);
-    if (result == 0 && batch->ordered && RULE_HOLDS(5)) {
-        *progress = SYNCING;
-        result = sync_file(pager);
-    }
+        result = write_stage(pager, batch);
+    if (result == 0)
+        result = pager->ops->write_nodes(pager->format);
+    if (result != 0 || !batch->ordered || !RULE_HOLDS(5))
+        return result;
+    *progress = SYNCING;
+    result = sync_file(pager);
+    return result != 0 ? result : mpgi_look_again_committing(pager, bytes, LOOK_BEFORE);
+}
+
+/* Writes the sealed batch out, to a file of so many bytes. Runs without the lock. */
+static int write_out(mpg_pager *pager, const struct batch *batch, uint64_t bytes,
+                     enum progress *progress)
+{
+    int result = write_below(pager, batch, bytes, progress);
+
     if (result != 0)
         return result;
     *progress = ROOT_TOUCHED;
-    result = format->ops->write_root(format);
+    result = pager->ops->write_root(pager->format);
     if (result == 0 && (RULE_HOLDS(3) || batch->changes % 2 != 0))
         result = sync_file(pager);
-    return result;
+    return result != 0 ? result : mpgi_look_again_committing(pager, bytes, LOOK_AFTER);
+}
+
+/* Makes contents durable that no metadata goes with. Runs without the lock. */
+static int sync_contents(mpg_pager *pager, uint64_t bytes, enum progress *progress)
+{
+    int result;
+
+    *progress = SYNCING;
+    result = sync_file(pager);
+    return result != 0 ? result : mpgi_look_again_committing(pager, bytes, LOOK_BEFORE);
 }
 
 /* Settles what became of the batch, and frees it if no thread waits. */
@@ -134,9 +159,9 @@ static void fail_commit(mpg_pager *pager, enum progress progress, int result)
     mpg_error_info error;
 
     (void)mpg_last_error(&error);
-    if (progress == ROOT_TOUCHED && RULE_HOLDS(6))
+    if (progress == ROOT_TOUCHED && RULE_HOLDS(6) && mpgi_look_again(pager) == 0)
         (void)pager->ops->restore_root(pager->format);
-    if (progress != NOTHING_SYNCED)
+    if (progress != NOTHING_SYNCED || result == MPG_E_CHANGED)
         pager->unavailable = true;
     else
         pager->unsynced_zeros = true;
@@ -156,6 +181,7 @@ static void lead(mpg_pager *pager)
     struct batch *batch = pager->gathering;
     bool dirty = pager->ops->is_dirty(pager->format);
     enum progress progress = NOTHING_SYNCED;
+    uint64_t bytes = pager->file.bytes;
     uint64_t begin = now();
     int result;
 
@@ -168,12 +194,8 @@ static void lead(mpg_pager *pager)
     if (dirty)
         pager->ops->seal(pager->format, &batch->ordered);
     pager_unlock(pager);
-    if (dirty) {
-        result = write_out(pager, batch, &progress);
-    } else {
-        progress = SYNCING;
-        result = sync_file(pager);
-    }
+    result =
+        dirty ? write_out(pager, batch, bytes, &progress) : sync_contents(pager, bytes, &progress);
     pager_lock(pager);
     pager->commit_time = now() - begin;
     pager->in_flight = NULL;

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "os/poison.h"
 #include "pager/commit.h"
+#include "pager/look_again.h"
 #include "pager/pager.h"
 
 /* How often an operation may find its page busy with commits before it gives up. */
@@ -36,9 +37,14 @@ struct change {
 
 static int check_writable(mpg_pager *pager, const char *operation)
 {
+    int result;
+
     if (pager->read_only)
         return mpgi_fail(MPG_E_READ_ONLY, operation, MPG_NO_PAGE, "%s: opened read-only",
                          pager->file.path);
+    result = mpgi_check_not_changed(pager, operation);
+    if (result != 0)
+        return result;
     if (pager->unavailable)
         return mpgi_fail(MPG_E_UNAVAILABLE, operation, MPG_NO_PAGE,
                          "%s: an earlier sync failed; close it and open it again",
@@ -58,6 +64,7 @@ int mpgi_edit_begin(struct edit *edit, mpg_pager *pager, const char *operation)
     edit->capacity = 0;
     edit->restarts = 0;
     edit->restarts_when_full = 0;
+    edit->looked = false;
     pager_lock(pager);
     result = check_writable(pager, operation);
     if (result != 0)
@@ -325,10 +332,12 @@ int mpgi_edit_end(struct edit *edit, int result, enum durability durability)
 {
     mpg_pager *pager = edit->pager;
 
-    if (result != 0)
+    if (result != 0) {
         undo(edit);
-    else
+        result = mpgi_explain_damage(pager, result);
+    } else {
         keep(edit);
+    }
     free(edit->log);
     if (result == 0 && (durability == WAIT_DURABLE || !may_defer(pager)))
         result = mpgi_commit_wait(pager, pager->gathering);

@@ -14,6 +14,7 @@ struct edit {
     size_t count, capacity;
     unsigned restarts;
     unsigned restarts_when_full; /* of these */
+    bool looked;                 /* rule 12: whether the file was seen to be this pager's still */
 };
 
 /*

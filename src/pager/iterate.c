@@ -40,7 +40,7 @@ static int refill(mpg_page_iter *iter, scanner scan)
         return 0;
     memset(bits, 0, sizeof(bits));
     pager_lock(iter->pager);
-    result = mpgi_reader_error(iter->pager, scan(iter->pager, base, bits, &next));
+    result = mpgi_explain_damage(iter->pager, scan(iter->pager, base, bits, &next));
     pager_unlock(iter->pager);
     if (result != 0)
         return result;

@@ -13,6 +13,7 @@
 #include "base/rules.h"
 #include "format/superblock.h"
 #include "pager/edit.h"
+#include "pager/look_again.h"
 #include "pager/pager.h"
 
 #define DEFAULT_ADDRESS_SPACE (UINT64_C(1) << 40)
@@ -432,6 +433,8 @@ static int end_cleanly(mpg_pager *pager)
 
     if (pager->ops->is_dirty(pager->format))
         result = mpgi_edit_sync(pager, "close");
+    if (result == 0)
+        result = mpgi_look_again(pager);
     if (result == 0 && pager->ops->write_closing != NULL)
         result = pager->ops->write_closing(pager->format, &written);
     if (result == 0 && written)
@@ -455,7 +458,7 @@ int mpg_close(const mpg_pager *pager)
     if (pager == NULL)
         return 0;
     own = unconst(pager);
-    if (!own->read_only && !own->unavailable)
+    if (!own->read_only && !own->unavailable && !own->file.changed)
         result = end_cleanly(own);
     closed = free_pager(own);
     return result != 0 ? result : closed;

@@ -123,9 +123,10 @@ int mpgi_load_state(struct format **format, const struct format_ops *ops, struct
                     size_t cache_size, uint32_t page_size);
 
 /*
- * For an error of a read-only pager: STALE instead of a checksum error where a writer has moved on.
- * Called with the lock held. Returns `result` otherwise.
+ * What damage means: to a read-only pager STALE where a writer has moved on, CHANGED where another
+ * file was copied over this one, or, to a writer, anything was (rule 12). Called with the lock held.
+ * Returns `result` otherwise.
  */
-int mpgi_reader_error(const mpg_pager *pager, int result);
+int mpgi_explain_damage(const mpg_pager *pager, int result);
 
 #endif

@@ -8,6 +8,7 @@
 #include "os/poison.h"
 #include "pager/apply.h"
 #include "pager/edit.h"
+#include "pager/look_again.h"
 #include "pager/pager.h"
 #include "pager/protected_write.h"
 
@@ -118,7 +119,7 @@ static int visible_entry(const mpg_pager *pager, uint64_t id, struct entry *entr
     }
     if (result == MPG_E_NOT_ALLOCATED)
         return fail_not_allocated(pager, id, operation);
-    return mpgi_reader_error(pager, result);
+    return mpgi_explain_damage(pager, result);
 }
 
 /*
@@ -143,7 +144,7 @@ static int explain_failure(const mpg_pager *pager, uint64_t id, const struct ent
     /* Under the same lock: another thread may refresh at any time. */
     if (result == 0) {
         (void)mpgi_fail_again(&info);
-        result = mpgi_reader_error(pager, error);
+        result = mpgi_explain_damage(pager, error);
     }
     pager_unlock(pager);
     return result;
@@ -212,6 +213,8 @@ static int verify(mpg_pager *pager, uint64_t id, const struct entry *entry,
     /* Generations of a page never repeat until it is freed; +1 tells generation 0 from nothing. */
     if (seen != NULL && seen->number == (uintptr_t)(entry->generation + 1))
         return 0;
+    if (mpgi_check_page_is_there(pager, page) != 0)
+        return MPG_E_TRUNCATED;
     found = crc_of(data, pager->page_size);
     if (found != entry->crc)
         return mpgi_fail_crc(MPG_E_CORRUPT_PAGE, "view", id, entry->crc, found, pager->file.path,
@@ -282,7 +285,7 @@ static int pin(unsigned char **data, mpg_pager *pager, uint64_t id)
         return result;
     page = entry.page[entry.current];
     unpoison(&pager->map, offset_of_page(pager, page), pager->page_size);
-    result = verify(pager, id, &entry, *data);
+    result = mpgi_explain_damage(pager, verify(pager, id, &entry, *data));
     if (result == 0)
         result = count_pin(pager, page);
     if (result != 0)

@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* Readers beside a writer: which state they load, how they move on, and what an error means. */
+#include <string.h>
+
+#include "base/bytes.h"
 #include "base/crc.h"
 #include "base/error.h"
+#include "format/superblock.h"
+#include "pager/look_again.h"
 #include "pager/pager.h"
 
 /* How often a reader tries again when a writer's commits overtake its opening. */
@@ -61,17 +66,57 @@ int mpgi_load_state(struct format **format, const struct format_ops *ops, struct
     return result;
 }
 
+static int fail_another(const mpg_pager *pager)
+{
+    return mpgi_fail(MPG_E_CHANGED, "refresh", MPG_NO_PAGE,
+                     "%s: it is another page file than the one that was opened: close it, and open "
+                     "it again",
+                     pager->file.path);
+}
+
+/* Whether the head of the file still is that of its format and page size; else nothing fits. */
+static int check_same_kind(const mpg_pager *pager)
+{
+    unsigned char head[SUPERBLOCK_HEAD_SIZE];
+    int result = mpgi_file_read(&pager->file, head, sizeof(head), 0, 0);
+
+    if (result != 0 || memcmp(head + SUPERBLOCK_TAG, SUPERBLOCK_TAG_TEXT, 4) != 0)
+        return result; /* damage, if anything: loading tells */
+    if ((head[SUPERBLOCK_VERSION] == 0) == (pager->ops->id == MPG_FORMAT_0_2) &&
+        get_u32(head + SUPERBLOCK_PAGE_SIZE_LOG2) == (uint32_t)__builtin_ctz(pager->page_size))
+        return 0;
+    return fail_another(pager);
+}
+
+/* Whether what was loaded is of the file that was opened, and not of one copied over it. */
+static bool is_same_file(const mpg_pager *pager, struct format *newest)
+{
+    struct mpg_stat then = {0}, now = {0};
+
+    pager->ops->facts(pager->format, VERSION_DURABLE, &then);
+    pager->ops->facts(newest, VERSION_DURABLE, &now);
+    return newest->page_size == pager->page_size &&
+           memcmp(now.uuid, then.uuid, sizeof(now.uuid)) == 0;
+}
+
 /* Loads the newest state beside the present one. Called with the lock held. */
 static int load_newest(struct format **format, mpg_pager *pager)
 {
     int result = mpgi_file_reload_size(&pager->file);
 
     if (result == 0)
+        result = check_same_kind(pager);
+    if (result == 0)
         result = mpgi_load_state(format, pager->ops, &pager->file, pager->format->cache_size,
                                  pager->page_size);
-    if (result == 0)
-        (*format)->reserved = &pager->reserved;
-    return result;
+    if (result != 0)
+        return result;
+    if (!is_same_file(pager, *format)) {
+        pager->ops->unload(*format);
+        return fail_another(pager);
+    }
+    (*format)->reserved = &pager->reserved;
+    return 0;
 }
 
 int mpg_refresh(const mpg_pager *pager)
@@ -93,18 +138,30 @@ int mpg_refresh(const mpg_pager *pager)
     return result;
 }
 
-int mpgi_reader_error(const mpg_pager *pager, int result)
+/* A writer's: damage of what it left there, or somebody else's work. */
+static int explain_to_writer(mpg_pager *pager, int result)
+{
+    mpg_error_info error;
+
+    (void)mpg_last_error(&error);
+    return mpgi_look_again(pager) == MPG_E_CHANGED ? MPG_E_CHANGED
+                                                   : (mpgi_fail_again(&error), result);
+}
+
+int mpgi_explain_damage(const mpg_pager *pager, int result)
 {
     struct format *newest;
     struct mpg_stat seen, now;
     mpg_error_info error;
     int loaded;
 
-    if (!pager->read_only || !mpg_is_damage(result))
+    if (!mpg_is_damage(result))
         return result;
+    if (!pager->read_only)
+        return explain_to_writer(unconst(pager), result);
     (void)mpg_last_error(&error);
     loaded = load_newest(&newest, unconst(pager));
-    if (loaded == MPG_E_STALE)
+    if (loaded == MPG_E_STALE || loaded == MPG_E_CHANGED)
         return loaded;
     if (loaded != 0)
         return mpgi_fail_again(&error);

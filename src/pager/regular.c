@@ -6,6 +6,7 @@
 #include "os/poison.h"
 #include "pager/apply.h"
 #include "pager/edit.h"
+#include "pager/look_again.h"
 #include "pager/pager.h"
 
 /* ---- allocation ---- */
@@ -91,7 +92,7 @@ static int check_regular(const mpg_pager *pager, uint64_t page, const char *oper
                          pager->file.path, (unsigned long long)page);
     result = pager->ops->get_use(pager->format, visible_version(pager), page, &use);
     if (result != 0)
-        return mpgi_reader_error(pager, result);
+        return mpgi_explain_damage(pager, result);
     if (use == MPG_USE_FREE)
         return mpgi_fail(MPG_E_NOT_ALLOCATED, operation, page, "%s: page %llu is not allocated",
                          pager->file.path, (unsigned long long)page);
@@ -108,6 +109,8 @@ static int locate(unsigned char **data, const mpg_pager *pager, uint64_t page)
 
     pager_lock(pager);
     result = check_regular(pager, page, "get");
+    if (result == 0 && pager->file.changed)
+        result = mpgi_check_page_is_there(pager, page);
     if (result == 0)
         result = mpgi_map_page(data, unconst(pager), page);
     if (result == 0)
@@ -169,6 +172,12 @@ int mpg_page_write(mpg_pager *pager, mpg_page_id id, const void *data, size_t of
                                               "%s: opened read-only", pager->file.path)
                                   : check_range(pager, id.value, offset, length, "write");
 
+    /* Rule 12: writing beyond an end that somebody has moved would make zeros of what is missing. */
+    if (result == 0) {
+        pager_lock(pager);
+        result = mpgi_look_again(pager);
+        pager_unlock(pager);
+    }
     if (result != 0)
         return result;
     return mpgi_file_write(&pager->file, data, length, offset_of_page(pager, id.value) + offset,
@@ -197,7 +206,7 @@ int mpg_page_use(enum mpg_page_use *use, const mpg_pager *pager, uint64_t page)
         result = mpgi_fail(MPG_E_OUT_OF_BOUNDS, "page_use", page, "%s: there is no page %llu",
                            pager->file.path, (unsigned long long)page);
     else if (page >= FIRST_USER_PAGE)
-        result = mpgi_reader_error(
+        result = mpgi_explain_damage(
             pager, pager->ops->get_use(pager->format, visible_version(pager), page, &found));
     pager_unlock(pager);
     if (result == 0)

@@ -16,7 +16,8 @@ static uint32_t api_page_size;
 /* Runs the array of tests in each format, with pages of each of some sizes. */
 #define API_RUN(name, tests) api_run(name, tests, sizeof(tests) / sizeof((tests)[0]))
 
-static int api_run(const char *name, const struct CMUnitTest *tests, size_t count)
+__attribute__((unused)) static int api_run(const char *name, const struct CMUnitTest *tests,
+                                           size_t count)
 {
     static const uint32_t sizes[] = {1024, 4096, 65536, 1 << 20};
     int failed = 0;

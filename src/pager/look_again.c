@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+#include "pager/look_again.h"
+
+#include "base/error.h"
+#include "base/rules.h"
+
+int mpgi_check_not_changed(mpg_pager *pager, const char *operation)
+{
+    if (!pager->file.changed)
+        return 0;
+    return mpgi_fail(MPG_E_CHANGED, operation, MPG_NO_PAGE,
+                     "%s: somebody else has changed it while it was open: nothing more is written "
+                     "to it; close it, see what it holds, and open it again",
+                     pager->file.path);
+}
+
+int mpgi_look_again(mpg_pager *pager)
+{
+    int result = mpgi_check_not_changed(pager, "look again");
+
+    if (result == 0 && RULE_HOLDS(12))
+        result = mpgi_file_check_length(&pager->file);
+    return result != 0 ? result : mpgi_format_look_again(pager->format, LOOK_ASIDE);
+}
+
+int mpgi_look_again_committing(mpg_pager *pager, uint64_t bytes, enum look look)
+{
+    uint64_t now;
+    int result;
+
+    if (!RULE_HOLDS(12))
+        return 0;
+    result = mpgi_file_length(&pager->file, &now);
+    if (result == 0 && now != bytes) {
+        /* Another thread may have made it grow, which it does under the lock. */
+        pager_lock(pager);
+        result = mpgi_file_check_length(&pager->file);
+        pager_unlock(pager);
+    }
+    return result != 0 ? result : mpgi_format_look_again(pager->format, look);
+}
+
+int mpgi_check_page_is_there(const mpg_pager *pager, uint64_t page)
+{
+    uint64_t bytes;
+    int result = mpgi_file_length(&pager->file, &bytes);
+
+    if (result != 0 || bytes / pager->page_size > page)
+        return result;
+    return mpgi_fail(MPG_E_TRUNCATED, "get", page,
+                     "%s: it has %llu bytes now, and ends before page %llu does", pager->file.path,
+                     (unsigned long long)bytes, (unsigned long long)page);
+}
