@@ -79,9 +79,9 @@ static int count_sync_directory(void *context, const char *path)
     return mpgi_io_system.sync_directory(context, path);
 }
 
-static void *count_reserve(void *context, size_t length)
+static void *count_reserve(void *context, uint64_t offset, size_t length)
 {
-    return mpgi_io_system.reserve(context, length);
+    return mpgi_io_system.reserve(context, offset, length);
 }
 
 static int count_map(void *context, int fd, void *address, size_t length, uint64_t offset,

@@ -30,15 +30,28 @@ void log_line(int priority, const char *format, ...)
     }
 }
 
+/* A quota and the limit for files have names of their own. */
+static int errno_of_no_space(void)
+{
+    mpg_error_info info;
+
+    if (mpg_last_error(&info) == MPG_E_NO_SPACE &&
+        (info.system_errno == EDQUOT || info.system_errno == EFBIG)) {
+        return info.system_errno;
+    }
+    return ENOSPC;
+}
+
 /* The errno for an MPG_E_ code (0 for 0). */
 static int errno_of(int code)
 {
     switch (code) {
     case MPG_OK:
         return 0;
+    case MPG_E_NO_SPACE:
+        return errno_of_no_space();
     case MPG_E_FILE_FULL:
     case MPG_E_DIRECTORY_FULL:
-    case MPG_E_NO_SPACE:
         return ENOSPC;
     case MPG_E_BUSY:
         return EBUSY;

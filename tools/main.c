@@ -8,6 +8,7 @@
 #include "output.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -86,6 +87,8 @@ int main(int argc, char **argv)
         fprintf(stderr, "mappedpages: /dev/null: %s\n", strerror(errno));
         return STATUS_FAILED;
     }
+    /* Output beyond the limit for files is an error like another. */
+    signal(SIGXFSZ, SIG_IGN);
     if (argc < 2) {
         print_overview(stderr);
         return STATUS_USAGE;

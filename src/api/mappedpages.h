@@ -190,7 +190,7 @@ typedef struct mpg_options {
     int format;             /* create: MPG_FORMAT_…, 0 = MPG_FORMAT_1; not used by open */
     uint64_t initial_pages; /* create: pages the file has at first; fewer than 4 stands for 4 */
     const char *label;      /* create, format 1: UTF-8, at most MPG_LABEL_MAX bytes; may be NULL */
-    uint64_t address_space; /* bytes reserved for the map; 0 = 1 TiB, less where that fails */
+    uint64_t address_space; /* bytes the map may take, reserved at once; 0 = as the file needs */
     size_t cache_size;      /* format 1: bytes of metadata kept in memory; 0 = 4 MiB */
     unsigned flags;         /* enum mpg_option_flags */
 } mpg_options;
@@ -337,8 +337,10 @@ MPG_API MPG_MUST_CHECK int mpg_free_bulk(mpg_pager *pager, const mpg_page_id *id
 
 /*
  * A pointer to the page's content in the map, page_size bytes, valid until the page is freed or the
- * pager closed; the file may grow meanwhile. Errors: RESERVED_PAGE, OUT_OF_BOUNDS, NOT_ALLOCATED,
- * NOT_REGULAR, NO_MEMORY (the page lies beyond the reserved address space).
+ * pager closed; the file may grow meanwhile. Pages that follow each other in the file need not do so
+ * in memory. Errors: RESERVED_PAGE, OUT_OF_BOUNDS, NOT_ALLOCATED, NOT_REGULAR, NO_MEMORY (no address
+ * space is left for the page, or it lies beyond options->address_space); mut: NO_SPACE (the file
+ * came with a hole there, and the disk is full; not with MPG_SPARSE).
  * Durability (mut): what is written there is durable after mpg_page_sync or mpg_sync.
  */
 MPG_API MPG_MUST_CHECK int mpg_page_get(const void **data, const mpg_pager *pager, mpg_page_id id);
@@ -346,9 +348,9 @@ MPG_API MPG_MUST_CHECK int mpg_page_get_mut(void **data, mpg_pager *pager, mpg_p
 
 /*
  * Copies `length` bytes at `offset` of the page out of, or into, the file. offset + length may not
- * exceed the page size. Errors: as mpg_page_get, also beyond the reserved address space;
+ * exceed the page size, and no address space is needed. Errors: as mpg_page_get, but NO_MEMORY;
  * OUT_OF_BOUNDS (range), TRUNCATED (somebody has cut the file before the page's end), IO; writing,
- * CHANGED (somebody else has changed the file).
+ * NO_SPACE, CHANGED (somebody else has changed the file).
  * Durability (write): after mpg_page_sync or mpg_sync.
  */
 MPG_API MPG_MUST_CHECK int mpg_page_read(void *data, const mpg_pager *pager, mpg_page_id id,
@@ -423,7 +425,7 @@ MPG_API MPG_MUST_CHECK int mpg_protected_read(void *data, const mpg_pager *pager
  * (one more commit of that page works: it goes to the other copy). Ended by mpg_protected_release.
  * The content is checked when it is first seen after opening or after a commit, not each time.
  * Any number of views of one page may be held. A pager must be open for writing to have views.
- * Errors: as mpg_protected_read; NO_MEMORY (also: the reserved address space ends before the copy);
+ * Errors: as mpg_protected_read; NO_MEMORY (also: no address space is left for the copy);
  * READ_ONLY; those of mpg_sync where the page's allocation, or its being freed and allocated anew,
  * is not durable yet, for then a view commits first.
  */

@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/id_map.h"
 #include "base/rules.h"
+#include "os/grow.h"
 #include "os/io.h"
 
 /* A file grows by an eighth of itself, within these bounds in bytes. */

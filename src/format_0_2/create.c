@@ -9,6 +9,7 @@
 #include "format/superblock.h"
 #include "format_0_2/layout.h"
 #include "format_0_2/state.h"
+#include "os/grow.h"
 #include "os/io.h"
 
 int mpgi_0_2_create(struct file *file, const struct create_parameters *parameters)

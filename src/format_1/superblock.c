@@ -8,6 +8,7 @@
 #include "base/bytes.h"
 #include "base/crc.h"
 #include "base/error.h"
+#include "os/grow.h"
 #include "format_1/state.h"
 
 /* ---- Page 0 -------------------------------------------------------------------------------- */

@@ -5,12 +5,15 @@
 #include <fcntl.h>
 #include <libgen.h>
 #include <limits.h>
+#include <linux/fiemap.h>
+#include <linux/fs.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -19,6 +22,7 @@
 #include "base/error.h"
 #include "base/rules.h"
 #include "mappedpages.h"
+#include "os/descriptor.h"
 
 /* ---- the operating system's calls ---- */
 
@@ -26,7 +30,7 @@ static int system_open(void *context, const char *path, int flags, unsigned mode
 {
     (void)context;
     /* Nothing for a regular file; on a FIFO, which is none, it would wait for the other end. */
-    return open(path, flags | O_CLOEXEC | O_NONBLOCK, (mode_t)mode);
+    return mpgi_open_descriptor(path, flags | O_NONBLOCK, (mode_t)mode);
 }
 
 static int system_close(void *context, int fd)
@@ -67,10 +71,27 @@ static ssize_t system_pread(void *context, int fd, void *data, size_t length, ui
     return pread(fd, data, length, (off_t)offset);
 }
 
+/*
+ * Whether the process may have no file of so many bytes. To try it would end the process, unless it
+ * is prepared for SIGXFSZ; and signals are not a library's to prepare for.
+ */
+static bool is_over_limit(uint64_t bytes)
+{
+    struct rlimit limit;
+
+    return getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
+           bytes > limit.rlim_cur;
+}
+
 static ssize_t system_pwrite(void *context, int fd, const void *data, size_t length,
                              uint64_t offset)
 {
     (void)context;
+    /* Up to the limit it writes what fits. */
+    if (length > 0 && is_over_limit(offset + 1)) {
+        errno = EFBIG;
+        return -1;
+    }
     return pwrite(fd, data, length, (off_t)offset);
 }
 
@@ -103,12 +124,59 @@ static int system_room(void *context, int fd, uint64_t *bytes)
 static int system_allocate(void *context, int fd, uint64_t offset, uint64_t length)
 {
     (void)context;
+    if (is_over_limit(offset + length)) {
+        errno = EFBIG;
+        return -1;
+    }
     return fallocate(fd, 0, (off_t)offset, (off_t)length);
+}
+
+/* Only XFS can take away what a copy made by reference shares; elsewhere that is not there to ask. */
+static int system_back(void *context, int fd, uint64_t offset, uint64_t length)
+{
+    (void)context;
+    if (fallocate(fd, FALLOC_FL_UNSHARE_RANGE, (off_t)offset, (off_t)length) == 0)
+        return 0;
+    if (errno != EOPNOTSUPP && errno != ENOSYS && errno != EINVAL)
+        return -1;
+    return system_allocate(context, fd, offset, length);
+}
+
+#define MOST_EXTENTS 16
+
+static uint64_t system_backed(void *context, int fd, uint64_t offset, uint64_t length)
+{
+    union {
+        struct fiemap map;
+        char room[sizeof(struct fiemap) + MOST_EXTENTS * sizeof(struct fiemap_extent)];
+    } asked;
+    uint64_t end = offset;
+
+    (void)context;
+    memset(&asked, 0, sizeof(asked));
+    asked.map.fm_start = offset;
+    asked.map.fm_length = length;
+    asked.map.fm_extent_count = MOST_EXTENTS;
+    if (ioctl(fd, FS_IOC_FIEMAP, &asked.map) != 0)
+        return 0;
+    for (unsigned i = 0; i < asked.map.fm_mapped_extents; i++) {
+        const struct fiemap_extent *extent = &asked.map.fm_extents[i];
+
+        if (extent->fe_logical > end || (extent->fe_flags & FIEMAP_EXTENT_SHARED) != 0)
+            break;
+        end = extent->fe_logical + extent->fe_length;
+    }
+    return end - offset;
 }
 
 static int system_truncate(void *context, int fd, uint64_t bytes)
 {
-    (void)context;
+    uint64_t now;
+
+    if (system_size(context, fd, &now) == 0 && bytes > now && is_over_limit(bytes)) {
+        errno = EFBIG;
+        return -1;
+    }
     return ftruncate(fd, (off_t)bytes);
 }
 
@@ -134,7 +202,7 @@ static int system_sync_directory(void *context, const char *path)
     (void)context;
     if (copy == NULL)
         return -1;
-    fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    fd = mpgi_open_descriptor(dirname(copy), O_RDONLY | O_DIRECTORY, 0);
     free(copy);
     if (fd < 0)
         return -1;
@@ -145,13 +213,18 @@ static int system_sync_directory(void *context, const char *path)
     return result;
 }
 
-static void *system_reserve(void *context, size_t length)
+static void *system_reserve(void *context, uint64_t offset, size_t length)
 {
     void *address =
         mmap(NULL, length, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
     (void)context;
-    return address == MAP_FAILED ? NULL : address;
+    (void)offset;
+    if (address == MAP_FAILED)
+        return NULL;
+    /* After mlockall(MCL_FUTURE) it would count as locked, and nothing is there yet. */
+    (void)munlock(address, length);
+    return address;
 }
 
 static int system_map(void *context, int fd, void *address, size_t length, uint64_t offset,
@@ -181,6 +254,8 @@ const struct io mpgi_io_system = {
     .fdatasync = system_fdatasync,
     .room = system_room,
     .allocate = system_allocate,
+    .back = system_back,
+    .backed = system_backed,
     .truncate = system_truncate,
     .unlink = system_unlink,
     .has_name = system_has_name,
@@ -197,6 +272,11 @@ static int fail(const struct file *file, const char *operation, uint64_t page)
     return mpgi_fail_errno(errno, operation, page, file->path);
 }
 
+bool mpgi_interrupted(unsigned *times)
+{
+    return errno == EINTR && ++*times < MOST_INTERRUPTIONS;
+}
+
 int mpgi_file_open(struct file *file, const struct io *io, void *context, const char *path,
                    enum file_mode mode)
 {
@@ -207,6 +287,7 @@ int mpgi_file_open(struct file *file, const struct io *io, void *context, const 
         [FILE_MAKE_IF_MISSING] = O_RDWR | O_CREAT,
     };
     bool read_only = mode == FILE_READ;
+    unsigned interrupted = 0;
     int result;
 
     memset(file, 0, sizeof(*file));
@@ -219,7 +300,7 @@ int mpgi_file_open(struct file *file, const struct io *io, void *context, const 
         return mpgi_fail_memory("open");
     do {
         file->fd = io->open(context, path, flags[mode], 0666);
-    } while (file->fd < 0 && errno == EINTR);
+    } while (file->fd < 0 && mpgi_interrupted(&interrupted));
     if (file->fd < 0 && !read_only && errno == EACCES)
         result =
             mpgi_fail(MPG_E_READ_ONLY, "open", MPG_NO_PAGE, "%s: no permission to write it", path);
@@ -243,13 +324,16 @@ int mpgi_file_close(struct file *file)
     file->fd = -1;
     free(file->path);
     file->path = NULL;
+    mpgi_id_map_clear(&file->backed);
     return result;
 }
 
 int mpgi_file_lock(struct file *file, enum io_lock lock)
 {
+    unsigned interrupted = 0;
+
     while (file->io->lock(file->context, file->fd, lock) != 0) {
-        if (errno == EINTR)
+        if (mpgi_interrupted(&interrupted))
             continue;
         if (errno == EAGAIN || errno == EACCES)
             return mpgi_fail(MPG_E_BUSY, "lock", MPG_NO_PAGE,
@@ -263,11 +347,12 @@ int mpgi_file_read(const struct file *file, void *data, size_t length, uint64_t 
                    uint64_t page)
 {
     unsigned char *at = data;
+    unsigned interrupted = 0;
 
     while (length > 0) {
         ssize_t got = file->io->pread(file->context, file->fd, at, length, offset);
 
-        if (got < 0 && errno == EINTR)
+        if (got < 0 && mpgi_interrupted(&interrupted))
             continue;
         if (got < 0)
             return fail(file, "pread", page);
@@ -275,6 +360,7 @@ int mpgi_file_read(const struct file *file, void *data, size_t length, uint64_t 
             return mpgi_fail(MPG_E_TRUNCATED, "pread", page,
                              "%s: the file ends at byte %llu, inside what its metadata counts",
                              file->path, (unsigned long long)offset);
+        interrupted = 0;
         at += got;
         offset += (uint64_t)got;
         length -= (size_t)got;
@@ -286,16 +372,18 @@ int mpgi_file_write(struct file *file, const void *data, size_t length, uint64_t
                     uint64_t page)
 {
     const unsigned char *at = data;
+    unsigned interrupted = 0;
 
     while (length > 0) {
         ssize_t put = file->io->pwrite(file->context, file->fd, at, length, offset);
 
-        if (put < 0 && errno == EINTR)
+        if (put < 0 && mpgi_interrupted(&interrupted))
             continue;
         if (put == 0)
             errno = EIO;
         if (put <= 0)
             return fail(file, "pwrite", page);
+        interrupted = 0;
         at += put;
         offset += (uint64_t)put;
         length -= (size_t)put;
@@ -317,78 +405,6 @@ int mpgi_file_sync(struct file *file)
 bool mpgi_file_is_hole(const struct file *file, uint64_t offset, size_t length)
 {
     return file->io->is_hole != NULL && file->io->is_hole(file->context, file->fd, offset, length);
-}
-
-/* Gives back what a failed attempt to grow the file has taken. */
-static int shrink_back(struct file *file, uint64_t bytes, int result)
-{
-    mpg_error_info error;
-
-    (void)mpg_last_error(&error);
-    file->bytes = bytes;
-    if (file->io->truncate(file->context, file->fd, bytes) != 0)
-        (void)mpgi_file_reload_size(file); /* what it has taken it keeps */
-    (void)mpgi_fail_again(&error);
-    return result;
-}
-
-static int extend_with_hole(struct file *file, uint64_t bytes)
-{
-    while (file->io->truncate(file->context, file->fd, bytes) != 0)
-        if (errno != EINTR)
-            return fail(file, "ftruncate", MPG_NO_PAGE);
-    return 0;
-}
-
-/* For filesystems that cannot reserve space: takes it by writing zeros. */
-static int extend_with_zeros(struct file *file, uint64_t bytes)
-{
-    static const unsigned char zeros[1 << 16];
-    uint64_t before = file->bytes;
-    int result = 0;
-
-    for (uint64_t at = before; at < bytes && result == 0; at += sizeof(zeros))
-        result = mpgi_file_write(file, zeros, (size_t)min_u64(sizeof(zeros), bytes - at), at,
-                                 MPG_NO_PAGE);
-    return result == 0 ? 0 : shrink_back(file, before, result);
-}
-
-static int extend_with_space(struct file *file, uint64_t bytes)
-{
-    uint64_t more = bytes - file->bytes;
-    uint64_t room;
-    int result;
-
-    /* A disk that is too small should not be filled first to find that out. */
-    if (file->io->room != NULL && file->io->room(file->context, file->fd, &room) == 0 &&
-        more > room) {
-        errno = ENOSPC;
-        return fail(file, "fallocate", MPG_NO_PAGE);
-    }
-    do {
-        result = file->io->allocate(file->context, file->fd, file->bytes, more);
-    } while (result != 0 && errno == EINTR);
-    if (result == 0)
-        return 0;
-    if (errno == EOPNOTSUPP || errno == ENOSYS)
-        return extend_with_zeros(file, bytes);
-    return shrink_back(file, file->bytes, fail(file, "fallocate", MPG_NO_PAGE));
-}
-
-int mpgi_file_grow(struct file *file, uint64_t bytes)
-{
-    int result;
-
-    if (bytes <= file->bytes)
-        return 0;
-    if (bytes > INT64_MAX)
-        return mpgi_fail(MPG_E_FILE_FULL, "grow", MPG_NO_PAGE,
-                         "%s: %llu bytes are more than any file can have", file->path,
-                         (unsigned long long)bytes);
-    result = file->sparse ? extend_with_hole(file, bytes) : extend_with_space(file, bytes);
-    if (result == 0)
-        file->bytes = bytes;
-    return result;
 }
 
 int mpgi_file_length(const struct file *file, uint64_t *bytes)

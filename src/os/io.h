@@ -15,6 +15,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "base/id_map.h"
+
 struct iovec;
 
 /* What keeps others out; held on the open file description. */
@@ -41,14 +43,23 @@ struct io {
     int (*room)(void *context, int fd, uint64_t *bytes);
     /* Reserves disk space for a range and extends the file to hold it; new bytes read as zeros. */
     int (*allocate)(void *context, int fd, uint64_t offset, uint64_t length);
+    /*
+     * Rule 14: makes sure that a range of the file has disk space of its own behind it, what it
+     * shows staying as it is. May be NULL: as allocate.
+     */
+    int (*back)(void *context, int fd, uint64_t offset, uint64_t length);
+    /* How many bytes from `offset` on, of `length`, are known to have that. May be NULL: none. */
+    uint64_t (*backed)(void *context, int fd, uint64_t offset, uint64_t length);
     int (*truncate)(void *context, int fd, uint64_t bytes);
     int (*unlink)(void *context, const char *path);
     /* Whether the file still has a name. May be NULL: it has. */
     bool (*has_name)(void *context, int fd);
     /* Makes the name of a new file durable. */
     int (*sync_directory)(void *context, const char *path);
-    /* Reserves address space; NULL on failure. Released by unmap. */
-    void *(*reserve)(void *context, size_t length);
+    /*
+     * Reserves address space, for the file from `offset` on; NULL on failure. Released by unmap.
+     */
+    void *(*reserve)(void *context, uint64_t offset, size_t length);
     /* Maps file bytes [offset, offset + length) at address; MAP_SHARED, writable or not. */
     int (*map)(void *context, int fd, void *address, size_t length, uint64_t offset, bool writable);
     int (*unmap)(void *context, void *address, size_t length);
@@ -59,14 +70,16 @@ extern const struct io mpgi_io_system;
 
 /* An open page file. */
 struct file {
-    const struct io *io; /* the calls to use */
-    void *context;       /* their first argument */
-    int fd;              /* the descriptor, or -1 */
-    char *path;          /* as the caller named it, for messages; owned */
-    uint64_t bytes;      /* length, as far as this pager knows */
-    bool read_only;      /* opened with O_RDONLY */
-    bool sparse;         /* grow without reserving disk space */
-    atomic_bool changed; /* rule 12: it was seen not to be what this pager left; never reset */
+    const struct io *io;  /* the calls to use */
+    void *context;        /* their first argument */
+    int fd;               /* the descriptor, or -1 */
+    char *path;           /* as the caller named it, for messages; owned */
+    uint64_t bytes;       /* length, as far as this pager knows */
+    bool read_only;       /* opened with O_RDONLY */
+    bool sparse;          /* grow without reserving disk space */
+    atomic_bool changed;  /* rule 12: it was seen not to be what this pager left; never reset */
+    uint64_t backed_from; /* from here on this pager itself reserved the space for it */
+    struct id_map backed; /* below that: what is known to have space behind it, see grow.c */
 };
 
 enum file_mode {
@@ -91,9 +104,6 @@ int mpgi_file_write(struct file *file, const void *data, size_t length, uint64_t
 int mpgi_file_sync(struct file *file);
 /* Whether the file is known to have no data there. */
 bool mpgi_file_is_hole(const struct file *file, uint64_t offset, size_t length);
-/* Rule 9: makes the file at least `bytes` long, with disk space behind it unless sparse; or fails,
- * and then it is as long as before. */
-int mpgi_file_grow(struct file *file, uint64_t bytes);
 /*
  * Rule 12: CHANGED where the file is not as long as this pager left it. Called while nobody grows
  * it.
@@ -106,6 +116,14 @@ int mpgi_file_shows(bool *same, const struct file *file, const void *data, size_
                     uint64_t offset, uint64_t page);
 /* How long the file is now. */
 int mpgi_file_length(const struct file *file, uint64_t *bytes);
+
+/*
+ * Whether a call that failed is to be made once more: a signal came, and not so often without any
+ * progress that it would go on for ever. `times` counts from 0.
+ */
+#define MOST_INTERRUPTIONS 1000
+bool mpgi_interrupted(unsigned *times);
+
 /* Asks for the length again, for a reader whose file another process grows. */
 int mpgi_file_reload_size(struct file *file);
 

@@ -26,43 +26,74 @@
 
 #if defined(POISON_WITH_ASAN)
 #include <sanitizer/asan_interface.h>
+#define POISON_MARKS 1
 #define MARK_UNTOUCHABLE(address, length) __asan_poison_memory_region(address, length)
 #define MARK_TOUCHABLE(address, length) __asan_unpoison_memory_region(address, length)
 #elif defined(MPG_WITH_VALGRIND)
 #include <valgrind/memcheck.h>
+#define POISON_MARKS 1
 #define MARK_UNTOUCHABLE(address, length) ((void)VALGRIND_MAKE_MEM_NOACCESS(address, length))
 #define MARK_TOUCHABLE(address, length) ((void)VALGRIND_MAKE_MEM_DEFINED(address, length))
 #else
+#define POISON_MARKS 0
 #define MARK_UNTOUCHABLE(address, length) ((void)(address), (void)(length))
 #define MARK_TOUCHABLE(address, length) ((void)(address), (void)(length))
 #endif
 
 #define MOST_POISONED (UINT64_C(256) << 20)
 
-/* The mapped part of [offset, offset + length) that is marked at all. */
-static inline size_t poison_length(const struct address_map *map, uint64_t offset, uint64_t length)
+/* Of `length` bytes of the file from an offset on, how many are marked at all. */
+static inline size_t poison_length(uint64_t offset, uint64_t length)
 {
-    uint64_t end = min_u64(map->mapped, MOST_POISONED);
-
-    return offset < end ? (size_t)min_u64(length, end - offset) : 0;
+    return offset < MOST_POISONED ? (size_t)min_u64(length, MOST_POISONED - offset) : 0;
 }
 
-/* Bytes of the file that nobody may touch through the map. */
+/* Bytes [from, from + length) of a segment, which begins at `base` with the byte `start`. */
+static inline void poison_bytes(unsigned char *base, uint64_t start, uint64_t from, uint64_t length)
+{
+    size_t marked = poison_length(start + from, length);
+
+    if (POISON_MARKS && marked > 0)
+        MARK_UNTOUCHABLE(base + from, marked);
+}
+
+static inline void unpoison_bytes(unsigned char *base, uint64_t start, uint64_t from,
+                                  uint64_t length)
+{
+    size_t marked = poison_length(start + from, length);
+
+    if (POISON_MARKS && marked > 0)
+        MARK_TOUCHABLE(base + from, marked);
+}
+
+/* Bytes of the file that nobody may touch through the map, where it is mapped. */
 static inline void poison(const struct address_map *map, uint64_t offset, uint64_t length)
 {
-    size_t marked = poison_length(map, offset, length);
+    unsigned char *data = NULL;
+    uint64_t piece;
 
-    if (marked > 0)
-        MARK_UNTOUCHABLE(map->base + offset, marked);
+    if (!POISON_MARKS)
+        return;
+    while (length > 0 && (piece = mpgi_map_piece(&data, map, offset, length)) > 0) {
+        poison_bytes(data, offset, 0, piece);
+        offset += piece;
+        length -= piece;
+    }
 }
 
 /* Bytes of the file whose address is given out. */
 static inline void unpoison(const struct address_map *map, uint64_t offset, uint64_t length)
 {
-    size_t marked = poison_length(map, offset, length);
+    unsigned char *data = NULL;
+    uint64_t piece;
 
-    if (marked > 0)
-        MARK_TOUCHABLE(map->base + offset, marked);
+    if (!POISON_MARKS)
+        return;
+    while (length > 0 && (piece = mpgi_map_piece(&data, map, offset, length)) > 0) {
+        unpoison_bytes(data, offset, 0, piece);
+        offset += piece;
+        length -= piece;
+    }
 }
 
 #endif

@@ -6,6 +6,7 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "os/grow.h"
 #include "pager/look_again.h"
 #include "pager/pager.h"
 #include "pager/protected_write.h"
@@ -134,8 +135,12 @@ int mpgi_apply_alloc(struct edit *edit, uint64_t page, enum mpg_page_use use, bo
 {
     mpg_pager *pager = edit->pager;
     bool changed = false;
-    int result = zero ? make_zero(edit, page, &changed) : 0;
+    /* Rule 14: a page given out has disk space behind it. */
+    int result =
+        mpgi_file_back(&pager->file, offset_of_page(pager, page), pager->page_size, page, true);
 
+    if (result == 0 && zero)
+        result = make_zero(edit, page, &changed);
     if (result != 0)
         return result;
     /* Rule 5: no checksum covers the zeros of a regular page. */
@@ -170,6 +175,15 @@ static bool add_run(struct page_runs *runs, uint64_t first, uint64_t count)
     return true;
 }
 
+static int alloc_run(struct edit *edit, uint64_t page, unsigned count)
+{
+    mpg_pager *pager = edit->pager;
+    uint64_t size = pager->page_size;
+    int result = mpgi_file_back(&pager->file, page * size, count * size, page, true);
+
+    return result != 0 ? result : mpgi_edit_use_run(edit, page, count, MPG_USE_REGULAR);
+}
+
 int mpgi_apply_alloc_runs(struct edit *edit, struct page_runs *runs, size_t count, unsigned flags)
 {
     bool zero = (flags & MPG_ZERO) != 0;
@@ -184,7 +198,7 @@ int mpgi_apply_alloc_runs(struct edit *edit, struct page_runs *runs, size_t coun
         if (result == 0 && !zero)
             run = run_from(edit->pager, page, count);
         if (result == 0 && run > 1)
-            result = mpgi_edit_use_run(edit, page, run, MPG_USE_REGULAR);
+            result = alloc_run(edit, page, run);
         else if (result == 0)
             result = mpgi_apply_alloc(edit, page, MPG_USE_REGULAR, zero);
         if (result == 0 && !add_run(runs, page, run))

@@ -168,7 +168,7 @@ static void fail_commit(mpg_pager *pager, enum progress progress, int result)
     (void)mpgi_fail_again(&error);
     pager->ops->discard(pager->format);
     /* What was to be freed is not: its addresses are good. */
-    unpoison(&pager->map, 0, pager->map.mapped);
+    unpoison(&pager->map, 0, UINT64_MAX);
     give_up_gathering(pager, result);
 }
 

@@ -16,7 +16,6 @@
 #include "pager/look_again.h"
 #include "pager/pager.h"
 
-#define DEFAULT_ADDRESS_SPACE (UINT64_C(1) << 40)
 #define DEFAULT_CACHE_SIZE ((size_t)4 << 20)
 #define MIN_PAGES 4
 
@@ -35,8 +34,6 @@ static int take_options(mpg_options *taken, const mpg_options *options)
     result = mpgi_check_flags(taken->flags, KNOWN_OPTIONS, "options");
     if (result != 0)
         return result;
-    if (taken->address_space == 0)
-        taken->address_space = DEFAULT_ADDRESS_SPACE;
     if (taken->cache_size == 0)
         taken->cache_size = DEFAULT_CACHE_SIZE;
     return 0;
@@ -172,7 +169,7 @@ static void set_up(mpg_pager *pager, const mpg_options *options)
     pager->zero_crc = crc_of_zeros(pager->page_size);
     pager->entry_changes = 1;
     pager->deferred = !pager->read_only && (options->flags & MPG_DEFER_ALLOCATION) != 0;
-    mpgi_map_reserve(&pager->map, &pager->file, max_u64(options->address_space, pager->file.bytes));
+    mpgi_map_init(&pager->map, &pager->file, options->address_space, pager->page_size);
 }
 
 /* ---- create ---- */
@@ -302,6 +299,7 @@ static int lock_file(mpg_pager *pager, unsigned flags)
         result = mpgi_file_lock(&pager->file, IO_LOCK_SHARED);
     if (result == 0)
         result = mpgi_file_reload_size(&pager->file); /* it may have grown before the lock */
+    pager->file.backed_from = pager->file.bytes;
     return result;
 }
 
@@ -408,19 +406,8 @@ int mpg_open_readonly(const mpg_pager **pager, const char *path, const mpg_optio
 
 int mpgi_map_page(unsigned char **data, mpg_pager *pager, uint64_t page)
 {
-    uint64_t end = offset_of_page(pager, page) + pager->page_size;
-    int result = 0;
-
-    if (end > pager->map.reserved)
-        return mpgi_fail(MPG_E_NO_MEMORY, "map", page,
-                         "%s: page %llu lies beyond the %llu bytes of address space reserved",
-                         pager->file.path, (unsigned long long)page,
-                         (unsigned long long)pager->map.reserved);
-    if (end > pager->map.mapped)
-        result = mpgi_map_extend(&pager->map, &pager->file, pager->file.bytes);
-    if (result == 0)
-        *data = pager->map.base + offset_of_page(pager, page);
-    return result;
+    return mpgi_map_find(data, &pager->map, &pager->file, offset_of_page(pager, page),
+                         pager->page_size);
 }
 
 /* ---- close ---- */

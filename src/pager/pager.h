@@ -112,7 +112,7 @@ static inline void pager_search_protected(mpg_pager *pager, uint64_t id)
     pager->search_protected = min_u64(pager->search_protected, id);
 }
 
-/* The address of a page in the map. NO_MEMORY where the reservation ends before it. Lock held. */
+/* The address of a page in the map. NO_MEMORY where no address space is left for it. Lock held. */
 int mpgi_map_page(unsigned char **data, mpg_pager *pager, uint64_t page);
 
 /*

@@ -241,12 +241,11 @@ static int check_stays(mpg_pager *pager, uint64_t id, const struct entry *entry)
     return newest.page[0] == entry->page[0] ? 0 : EDIT_RESTART;
 }
 
-/* The page of the file that is mapped at an address. */
+/* The page of the file that is mapped at an address. Lock held. */
 static uint64_t page_at(const mpg_pager *pager, const void *data)
 {
     /* A page size is a power of two. */
-    return (uint64_t)((const unsigned char *)data - pager->map.base) >>
-           __builtin_ctz(pager->page_size);
+    return mpgi_map_offset_of(&pager->map, data) >> __builtin_ctz(pager->page_size);
 }
 
 /* Marks the page of a copy that no view shows. */
@@ -339,8 +338,8 @@ void mpg_protected_release(mpg_pager *pager, const void *data)
 
     if (data == NULL)
         return;
-    page = page_at(pager, data);
     pager_lock(pager);
+    page = page_at(pager, data);
     pins = mpgi_id_map_find(&pager->pins, page);
     /* A page viewed once is likely to be viewed again: some idle records stay. */
     if (pins != NULL && pins->number > 0 && --pins->number == 0 &&

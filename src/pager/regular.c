@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/error.h"
+#include "os/grow.h"
 #include "os/poison.h"
 #include "pager/apply.h"
 #include "pager/edit.h"
@@ -103,7 +104,7 @@ static int check_regular(const mpg_pager *pager, uint64_t page, const char *oper
     return 0;
 }
 
-static int locate(unsigned char **data, const mpg_pager *pager, uint64_t page)
+static int locate(unsigned char **data, const mpg_pager *pager, uint64_t page, bool to_write)
 {
     int result;
 
@@ -111,6 +112,10 @@ static int locate(unsigned char **data, const mpg_pager *pager, uint64_t page)
     result = check_regular(pager, page, "get");
     if (result == 0 && pager->file.changed)
         result = mpgi_check_page_is_there(pager, page);
+    /* Rule 14: what is written through a pointer can report no full disk. */
+    if (result == 0 && to_write)
+        result = mpgi_file_back(&unconst(pager)->file, offset_of_page(pager, page),
+                                pager->page_size, page, false);
     if (result == 0)
         result = mpgi_map_page(data, unconst(pager), page);
     if (result == 0)
@@ -122,7 +127,7 @@ static int locate(unsigned char **data, const mpg_pager *pager, uint64_t page)
 int mpg_page_get(const void **data, const mpg_pager *pager, mpg_page_id id)
 {
     unsigned char *at;
-    int result = locate(&at, pager, id.value);
+    int result = locate(&at, pager, id.value, false);
 
     if (result == 0)
         *data = at;
@@ -134,7 +139,7 @@ int mpg_page_get_mut(void **data, mpg_pager *pager, mpg_page_id id)
     unsigned char *at;
     int result = pager->read_only ? mpgi_fail(MPG_E_READ_ONLY, "get_mut", id.value,
                                               "%s: opened read-only", pager->file.path)
-                                  : locate(&at, pager, id.value);
+                                  : locate(&at, pager, id.value, true);
 
     if (result == 0)
         *data = at;

@@ -214,12 +214,12 @@ static int disk_sync_directory(void *context, const char *path)
     return 0;
 }
 
-static void *disk_reserve(void *context, size_t length)
+static void *disk_reserve(void *context, uint64_t offset, size_t length)
 {
     const struct fuzz_disk *disk = enter(context);
 
-    if (length <= RESERVATION)
-        return disk->mapped;
+    if (offset <= RESERVATION && length <= RESERVATION - offset)
+        return disk->mapped + offset;
     errno = ENOMEM;
     return NULL;
 }
@@ -238,7 +238,7 @@ static int disk_unmap(void *context, void *address, size_t length)
 {
     const struct fuzz_disk *disk = enter(context);
 
-    must((unsigned char *)address == disk->mapped && length <= RESERVATION);
+    must((unsigned char *)address >= disk->mapped && length <= RESERVATION);
     return 0;
 }
 

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+/* Floor 1: the length of the file, and the disk space behind it. */
+#ifndef MPGI_GROW_H
+#define MPGI_GROW_H
+
+#include <stdint.h>
+
+#include "os/io.h"
+
+/*
+ * Rule 9: makes the file at least `bytes` long, with disk space behind it unless sparse; or fails,
+ * and then it is as long as before.
+ */
+int mpgi_file_grow(struct file *file, uint64_t bytes);
+
+/*
+ * Rule 14: makes sure that there is disk space behind a range of the file, unless sparse. NO_SPACE
+ * where there is none. `is_new`: nobody but the caller has it yet. `page` is for messages only.
+ * Pager's lock held.
+ */
+int mpgi_file_back(struct file *file, uint64_t offset, uint64_t length, uint64_t page, bool is_new);
+
+#endif
