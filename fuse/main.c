@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* mappedpagesfs: mounts a page file as a directory. */
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 
 #include "background.h"
@@ -93,6 +94,8 @@ int main(int argc, char **argv)
         log_line(LOG_ERR, "/dev/null: %s", strerror(errno));
         return STATUS_MOUNT_FAILURE;
     }
+    /* A log beyond the limit for files is no reason to die. */
+    signal(SIGXFSZ, SIG_IGN);
     if (remount_wanted(&args)) {
         return (int)remount(&args);
     }
