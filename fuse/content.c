@@ -94,8 +94,22 @@ int content_read(struct fs *fs, const struct target *target, struct handle *hand
     return 0;
 }
 
+/* Commits bytes, or zeros if `data` is NULL, at once. */
+static int commit_bytes(struct fs *fs, uint64_t id, const struct client *client, const void *data,
+                        uint64_t offset, uint64_t length)
+{
+    struct stage stage = {.page_size = fs->page_size};
+    int error = data != NULL ? stage_write(&stage, client, data, offset, length)
+                             : stage_zero(&stage, client, offset, length);
+    int code =
+        error != 0 ? MPG_E_NO_MEMORY : stage_commit(&stage, fs->writable, (mpg_protected_id){id});
+
+    stage_clear(&stage);
+    return code;
+}
+
 int content_write(struct fs *fs, const struct target *target, struct handle *handle,
-                  const void *data, uint64_t offset, size_t *length, pid_t pid)
+                  const struct client *client, const void *data, uint64_t offset, size_t *length)
 {
     int code;
 
@@ -111,10 +125,13 @@ int content_write(struct fs *fs, const struct target *target, struct handle *han
     if (*length > fs->page_size - offset) {
         *length = fs->page_size - (size_t)offset;
     }
-    if (target->kind == NODE_PROTECTED) {
-        return handle == NULL ? EIO : handle_stage(fs, handle, data, offset, *length, pid);
+    if (target->kind == NODE_PROTECTED && handle != NULL) {
+        return handle_stage(fs, handle, target->id, client, data, offset, *length);
     }
-    code = mpg_page_write(fs->writable, (mpg_page_id){target->id}, data, (size_t)offset, *length);
+    code = target->kind == NODE_PROTECTED
+               ? commit_bytes(fs, target->id, client, data, offset, *length)
+               : mpg_page_write(fs->writable, (mpg_page_id){target->id}, data, (size_t)offset,
+                                *length);
     if (code != MPG_OK) {
         return failure(code, "write");
     }
@@ -139,21 +156,8 @@ static int zero_page(struct fs *fs, uint64_t id, uint64_t offset, uint64_t lengt
     return MPG_OK;
 }
 
-static int commit_zeros(struct fs *fs, uint64_t id, uint64_t offset, uint64_t length)
-{
-    struct stage stage = {0};
-    int code;
-
-    if (stage_zero(&stage, offset, length) != 0) {
-        return MPG_E_NO_MEMORY;
-    }
-    code = stage_commit(&stage, fs->writable, (mpg_protected_id){id});
-    stage_clear(&stage);
-    return code;
-}
-
-int content_zero(struct fs *fs, const struct target *target, struct handle *handle, uint64_t offset,
-                 uint64_t length, pid_t pid)
+int content_zero(struct fs *fs, const struct target *target, struct handle *handle,
+                 const struct client *client, uint64_t offset, uint64_t length)
 {
     int code;
 
@@ -161,13 +165,13 @@ int content_zero(struct fs *fs, const struct target *target, struct handle *hand
         return scratch_zero(fs->scratch, target->id, offset, length, false);
     }
     if (target->kind == NODE_PROTECTED && handle != NULL) {
-        return length == 0 ? 0 : handle_stage_zeros(fs, handle, offset, length, pid);
+        return length == 0 ? 0 : handle_stage_zeros(fs, handle, target->id, client, offset, length);
     }
     if (length == 0) {
         return 0;
     }
     code = target->kind == NODE_PAGE ? zero_page(fs, target->id, offset, length)
-                                     : commit_zeros(fs, target->id, offset, length);
+                                     : commit_bytes(fs, target->id, client, NULL, offset, length);
     if (code != MPG_OK) {
         return failure(code, "truncate");
     }
@@ -176,7 +180,7 @@ int content_zero(struct fs *fs, const struct target *target, struct handle *hand
 }
 
 int content_truncate(struct fs *fs, const struct target *target, struct handle *handle,
-                     uint64_t size, pid_t pid)
+                     const struct client *client, uint64_t size)
 {
     if (target->kind == NODE_SCRATCH) {
         return scratch_truncate(fs->scratch, target->id, size);
@@ -187,5 +191,5 @@ int content_truncate(struct fs *fs, const struct target *target, struct handle *
     if (size > fs->page_size) {
         return EFBIG;
     }
-    return content_zero(fs, target, handle, size, fs->page_size - size, pid);
+    return content_zero(fs, target, handle, client, size, fs->page_size - size);
 }

@@ -16,18 +16,20 @@
 int content_read(struct fs *fs, const struct target *target, struct handle *handle,
                  const unsigned char **data, uint64_t offset, size_t *length);
 
-/* Writes *length bytes, or as many as fit. `pid` is the thread that asks. */
+/*
+ * Writes *length bytes, or as many as fit. Without a handle a protected page is committed at once.
+ */
 int content_write(struct fs *fs, const struct target *target, struct handle *handle,
-                  const void *data, uint64_t offset, size_t *length, pid_t pid);
+                  const struct client *client, const void *data, uint64_t offset, size_t *length);
 
 /*
  * Zeroes a range that lies in the page. Without a handle a protected page is committed at once.
  */
-int content_zero(struct fs *fs, const struct target *target, struct handle *handle, uint64_t offset,
-                 uint64_t length, pid_t pid);
+int content_zero(struct fs *fs, const struct target *target, struct handle *handle,
+                 const struct client *client, uint64_t offset, uint64_t length);
 
 /* Zeroes everything from `size` on; EFBIG beyond the page. */
 int content_truncate(struct fs *fs, const struct target *target, struct handle *handle,
-                     uint64_t size, pid_t pid);
+                     const struct client *client, uint64_t size);
 
 #endif

@@ -43,10 +43,13 @@ struct fs {
     struct scratch *scratch;
     struct snapshots *snapshots;
     pthread_mutex_t handles_mutex;
-    struct handle *handles;   /* all that are open */
-    struct ahead *ahead;      /* NULL if nothing is pushed ahead */
-    struct timed_sync *timer; /* NULL: everything is durable at once */
-    atomic_bool unsynced;     /* something was allocated or freed since the last timed sync */
+    struct handle *handles;    /* all that are open */
+    struct ahead *ahead;       /* NULL if nothing is pushed ahead */
+    struct timed_sync *timer;  /* NULL: everything is durable at once */
+    atomic_bool unsynced;      /* something was allocated or freed since the last timed sync */
+    struct budget *staged;     /* memory for what handles stage */
+    struct cached *cached;     /* protected pages that the kernel caches */
+    atomic_bool warned_unseen; /* it was logged that a client cannot be seen in /proc */
 };
 
 static inline struct fs *fs_of(fuse_req_t req)

@@ -9,6 +9,8 @@
 #include <unistd.h>
 
 #include "attributes.h"
+#include "budget.h"
+#include "cached.h"
 #include "holder.h"
 #include "log.h"
 #include "options.h"
@@ -111,6 +113,20 @@ static bool take_attributes(struct fs *fs)
     return true;
 }
 
+/* Memory for what all handles stage: two whole pages, and much of small ones, unless it is given. */
+static uint64_t stage_limit(const struct fs *fs)
+{
+    const uint64_t usual = UINT64_C(64) << 20, pages = 2 * (uint64_t)fs->page_size;
+
+    if (fs->options->stage < 0) {
+        return usual > pages ? usual : pages;
+    }
+    if (fs->writable != NULL && (uint64_t)fs->options->stage < fs->page_size + fs->page_size / 8) {
+        log_line(LOG_WARNING, "with this stage= a protected page cannot be written as a whole");
+    }
+    return (uint64_t)fs->options->stage;
+}
+
 static bool make_tables(struct fs *fs)
 {
     struct mpg_stat st = {.size = sizeof(st)};
@@ -127,9 +143,11 @@ static bool make_tables(struct fs *fs)
     fs->nodes = nodes_new();
     fs->attributes = attributes_new();
     fs->scratch = scratch_new((uint64_t)fs->options->scratch);
+    fs->staged = budget_new(stage_limit(fs));
+    fs->cached = cached_new();
     fs->snapshots = snapshots_new(fs->page_size);
     if (fs->nodes == NULL || fs->attributes == NULL || fs->scratch == NULL ||
-        fs->snapshots == NULL) {
+        fs->snapshots == NULL || fs->staged == NULL || fs->cached == NULL) {
         log_line(LOG_ERR, "out of memory");
         return false;
     }
@@ -173,6 +191,8 @@ bool fs_close(struct fs *fs)
     }
     scratch_free(fs->scratch);
     snapshots_free(fs->snapshots);
+    budget_free(fs->staged);
+    cached_free(fs->cached);
     attributes_free(fs->attributes);
     nodes_free(fs->nodes);
     if (fs->location >= 0) {

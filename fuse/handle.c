@@ -3,14 +3,17 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
+#include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "attributes.h"
 #include "log.h"
-#include "process.h"
 
 struct handle *handle_open(struct fs *fs, uint64_t node, bool writes)
 {
@@ -23,6 +26,9 @@ struct handle *handle_open(struct fs *fs, uint64_t node, bool writes)
     pthread_mutex_init(&handle->mutex, NULL);
     handle->node = node;
     handle->writes = writes;
+    handle->writer = -1;
+    handle->lost.thread = -1;
+    handle->stage = (struct stage){.page_size = fs->page_size, .budget = fs->staged};
     pthread_mutex_lock(&fs->handles_mutex);
     handle->next = fs->handles;
     if (handle->next != NULL) {
@@ -33,8 +39,27 @@ struct handle *handle_open(struct fs *fs, uint64_t node, bool writes)
     return handle;
 }
 
+/* Logs that what is staged was dropped, or a part of it. Called before it is. */
+static void log_drop(const struct handle *handle, const struct client *writer, const char *reason)
+{
+    char name[PROCESS_NAME_SIZE];
+
+    log_line(LOG_WARNING, "protected page %" PRIu64 ": what %s wrote was dropped: %s", handle->page,
+             process_name(name, writer->thread), reason);
+}
+
+/* Drops all that is staged. Called with the handle's lock held, or by its last user. */
+static void drop_all(struct handle *handle, const char *reason)
+{
+    if (!stage_is_empty(&handle->stage)) {
+        log_drop(handle, stage_writer(&handle->stage), reason);
+        stage_clear(&handle->stage);
+    }
+}
+
 void handle_close(struct fs *fs, struct handle *handle)
 {
+    drop_all(handle, "it was not opened after all");
     pthread_mutex_lock(&fs->handles_mutex);
     if (handle->next != NULL) {
         handle->next->previous = handle->previous;
@@ -42,7 +67,9 @@ void handle_close(struct fs *fs, struct handle *handle)
     *(handle->previous != NULL ? &handle->previous->next : &fs->handles) = handle->next;
     pthread_mutex_unlock(&fs->handles_mutex);
     nodes_closed(fs->nodes, handle->node, handle->writes);
-    stage_clear(&handle->stage);
+    if (handle->writer >= 0) {
+        (void)close(handle->writer);
+    }
     free(handle->text);
     pthread_mutex_destroy(&handle->mutex);
     free(handle);
@@ -64,41 +91,62 @@ static bool has_room(const struct fs *fs)
     return host.f_bavail * host.f_frsize >= 2 * fs->page_size;
 }
 
-/* Checks for room once, and notes who writes. Called with the handle's lock held. */
-static int begin_staging(const struct fs *fs, struct handle *handle, pid_t pid)
+/*
+ * Checks for room once, and notes what is staged for whom. Called with the handle's lock held.
+ */
+static int begin_staging(const struct fs *fs, struct handle *handle, uint64_t page,
+                         const struct client *client)
 {
     if (!handle->has_room && !has_room(fs)) {
         return ENOSPC;
     }
     handle->has_room = true;
     handle->failed = false;
-    handle->writer = pid;
+    handle->page = page;
+    if (handle->closed && handle->writer < 0) {
+        /* Maybe no close of it is to come that would tell whether it was killed. */
+        handle->writer = process_open(client->thread);
+    }
     return 0;
 }
 
-int handle_stage(struct fs *fs, struct handle *handle, const void *data, uint64_t offset,
-                 size_t length, pid_t pid)
+int handle_stage(struct fs *fs, struct handle *handle, uint64_t page, const struct client *client,
+                 const void *data, uint64_t offset, size_t length)
 {
     int error;
 
     pthread_mutex_lock(&handle->mutex);
-    error = begin_staging(fs, handle, pid);
+    error = begin_staging(fs, handle, page, client);
     if (error == 0) {
-        error = stage_write(&handle->stage, data, offset, length);
+        error = stage_write(&handle->stage, client, data, offset, length);
     }
     pthread_mutex_unlock(&handle->mutex);
     return error;
 }
 
-int handle_stage_zeros(struct fs *fs, struct handle *handle, uint64_t offset, uint64_t length,
-                       pid_t pid)
+int handle_stage_zeros(struct fs *fs, struct handle *handle, uint64_t page,
+                       const struct client *client, uint64_t offset, uint64_t length)
 {
     int error;
 
     pthread_mutex_lock(&handle->mutex);
-    error = begin_staging(fs, handle, pid);
+    error = begin_staging(fs, handle, page, client);
     if (error == 0) {
-        error = stage_zero(&handle->stage, offset, length);
+        error = stage_zero(&handle->stage, client, offset, length);
+    }
+    pthread_mutex_unlock(&handle->mutex);
+    return error;
+}
+
+int handle_stage_truncation(struct fs *fs, struct handle *handle, uint64_t page,
+                            const struct client *client)
+{
+    int error;
+
+    pthread_mutex_lock(&handle->mutex);
+    error = begin_staging(fs, handle, page, client);
+    if (error == 0) {
+        stage_truncate(&handle->stage, client);
     }
     pthread_mutex_unlock(&handle->mutex);
     return error;
@@ -111,27 +159,93 @@ void handle_apply(struct handle *handle, void *data, uint64_t offset, size_t len
     pthread_mutex_unlock(&handle->mutex);
 }
 
-/* Why staged bytes may have to be committed. */
-enum occasion { OCCASION_CLOSE, OCCASION_SYNC, OCCASION_END };
-
-/* Whether they have to, now. Called with the handle's lock held and something staged. */
-static bool is_due(struct handle *handle, enum occasion occasion, pid_t pid)
+/* Drops what a client staged that is dying on a signal. Called with the handle's lock held. */
+static void drop_killed(struct handle *handle, const struct client *client, int signal)
 {
-    switch (occasion) {
-    case OCCASION_CLOSE:
-        if (process_is_killed(pid)) {
-            if (process_may_be_same(pid, handle->writer)) {
-                stage_clear(&handle->stage);
-            }
-            return false;
-        }
-        return handle->stage.written;
-    case OCCASION_SYNC:
-        return true;
-    case OCCASION_END:
-        break;
+    char reason[96] = "it was killed by a signal";
+    struct client other;
+
+    if (!stage_drop(&handle->stage, client, &other)) {
+        return;
     }
-    return !handle->stage.written && !handle->failed;
+    if (signal != PROCESS_SOME_SIGNAL) {
+        snprintf(reason, sizeof(reason), "it was killed by signal %d", signal);
+    }
+    log_drop(handle, client, reason);
+    if (other.thread >= 0) {
+        log_drop(handle, &other, "a process that had written over it was killed");
+        handle->lost = other;
+    }
+}
+
+/* Says once that a client cannot be seen in /proc. */
+static void warn_unseen(struct fs *fs, const struct handle *handle, const struct client *client)
+{
+    char name[PROCESS_NAME_SIZE];
+
+    if (!atomic_exchange(&fs->warned_unseen, true)) {
+        log_line(LOG_WARNING,
+                 "protected page %" PRIu64 ": whether %s was killed cannot be told: what such "
+                 "processes write is committed in either case",
+                 handle->page, process_name(name, client->thread));
+    }
+}
+
+/*
+ * A descriptor was closed: whether what is staged is to be committed now. Called with the handle's
+ * lock held.
+ */
+static bool is_due_at_close(struct fs *fs, struct handle *handle, const struct client *client)
+{
+    const int signal = process_signal(client->thread);
+
+    if (signal > 0) {
+        drop_killed(handle, client, signal);
+        return false;
+    }
+    if (signal == PROCESS_UNSEEN) {
+        warn_unseen(fs, handle, client);
+    }
+    return stage_is_written(&handle->stage);
+}
+
+/* The signal that ended somebody who staged something; 0 if it is not known to have been one. */
+static int ended_by(const struct handle *handle, const struct client *writer)
+{
+    int signal = process_signal(writer->thread);
+
+    if (signal == PROCESS_UNSEEN) {
+        signal = process_ended(handle->writer);
+    }
+    return signal > 0 ? signal : 0;
+}
+
+/* The last use is gone: whether what is left is to be committed. */
+static bool is_due_at_end(struct handle *handle)
+{
+    const struct stage *stage = &handle->stage;
+    struct client writer = {0, -1, 0};
+
+    for (size_t i = 0; i < stage->count;) {
+        const struct client *next = &stage->extents[i].writer;
+        int signal = memcmp(next, &writer, sizeof(writer)) != 0 ? ended_by(handle, next) : 0;
+
+        writer = *next;
+        if (signal > 0) {
+            drop_killed(handle, &writer, signal);
+            i = 0;
+        } else {
+            i++;
+        }
+    }
+    if (stage->truncated && stage->count == 0) {
+        int signal = ended_by(handle, &stage->truncated_by);
+
+        if (signal > 0) {
+            drop_killed(handle, &stage->truncated_by, signal);
+        }
+    }
+    return !stage_is_empty(stage);
 }
 
 /* Commits what is staged for a page that is held. Called with the handle's lock held. */
@@ -147,24 +261,66 @@ static int commit(struct fs *fs, struct handle *handle, const struct target *tar
     return 0;
 }
 
+/* Why staged bytes may have to be committed. */
+enum occasion { OCCASION_CLOSE, OCCASION_SYNC, OCCASION_END };
+
+/* Whether they have to, now. Called with the handle's lock held and something staged. */
+static bool is_due(struct fs *fs, struct handle *handle, enum occasion occasion,
+                   const struct client *client)
+{
+    switch (occasion) {
+    case OCCASION_CLOSE:
+        return is_due_at_close(fs, handle, client);
+    case OCCASION_END:
+        return !handle->failed && is_due_at_end(handle);
+    case OCCASION_SYNC:
+        break;
+    }
+    return true;
+}
+
+/*
+ * Whether a client is to be told now that what it staged was lost, if that was so before this
+ * request. Who syncs is told for all.
+ */
+static bool told_of_loss(struct handle *handle, const struct client *client, bool lost)
+{
+    if (!lost || (client != NULL && !process_may_be_same(&handle->lost, client))) {
+        return false;
+    }
+    handle->lost.thread = -1;
+    return true;
+}
+
 /*
  * Commits what is staged if it is due. Locks are taken in the order of all requests: page, handle.
  */
-static int settle(struct fs *fs, struct handle *handle, enum occasion occasion, pid_t pid)
+static int settle(struct fs *fs, struct handle *handle, enum occasion occasion,
+                  const struct client *client, bool *committed)
 {
     struct target target;
     int missing = nodes_enter(fs->nodes, handle->node, &target);
     int error = 0;
+    bool lost;
 
+    *committed = false;
     pthread_mutex_lock(&handle->mutex);
-    if (!stage_is_empty(&handle->stage) && is_due(handle, occasion, pid)) {
+    lost = handle->lost.thread >= 0;
+    if (!stage_is_empty(&handle->stage) && is_due(fs, handle, occasion, client)) {
         if (missing == 0 && target.kind == NODE_PROTECTED) {
             error = commit(fs, handle, &target);
+            *committed = error == 0;
         } else {
-            stage_clear(&handle->stage); /* the page it was meant for is gone */
             error = ESTALE;
         }
+        if (error == ESTALE) {
+            drop_all(handle, "the page was deleted or replaced");
+        }
     }
+    if (error == 0 && told_of_loss(handle, client, lost)) {
+        error = EIO;
+    }
+    handle->closed |= occasion == OCCASION_CLOSE;
     pthread_mutex_unlock(&handle->mutex);
     if (missing == 0) {
         nodes_leave(fs->nodes, &target);
@@ -172,40 +328,33 @@ static int settle(struct fs *fs, struct handle *handle, enum occasion occasion, 
     return error;
 }
 
-int handle_flush(struct fs *fs, struct handle *handle, pid_t pid)
+int handle_flush(struct fs *fs, struct handle *handle, const struct client *client, bool *committed)
 {
-    return settle(fs, handle, OCCASION_CLOSE, pid);
+    return settle(fs, handle, OCCASION_CLOSE, client, committed);
 }
 
-int handle_sync(struct fs *fs, struct handle *handle)
+int handle_sync(struct fs *fs, struct handle *handle, bool *committed)
 {
-    return settle(fs, handle, OCCASION_SYNC, 0);
+    return settle(fs, handle, OCCASION_SYNC, NULL, committed);
 }
 
-void handle_release(struct fs *fs, struct handle *handle)
+void handle_release(struct fs *fs, struct handle *handle, bool *committed)
 {
-    int error = settle(fs, handle, OCCASION_END, 0);
-
-    if (error != 0 && error != ESTALE) {
-        log_line(LOG_ERR, "a truncation was lost: its commit failed");
-    }
+    (void)settle(fs, handle, OCCASION_END, NULL, committed);
+    drop_all(handle, "its commit failed");
 }
 
 void handle_end_all(struct fs *fs, bool unmounted)
 {
-    size_t dropped = 0;
+    bool committed;
 
     while (fs->handles != NULL) {
         struct handle *handle = fs->handles;
 
         if (unmounted) {
-            handle_release(fs, handle);
+            handle_release(fs, handle, &committed);
         }
-        dropped += !stage_is_empty(&handle->stage);
+        drop_all(handle, "the mount ended before it was closed");
         handle_close(fs, handle);
-    }
-    if (dropped > 0) {
-        log_line(LOG_WARNING, "%zu open file%s had writes that were not committed", dropped,
-                 dropped == 1 ? "" : "s");
     }
 }

@@ -6,6 +6,7 @@
 #include <pthread.h>
 
 #include "fs.h"
+#include "process.h"
 #include "stage.h"
 
 struct handle {
@@ -13,15 +14,23 @@ struct handle {
     pthread_mutex_t mutex;          /* for everything below */
     uint64_t node;                  /* what was opened */
     bool writes;                    /* opened for writing */
+    bool cached;                    /* opened as a scratch file: its I/O goes through the cache */
+    bool syncs;                     /* each write is to be durable: O_SYNC or O_DSYNC */
     bool failed;                    /* the last commit failed, and nothing was written since */
     bool has_room;                  /* the space that a commit needs was seen to be there */
-    pid_t writer;                   /* the thread that wrote last */
+    bool closed;                    /* a descriptor of it was closed */
+    int writer;                     /* pidfd of who wrote after a descriptor was closed, or -1 */
+    struct client lost;             /* what this one staged was dropped, untold; or thread -1 */
+    uint64_t page;                  /* the protected page that something was staged for last */
     struct stage stage;             /* what was written to a protected page */
     char *text;                     /* of /info: owned, as it was when it was opened */
     size_t text_length;
 };
 
-/* Makes a handle and counts it with its node; NULL without memory. handle_close ends it. */
+/*
+ * Makes a handle and counts it with its node; NULL without memory. handle_close ends it, and drops
+ * what is staged still.
+ */
 struct handle *handle_open(struct fs *fs, uint64_t node, bool writes);
 void handle_close(struct fs *fs, struct handle *handle);
 
@@ -31,26 +40,44 @@ static inline struct handle *handle_of(const struct fuse_file_info *fi)
     return fi != NULL ? (struct handle *)(uintptr_t)fi->fh : NULL;
 }
 
+/* Who makes a request. */
+static inline struct client client_of(fuse_req_t req, const struct fuse_file_info *fi)
+{
+    const struct fuse_ctx *context = fuse_req_ctx(req);
+
+    return (struct client){fi != NULL ? fi->lock_owner : 0, context->pid, context->uid};
+}
+
 /*
- * Stages bytes or zeros for the protected page that the handle is on. `pid` is the thread that
- * asks. Return 0 or an errno.
+ * Stages bytes or zeros for protected page `page`, which the handle is on. Return 0 or an errno.
  */
-int handle_stage(struct fs *fs, struct handle *handle, const void *data, uint64_t offset,
-                 size_t length, pid_t pid);
-int handle_stage_zeros(struct fs *fs, struct handle *handle, uint64_t offset, uint64_t length,
-                       pid_t pid);
+int handle_stage(struct fs *fs, struct handle *handle, uint64_t page, const struct client *client,
+                 const void *data, uint64_t offset, size_t length);
+int handle_stage_zeros(struct fs *fs, struct handle *handle, uint64_t page,
+                       const struct client *client, uint64_t offset, uint64_t length);
+/* Opening it truncates it. */
+int handle_stage_truncation(struct fs *fs, struct handle *handle, uint64_t page,
+                            const struct client *client);
 /* Puts what is staged onto bytes that were read. */
 void handle_apply(struct handle *handle, void *data, uint64_t offset, size_t length);
 
 /*
- * A descriptor of the handle was closed by `pid`: commits what was written, but neither a
- * truncation alone nor what a process dying on a signal leaves. Returns 0 or an errno.
+ * These return 0 or an errno, and tell in *committed whether the page has other content now.
  */
-int handle_flush(struct fs *fs, struct handle *handle, pid_t pid);
+
+/*
+ * The client closed a descriptor of the handle: commits what was written, but neither a truncation
+ * alone nor what a process dying on a signal leaves.
+ */
+int handle_flush(struct fs *fs, struct handle *handle, const struct client *client,
+                 bool *committed);
 /* fsync: commits all that is staged. */
-int handle_sync(struct fs *fs, struct handle *handle);
-/* The last descriptor is gone: commits a truncation of opening, drops what failed or was left. */
-void handle_release(struct fs *fs, struct handle *handle);
+int handle_sync(struct fs *fs, struct handle *handle, bool *committed);
+/*
+ * The last use is gone: commits what is staged still, unless its commit failed or who wrote it was
+ * killed. (Descriptors are not the only use: maps and io_uring write after the last is closed.)
+ */
+void handle_release(struct fs *fs, struct handle *handle, bool *committed);
 
 /*
  * Requests have ended: ends the handles that are left. After an unmount nothing is open any more,

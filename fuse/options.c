@@ -15,6 +15,7 @@
 /* Enough to let a commit gather the work of many clients. */
 #define DEFAULT_THREADS 32
 
+#define SIZE_EXPECTED "a number of bytes, with K, M or G behind it if you like, below 2^63"
 #define READY_FD_EXPECTED "the number of a descriptor that is open for writing"
 #define OCTAL_EXPECTED "an octal number from 0 to 777"
 #define SECONDS_EXPECTED "a number of seconds from 0 to 4294967295"
@@ -57,6 +58,7 @@ static const struct fuse_opt templates[] = {
     FUSE_OPT_KEY("io_uring_q_depth=", KEY_NUMBER),
     FUSE_OPT_KEY("commit=", KEY_NUMBER),
     FUSE_OPT_KEY("scratch=", KEY_NUMBER),
+    FUSE_OPT_KEY("stage=", KEY_NUMBER),
     FUSE_OPT_KEY("max_threads=", KEY_NUMBER),
     FUSE_OPT_KEY("ready_fd=", KEY_NUMBER),
     FUSE_OPT_KEY("auto_unmount", FUSE_OPT_KEY_KEEP),
@@ -114,8 +116,8 @@ static const struct number {
     {"dmask=", OCTAL_EXPECTED, 8, IS_PLAIN, 0, 0777, offsetof(struct options, dmask)},
     {"commit=", SECONDS_EXPECTED, 10, IS_PLAIN, 0, UINT32_MAX, offsetof(struct options, commit)},
     {"wait=", SECONDS_EXPECTED, 10, IS_PLAIN, 0, UINT32_MAX, offsetof(struct options, wait)},
-    {"scratch=", "a number of bytes, with K, M or G behind it if you like, below 2^63", 10, IS_SIZE,
-     0, INT64_MAX, offsetof(struct options, scratch)},
+    {"scratch=", SIZE_EXPECTED, 10, IS_SIZE, 0, INT64_MAX, offsetof(struct options, scratch)},
+    {"stage=", SIZE_EXPECTED, 10, IS_SIZE, 0, INT64_MAX, offsetof(struct options, stage)},
     {"max_threads=", "a number from 1 to 4096", 10, IS_PLAIN, 1, 4096,
      offsetof(struct options, max_threads)},
     {"io_uring_q_depth=", "a number from 1 to 4096", 10, IS_PLAIN, 1, 4096,
@@ -144,6 +146,8 @@ static void print_help(FILE *to)
           "    -o raw                 show every physical page under /raw\n"
           "    -o commit=SECONDS      make creations and deletions durable only that often\n"
           "    -o scratch=SIZE        memory for scratch files (64M)\n"
+          "    -o stage=SIZE          memory for writes to protected pages before their commit "
+          "(64M)\n"
           "    -o wait=SECONDS        wait that long for a file that is busy\n"
           "    -o remount,ro          and remount,rw: change a mount that is there\n"
           "    -o fsname=NAME         source in /proc/mounts (the path of the file)\n"
@@ -346,6 +350,7 @@ enum options_result options_parse(struct options *options, struct fuse_args *arg
         .ready_fd = -1,
         .max_threads = DEFAULT_THREADS,
         .scratch = DEFAULT_SCRATCH,
+        .stage = -1,
     };
     if (fuse_opt_parse(args, options, templates, process) != 0) {
         return OPTIONS_USAGE;

@@ -64,10 +64,13 @@ void request_fsync(fuse_req_t req, fuse_ino_t node, int data_only, struct fuse_f
 void request_fsyncdir(fuse_req_t req, fuse_ino_t node, int data_only, struct fuse_file_info *fi);
 void request_fallocate(fuse_req_t req, fuse_ino_t node, int mode, off_t offset, off_t length,
                        struct fuse_file_info *fi);
+void request_copy_file_range(fuse_req_t req, fuse_ino_t from_node, off_t from,
+                             struct fuse_file_info *from_fi, fuse_ino_t to_node, off_t to,
+                             struct fuse_file_info *to_fi, size_t length, int flags);
 void request_release(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi);
 /* Sets up *fi for a node whose target is held; 0 or an errno. */
 int open_target(struct fs *fs, fuse_ino_t node, const struct target *target,
-                struct fuse_file_info *fi, pid_t pid);
+                struct fuse_file_info *fi, const struct client *client);
 
 /* requests_attr.c */
 void request_getattr(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi);

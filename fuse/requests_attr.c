@@ -6,6 +6,7 @@
 #include <sys/statvfs.h>
 
 #include "ahead.h"
+#include "cached.h"
 #include "log.h"
 #include "requests.h"
 
@@ -29,7 +30,7 @@ void request_getattr(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
 }
 
 static int set(struct fs *fs, const struct target *target, const struct stat *st, int to_set,
-               struct handle *handle, pid_t pid)
+               struct handle *handle, const struct client *client)
 {
     int error = 0;
 
@@ -37,7 +38,7 @@ static int set(struct fs *fs, const struct target *target, const struct stat *st
         return EROFS;
     }
     if (to_set & FUSE_SET_ATTR_SIZE) {
-        error = content_truncate(fs, target, handle, (uint64_t)st->st_size, pid);
+        error = content_truncate(fs, target, handle, client, (uint64_t)st->st_size);
     }
     return error != 0 ? error : attributes_set(fs, target, st, to_set);
 }
@@ -46,33 +47,37 @@ static void finish_setattr(fuse_req_t req, fuse_ino_t node, struct stat *st, int
                            struct fuse_file_info *fi)
 {
     struct fs *fs = fs_of(req);
-    double timeout;
+    const struct client client = client_of(req, fi);
+    struct answer answer = {.req = req, .kind = ANSWER_ATTRIBUTES};
     struct target target;
-    struct stat result;
-    int error = nodes_enter(fs->nodes, node, &target);
 
-    if (error == 0) {
-        error = set(fs, &target, st, to_set, handle_of(fi), fuse_req_ctx(req)->pid);
-        if (error == 0) {
-            error = attributes_get(fs, &target, &result);
+    answer.error = nodes_enter(fs->nodes, node, &target);
+    if (answer.error == 0) {
+        answer.error = set(fs, &target, st, to_set, handle_of(fi), &client);
+        if (answer.error == 0) {
+            answer.error = attributes_get(fs, &target, &answer.st);
         }
         nodes_leave(fs->nodes, &target);
     }
-    if (error != 0) {
-        fuse_reply_err(req, error);
+    if (answer.error != 0) {
+        answer_now(&answer);
         return;
     }
-    timeout = attribute_timeout(fs, &target, node);
+    answer.timeout = attribute_timeout(fs, &target, node);
     if ((to_set & FUSE_SET_ATTR_SIZE) && target.kind == NODE_PAGE) {
         /*
          * The kernel drops what it has cached behind the new end only if it sees the file shrink.
          * So it is told what it asked for, and that this holds for no time: whoever looks next gets
          * the size of the page again.
          */
-        result.st_size = st->st_size;
-        timeout = 0;
+        answer.st.st_size = st->st_size;
+        answer.timeout = 0;
     }
-    fuse_reply_attr(req, &result, timeout);
+    if ((to_set & FUSE_SET_ATTR_SIZE) && target.kind == NODE_PROTECTED && fi == NULL) {
+        cached_answer(fs, node, &answer); /* that was a commit */
+    } else {
+        answer_now(&answer);
+    }
 }
 
 static void finish_deferred_setattr(struct deferred *change)

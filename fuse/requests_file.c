@@ -4,6 +4,7 @@
 #include <fcntl.h>
 
 #include "ahead.h"
+#include "cached.h"
 #include "info.h"
 #include "log.h"
 #include "options.h"
@@ -16,7 +17,7 @@ static bool opens_for_writing(const struct fuse_file_info *fi)
 }
 
 int open_target(struct fs *fs, fuse_ino_t node, const struct target *target,
-                struct fuse_file_info *fi, pid_t pid)
+                struct fuse_file_info *fi, const struct client *client)
 {
     const bool writes = opens_for_writing(fi);
     struct handle *handle;
@@ -29,6 +30,8 @@ int open_target(struct fs *fs, fuse_ino_t node, const struct target *target,
     if (handle == NULL) {
         return ENOMEM;
     }
+    handle->cached = target->kind == NODE_SCRATCH;
+    handle->syncs = (fi->flags & O_DSYNC) != 0;
     fi->fh = (uintptr_t)handle;
     /*
      * Regular pages are the kernel's to cache. A node that was something else before (a file
@@ -41,13 +44,10 @@ int open_target(struct fs *fs, fuse_ino_t node, const struct target *target,
     fi->noflush = !writes || (target->kind == NODE_PAGE && node_kind_of(node) == NODE_PAGE);
     if (target->kind == NODE_FIXED) {
         error = info_text(&handle->text, &handle->text_length, fs);
+    } else if ((fi->flags & O_TRUNC) && target->kind == NODE_PROTECTED) {
+        error = handle_stage_truncation(fs, handle, target->id, client);
     } else if (fi->flags & O_TRUNC) {
-        error = content_truncate(fs, target, handle, 0, pid);
-        /*
-         * A shell opens with O_TRUNC and closes a duplicate before it writes: that flush may not
-         * commit zeros ahead of the data.
-         */
-        handle->stage.written = false;
+        error = content_truncate(fs, target, handle, client, 0);
     }
     if (error != 0) {
         handle_close(fs, handle);
@@ -58,11 +58,12 @@ int open_target(struct fs *fs, fuse_ino_t node, const struct target *target,
 static void finish_open(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
 {
     struct fs *fs = fs_of(req);
+    const struct client client = client_of(req, NULL);
     struct target target;
     int error = nodes_enter(fs->nodes, node, &target);
 
     if (error == 0) {
-        error = open_target(fs, node, &target, fi, fuse_req_ctx(req)->pid);
+        error = open_target(fs, node, &target, fi, &client);
         nodes_leave(fs->nodes, &target);
     }
     if (error != 0) {
@@ -93,16 +94,34 @@ void request_open(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
     }
 }
 
+/*
+ * Whether it is the kernel's page cache that asks about a protected page. Only direct I/O names the
+ * table of descriptors that it works with.
+ */
+static bool is_cached(const struct target *target, const struct fuse_file_info *fi)
+{
+    return target->kind == NODE_PROTECTED && fi->lock_owner == 0;
+}
+
 void request_read(fuse_req_t req, fuse_ino_t node, size_t size, off_t offset,
                   struct fuse_file_info *fi)
 {
     struct fs *fs = fs_of(req);
+    struct handle *handle = handle_of(fi);
     struct target target;
     const unsigned char *data = NULL;
     int error = nodes_enter(fs->nodes, node, &target);
 
     if (error == 0) {
-        error = content_read(fs, &target, handle_of(fi), &data, (uint64_t)offset, &size);
+        if (is_cached(&target, fi)) {
+            /*
+             * All see what is cached; so it is what is committed, whatever this handle staged. Only
+             * one from before the page was renamed has no other way to see that.
+             */
+            cached_note(fs->cached, node);
+            handle = handle != NULL && handle->cached ? handle : NULL;
+        }
+        error = content_read(fs, &target, handle, &data, (uint64_t)offset, &size);
         nodes_leave(fs->nodes, &target);
     }
     if (error != 0) {
@@ -113,31 +132,52 @@ void request_read(fuse_req_t req, fuse_ino_t node, size_t size, off_t offset,
     ahead_was_read(fs, node);
 }
 
+/* Answers a request that may have committed a protected page. */
+static void answer_commit(struct fs *fs, fuse_ino_t node, const struct answer *answer,
+                          bool committed)
+{
+    if (committed) {
+        cached_answer(fs, node, answer);
+    } else {
+        answer_now(answer);
+    }
+}
+
 void request_write(fuse_req_t req, fuse_ino_t node, const char *data, size_t size, off_t offset,
                    struct fuse_file_info *fi)
 {
     struct fs *fs = fs_of(req);
+    const struct client client = client_of(req, fi);
+    struct handle *handle = handle_of(fi);
+    struct answer answer = {.req = req, .kind = ANSWER_WRITTEN};
     struct target target;
-    int error = nodes_enter(fs->nodes, node, &target);
+    bool through_cache = false, committed = false;
 
-    if (error == 0) {
+    answer.error = nodes_enter(fs->nodes, node, &target);
+    if (answer.error == 0) {
+        through_cache = is_cached(&target, fi);
         if ((fi->flags & O_APPEND) && target.kind != NODE_SCRATCH) {
             /* Behind the end of a page there is no room, wherever the kernel thinks the end is. */
-            error = EFBIG;
+            answer.error = EFBIG;
         } else {
-            error = content_write(fs, &target, handle_of(fi), data, (uint64_t)offset, &size,
-                                  fuse_req_ctx(req)->pid);
+            answer.error =
+                content_write(fs, &target, handle, &client, data, (uint64_t)offset, &size);
         }
         nodes_leave(fs->nodes, &target);
-        if (error == 0 && (fi->flags & O_DSYNC) && target.kind == NODE_PROTECTED) {
+        if (answer.error == 0 && (fi->flags & O_DSYNC) && target.kind == NODE_PROTECTED) {
             /* For regular pages the kernel sends a sync of its own; for direct I/O it does not. */
-            error = handle_sync(fs, handle_of(fi));
+            answer.error = handle_sync(fs, handle, &committed);
         }
     }
-    if (error != 0) {
-        fuse_reply_err(req, error);
-    } else {
-        fuse_reply_write(req, size);
+    answer.size = size;
+    answer_commit(fs, node, &answer, committed);
+    if (through_cache) {
+        /*
+         * A file that was renamed over the page, and is written on. What is staged is in the cache
+         * now, where it is not to be seen; but the kernel holds on to it until it has its answer.
+         */
+        cached_note(fs->cached, node);
+        cached_drop(fs, node);
     }
 }
 
@@ -145,13 +185,18 @@ void request_flush(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
 {
     struct fs *fs = fs_of(req);
     struct handle *handle = handle_of(fi);
+    const struct client client = client_of(req, fi);
+    struct answer answer = {.req = req};
+    bool committed = false;
 
-    (void)node;
     if (fs->no_open) {
         fuse_reply_err(req, ENOSYS);
         return;
     }
-    fuse_reply_err(req, handle != NULL ? handle_flush(fs, handle, fuse_req_ctx(req)->pid) : 0);
+    if (handle != NULL) {
+        answer.error = handle_flush(fs, handle, &client, &committed);
+    }
+    answer_commit(fs, node, &answer, committed);
 }
 
 /* Makes regular content, and what is deferred, durable. */
@@ -166,17 +211,19 @@ void request_fsync(fuse_req_t req, fuse_ino_t node, int data_only, struct fuse_f
 {
     struct fs *fs = fs_of(req);
     struct handle *handle = handle_of(fi);
+    struct answer answer = {.req = req};
     struct target target;
-    int error = nodes_resolve(fs->nodes, node, &target);
+    bool committed = false;
 
     (void)data_only;
-    if (error == 0 && handle != NULL) {
-        error = handle_sync(fs, handle);
+    answer.error = nodes_resolve(fs->nodes, node, &target);
+    if (answer.error == 0 && handle != NULL) {
+        answer.error = handle_sync(fs, handle, &committed);
     }
-    if (error == 0 && (target.kind == NODE_PAGE || fs->options->commit > 0)) {
-        error = sync_all(fs);
+    if (answer.error == 0 && (target.kind == NODE_PAGE || fs->options->commit > 0)) {
+        answer.error = sync_all(fs);
     }
-    fuse_reply_err(req, error);
+    answer_commit(fs, node, &answer, committed);
 }
 
 void request_fsyncdir(fuse_req_t req, fuse_ino_t node, int data_only, struct fuse_file_info *fi)
@@ -190,8 +237,8 @@ void request_fsyncdir(fuse_req_t req, fuse_ino_t node, int data_only, struct fus
     fuse_reply_err(req, fs->options->commit > 0 ? sync_all(fs) : 0);
 }
 
-static int allocate(struct fs *fs, const struct target *target, struct handle *handle, int mode,
-                    uint64_t offset, uint64_t length, pid_t pid)
+static int allocate(struct fs *fs, const struct target *target, struct handle *handle,
+                    const struct client *client, int mode, uint64_t offset, uint64_t length)
 {
     const uint64_t end = offset + length;
     const bool zeroes = mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE);
@@ -220,33 +267,98 @@ static int allocate(struct fs *fs, const struct target *target, struct handle *h
         return EFBIG;
     }
     /* A page has all its space; so only zeroing has anything to do. */
-    return zeroes ? content_zero(fs, target, handle, offset, length, pid) : 0;
+    return zeroes ? content_zero(fs, target, handle, client, offset, length) : 0;
 }
 
 void request_fallocate(fuse_req_t req, fuse_ino_t node, int mode, off_t offset, off_t length,
                        struct fuse_file_info *fi)
 {
     struct fs *fs = fs_of(req);
+    const struct client client = client_of(req, NULL);
     struct target target;
     int error = nodes_enter(fs->nodes, node, &target);
 
     if (error == 0) {
-        error = allocate(fs, &target, handle_of(fi), mode, (uint64_t)offset, (uint64_t)length,
-                         fuse_req_ctx(req)->pid);
+        error =
+            allocate(fs, &target, handle_of(fi), &client, mode, (uint64_t)offset, (uint64_t)length);
         nodes_leave(fs->nodes, &target);
     }
     fuse_reply_err(req, error);
+}
+
+/* What is copied in one piece. */
+#define COPY_PIECE ((size_t)1 << 20)
+
+/*
+ * Copies a piece, as the handles on both sides see it. *length is what there was to copy, and then
+ * what was copied.
+ */
+static int copy_piece(struct fs *fs, fuse_ino_t from_node, uint64_t from,
+                      struct handle *from_handle, fuse_ino_t to_node, uint64_t to,
+                      struct handle *to_handle, const struct client *client, size_t *length)
+{
+    const unsigned char *data = NULL;
+    struct target target;
+    int error = nodes_enter(fs->nodes, from_node, &target);
+
+    if (error == 0) {
+        error = content_read(fs, &target, from_handle, &data, from, length);
+        nodes_leave(fs->nodes, &target);
+    }
+    if (error != 0 || *length == 0) {
+        return error;
+    }
+    error = nodes_enter(fs->nodes, to_node, &target);
+    if (error == 0) {
+        error = content_write(fs, &target, to_handle, client, data, to, length);
+        nodes_leave(fs->nodes, &target);
+    }
+    return error;
+}
+
+/*
+ * Without this the kernel would copy by way of its cache, which does not show what a handle staged.
+ */
+void request_copy_file_range(fuse_req_t req, fuse_ino_t from_node, off_t from,
+                             struct fuse_file_info *from_fi, fuse_ino_t to_node, off_t to,
+                             struct fuse_file_info *to_fi, size_t length, int flags)
+{
+    struct fs *fs = fs_of(req);
+    struct handle *to_handle = handle_of(to_fi);
+    const struct client client = client_of(req, NULL);
+    struct answer answer = {.req = req, .kind = ANSWER_WRITTEN};
+    bool committed = false;
+
+    (void)flags;
+    while (answer.error == 0 && answer.size < length) {
+        size_t piece = length - answer.size < COPY_PIECE ? length - answer.size : COPY_PIECE;
+
+        answer.error = copy_piece(fs, from_node, (uint64_t)from + answer.size, handle_of(from_fi),
+                                  to_node, (uint64_t)to + answer.size, to_handle, &client, &piece);
+        if (answer.error == 0 && piece == 0) {
+            break;
+        }
+        answer.size += answer.error == 0 ? piece : 0;
+    }
+    if (answer.size > 0) {
+        answer.error = 0;
+        if (to_handle->syncs) {
+            answer.error = handle_sync(fs, to_handle, &committed);
+        }
+    }
+    answer_commit(fs, to_node, &answer, committed);
 }
 
 void request_release(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
 {
     struct fs *fs = fs_of(req);
     struct handle *handle = handle_of(fi);
+    const struct answer answer = {.req = req};
+    bool committed = false;
 
-    (void)node;
     if (handle != NULL) {
-        handle_release(fs, handle);
+        handle_release(fs, handle, &committed);
         handle_close(fs, handle);
     }
-    fuse_reply_err(req, 0);
+    answer_commit(fs, node, &answer, committed);
 }

@@ -271,13 +271,14 @@ void request_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t 
                     struct fuse_file_info *fi)
 {
     struct fs *fs = fs_of(req);
+    const struct client client = client_of(req, NULL);
     struct fuse_entry_param entry;
     struct target target;
     int error = create(fs, req, parent, name, mode, &target, &entry);
 
     if (error == 0) {
         fi->flags &= ~O_TRUNC; /* it is empty */
-        error = open_target(fs, entry.ino, &target, fi, fuse_req_ctx(req)->pid);
+        error = open_target(fs, entry.ino, &target, fi, &client);
         if (error != 0) {
             undo_create(fs, parent, name, &target);
         }

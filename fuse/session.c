@@ -6,6 +6,7 @@
  *   - one that waits for signals, so that pushing ahead can be ended while requests are still
  *     served (what is being pushed may wait for a request), and only then the loop;
  *   - one that pushes ahead (ahead.h);
+ *   - one that drops what the kernel caches of protected pages (cached.h);
  *   - with -o commit= one that syncs every so often (timed_sync.h).
  */
 #include "session.h"
@@ -24,8 +25,10 @@
 #include <unistd.h>
 
 #include "ahead.h"
+#include "cached.h"
 #include "log.h"
 #include "options.h"
+#include "process.h"
 #include "requests.h"
 #include "timed_sync.h"
 
@@ -88,6 +91,7 @@ static const struct fuse_lowlevel_ops operations = {
     .statfs = request_statfs,
     .create = request_create,
     .fallocate = request_fallocate,
+    .copy_file_range = request_copy_file_range,
 };
 
 /* Adds the option NAME=VALUE, with commas in the value escaped. */
@@ -191,6 +195,19 @@ static void explain(const struct fs *fs, const char *mountpoint)
     }
 }
 
+/* Whether killed writers can be told from others is to be known before anything is lost. */
+static void warn_of_unseen(const struct fs *fs)
+{
+    const char *why = process_why_unseen(fs->options->allow_other || fs->options->allow_root);
+
+    if (fs->writable != NULL && why != NULL) {
+        log_line(LOG_WARNING,
+                 "%s: programs that are killed cannot be told from those that end by themselves: "
+                 "what they have written to protected pages by then is committed",
+                 why);
+    }
+}
+
 /* The mount point as libfuse takes it. */
 static char *find_mountpoint(const struct options *options)
 {
@@ -232,6 +249,9 @@ bool session_mount(struct fs *fs, struct fuse_args *args)
     /* libfuse says what is wrong with its options. */
     fs->session = fuse_session_new(args, &operations, sizeof(operations), fs);
     mounted = fs->session != NULL && fuse_session_mount(fs->session, mountpoint) == 0;
+    if (mounted) {
+        warn_of_unseen(fs);
+    }
     if (fs->session != NULL && !mounted) {
         explain(fs, mountpoint);
         fuse_session_destroy(fs->session);
@@ -295,6 +315,7 @@ static void *wait_for_signals(void *argument)
     if (!watch->ended) {
         watch->signalled = true;
         ahead_stop(watch->fs->ahead);
+        cached_stop(watch->fs->cached);
         fuse_session_exit(watch->fs->session);
     }
     while (!watch->ended) {
@@ -346,6 +367,9 @@ bool session_serve(struct fs *fs)
     int result = -EAGAIN;
 
     fs->ahead = ahead_start(fs);
+    if (fs->writable != NULL) {
+        cached_start(fs);
+    }
     /* A signal that came before is waiting to be waited for. */
     if (start_waiting(&waiter, &watch) == 0) {
         result = run_loop(fs);
@@ -354,6 +378,7 @@ bool session_serve(struct fs *fs)
         pthread_join(waiter, NULL);
     }
     ahead_stop(fs->ahead);
+    cached_stop(fs->cached);
     handle_end_all(fs, !watch.signalled);
     if (result < 0) {
         /* libfuse says -1 where it has no thread. */

@@ -83,13 +83,13 @@ void attributes_drop(struct fs *fs, enum node_kind kind, uint64_t id)
 }
 
 int open_target(struct fs *fs, fuse_ino_t node, const struct target *target,
-                struct fuse_file_info *fi, pid_t pid)
+                struct fuse_file_info *fi, const struct client *client)
 {
     (void)fs;
     (void)node;
     (void)target;
     (void)fi;
-    (void)pid;
+    (void)client;
     return open_error;
 }
 

@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # Random I/O on one page, compared with memory at every step: regular and protected, at page sizes from
-# 1 KiB to 1 MiB. And fio, which writes, reads back and verifies in three ways.
+# 1 KiB to 1 MiB, with what others see by reading, splicing and mapping. And fio, which writes, reads
+# back and verifies in three ways.
 . "${top_srcdir:?set by make check}/tests/support/lib.sh"
 need_fuse
 
@@ -15,7 +16,7 @@ for size in 1K 4K 64K 1M; do
     mount_file file m
     touch m/pages/20 m/protected/3 m/pages/21 || fail "no pages"
     "$random_io" m/pages/20 "$operations" 1 || fail "pages of $size"
-    "$random_io" m/protected/3 $((operations / 10)) 2 private || fail "protected pages of $size"
+    "$random_io" m/protected/3 $((operations / 10)) 2 protected || fail "protected pages of $size"
     [ "$(tr -d '\0' <m/pages/21 | wc -c)" -eq 0 ] || fail "another page has changed"
     cp m/pages/20 page && cp m/protected/3 protected
     unmount m
