@@ -30,6 +30,7 @@ extern const struct command command_create;
 extern const struct command command_free;
 extern const struct command command_info;
 extern const struct command command_list;
+extern const struct command command_map;
 extern const struct command command_read;
 extern const struct command command_write;
 

@@ -377,6 +377,16 @@ MPG_API MPG_MUST_CHECK int mpg_page_use(enum mpg_page_use *use, const mpg_pager 
                                         uint64_t page);
 
 /*
+ * The same for `count` pages from `first` on, into uses[0…count-1] as enum mpg_page_use, much faster than one by
+ * one. What lies beyond the last page is FREE. Some thousands of pages are looked at at a time; between those a
+ * commit may come. On error what uses[] holds is undefined. Errors: STALE, and damage.
+ *
+ * Thread safety: any thread; waits for no commit's sync.
+ */
+MPG_API MPG_MUST_CHECK int mpg_page_uses(unsigned char *uses, const mpg_pager *pager,
+                                         uint64_t first, size_t count);
+
+/*
  * Copies any page of the file as it stands, whatever it is used for: for looking at it, nothing
  * else. No checksum is checked; a commit may be half-way through it. Errors: OUT_OF_BOUNDS,
  * TRUNCATED, IO.

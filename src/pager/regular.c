@@ -201,24 +201,6 @@ int mpg_sync(mpg_pager *pager)
     return mpgi_edit_sync(pager, "sync");
 }
 
-int mpg_page_use(enum mpg_page_use *use, const mpg_pager *pager, uint64_t page)
-{
-    enum mpg_page_use found = MPG_USE_METADATA;
-    int result = 0;
-
-    pager_lock(pager);
-    if (page >= pager->ops->total_pages(pager->format, visible_version(pager)))
-        result = mpgi_fail(MPG_E_OUT_OF_BOUNDS, "page_use", page, "%s: there is no page %llu",
-                           pager->file.path, (unsigned long long)page);
-    else if (page >= FIRST_USER_PAGE)
-        result = mpgi_explain_damage(
-            pager, pager->ops->get_use(pager->format, visible_version(pager), page, &found));
-    pager_unlock(pager);
-    if (result == 0)
-        *use = found;
-    return result;
-}
-
 int mpg_raw_read(void *data, const mpg_pager *pager, uint64_t page)
 {
     uint64_t total;

@@ -208,6 +208,41 @@ static void every_page_has_a_use(void **state)
     check_and_close(pager);
 }
 
+/* Many pages with holes between, protected ones among them, over more than one look under the lock. */
+static void the_uses_of_many_pages_are_those_of_each(void **state)
+{
+    enum { COUNT = 4000, LOOKED_AT = 9500 };
+    mpg_pager *pager = scratch_create(*state, page_size);
+    mpg_page_id *ids = malloc(COUNT * sizeof(*ids));
+    unsigned char *uses = malloc(LOOKED_AT);
+    struct mpg_stat st = {.size = sizeof(st)};
+    mpg_protected_id protected_ids[5];
+    size_t freed = 0;
+
+    assert_int_equal(mpg_alloc_bulk(ids, pager, COUNT, 0), 0);
+    assert_int_equal(mpg_alloc_protected_bulk(protected_ids, pager, 5), 0);
+    for (size_t i = 0; i < COUNT; i += 3)
+        ids[freed++] = ids[i];
+    assert_int_equal(mpg_free_bulk(pager, ids, freed), 0);
+    assert_int_equal(mpg_stat(&st, pager), 0);
+    for (uint64_t first = 0; first < 130; first += 43) {
+        assert_int_equal(mpg_page_uses(uses, pager, first, LOOKED_AT), 0);
+        for (uint64_t i = 0; i < LOOKED_AT; i++) {
+            enum mpg_page_use use = MPG_USE_FREE; /* beyond the end */
+
+            if (first + i < st.total_pages)
+                assert_int_equal(mpg_page_use(&use, pager, first + i), 0);
+            assert_int_equal(uses[i], use);
+        }
+    }
+    assert_int_equal(mpg_page_uses(uses, pager, UINT64_MAX - 3, 100), 0);
+    assert_int_equal(uses[2], MPG_USE_FREE);
+    assert_int_equal(mpg_page_uses(uses, pager, 7, 0), 0);
+    free(uses);
+    free(ids);
+    check_and_close(pager);
+}
+
 int main(void)
 {
     static const uint32_t sizes[] = {1024, 4096, 16384, 1 << 20};
@@ -221,6 +256,7 @@ int main(void)
         SCRATCH_TEST(pointers_stay_while_the_file_grows),
         SCRATCH_TEST(beyond_the_address_space_only_copies_work),
         SCRATCH_TEST(every_page_has_a_use),
+        SCRATCH_TEST(the_uses_of_many_pages_are_those_of_each),
     };
     int failed = 0;
 
