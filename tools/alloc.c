@@ -221,8 +221,7 @@ static int run(int argc, char **argv)
         usage_error(&command_alloc, "--count and ids exclude each other");
     }
     if (request.named) {
-        request.count = (size_t)(argc - optind);
-        request.ids = parse_ids(&command_alloc, argv, request.count);
+        request.ids = parse_ids(&request.count, &command_alloc, argv, argc);
     } else if (request.count == 0) {
         request.count = 1;
     }
@@ -238,7 +237,8 @@ const struct command command_alloc = {
     .help =
         "Allocates one page, COUNT pages, or the pages of the given ids, growing the file as\n"
         "needed: all of them, in one commit, or none. Prints an id a line. A regular page holds\n"
-        "what was there before unless --zero is given; a protected page holds zeros.\n\n"
+        "what was there before unless --zero is given; a protected page holds zeros. A range of\n"
+        "ids is written 3-900.\n\n"
         "  -p, --protected    protected pages instead of regular ones\n"
         "  -c, --count COUNT  this many, with the lowest free ids (default 1)\n"
         "  -z, --zero         regular pages hold zeros, as protected ones always do\n"

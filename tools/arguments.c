@@ -192,13 +192,61 @@ static void refuse_repeated(const struct command *command, const uint64_t *ids, 
     free(sorted);
 }
 
-uint64_t *parse_ids(const struct command *command, char **argv, size_t count)
-{
-    uint64_t *ids = allocate(count, sizeof *ids);
+/* So many ids one command takes: memory for them is had before any is known to exist. */
+#define IDS_MOST (UINT64_C(1) << 24)
 
-    for (size_t i = 0; i < count; i++) {
-        ids[i] = parse_number(command, "id", argv[(size_t)optind + i]);
+/* The ids of an argument: a number, or two with a hyphen between, the first and the last of a range. */
+static void parse_range(uint64_t *first, uint64_t *last, const struct command *command,
+                        const char *text)
+{
+    const char *end;
+
+    if (!scan_number(first, &end, text) || *end != '-') {
+        *first = parse_number(command, "id", text);
+        *last = *first;
+        return;
     }
-    refuse_repeated(command, ids, count);
+    refuse_leading_zero(command, "id", text);
+    *last = parse_number(command, "id", end + 1);
+    if (*last < *first) {
+        usage_error(command, "the range '%s' ends before it begins", text);
+    }
+}
+
+/* How many ids the arguments name. */
+static size_t count_ids(const struct command *command, char **argv, int argc)
+{
+    uint64_t count = 0;
+
+    for (int i = optind; i < argc; i++) {
+        uint64_t first;
+        uint64_t last;
+
+        parse_range(&first, &last, command, argv[i]);
+        if (last - first >= IDS_MOST - count) {
+            usage_error(command, "more than %" PRIu64 " pages are named", IDS_MOST - 1);
+        }
+        count += last - first + 1;
+    }
+    return (size_t)count;
+}
+
+uint64_t *parse_ids(size_t *count, const struct command *command, char **argv, int argc)
+{
+    uint64_t *ids;
+    size_t filled = 0;
+
+    *count = count_ids(command, argv, argc);
+    ids = allocate(*count, sizeof *ids);
+    for (int i = optind; i < argc; i++) {
+        uint64_t first;
+        uint64_t last;
+
+        parse_range(&first, &last, command, argv[i]);
+        for (uint64_t offset = 0; offset <= last - first; offset++) {
+            ids[filled++] = first + offset;
+        }
+    }
+    refuse_repeated(command, ids, *count);
     return ids;
 }

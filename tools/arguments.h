@@ -39,7 +39,10 @@ uint64_t parse_number(const struct command *command, const char *what, const cha
  */
 uint64_t parse_size(const struct command *command, const char *what, const char *text);
 
-/* The ids from argv[optind] on, `count` different ones. The caller frees the array. */
-uint64_t *parse_ids(const struct command *command, char **argv, size_t count);
+/*
+ * The ids from argv[optind] on, all different: numbers, and ranges as in 3-900. At least one argument is
+ * there. The caller frees the array.
+ */
+uint64_t *parse_ids(size_t *count, const struct command *command, char **argv, int argc);
 
 #endif

@@ -31,8 +31,7 @@ static int run(int argc, char **argv)
     }
     expect_arguments(&command_free, argc, argv, 2, INT_MAX);
     path = argv[optind++];
-    count = (size_t)(argc - optind);
-    ids = parse_ids(&command_free, argv, count);
+    ids = parse_ids(&count, &command_free, argv, argc);
     hold_signals();
     status = open_writing(&pager, path, false);
     if (status == STATUS_FINE) {
@@ -48,7 +47,8 @@ const struct command command_free = {
     .name = "free",
     .summary = "Frees pages",
     .usage = "[-p] [-w SECONDS] FILE ID...",
-    .help = "Frees all of the given pages, in one commit, or none of them.\n\n"
+    .help = "Frees all of the given pages, in one commit, or none of them. A range of ids is\n"
+            "written 3-900.\n\n"
             "  -p, --protected     the ids name protected pages\n"
             "  -w, --wait SECONDS  wait that long for a file that is busy\n"
             "  -h, --help          this help\n",

@@ -12,14 +12,19 @@
 #include <zlib.h>
 
 static const struct option options[] = {
-    {"regular", no_argument, NULL, 'r'}, {"protected", no_argument, NULL, 'p'},
-    {"long", no_argument, NULL, 'l'},    {"json", no_argument, NULL, 'j'},
-    {"help", no_argument, NULL, 'h'},    {NULL, 0, NULL, 0},
+    {"regular", no_argument, NULL, 'r'},
+    {"protected", no_argument, NULL, 'p'},
+    {"ids", no_argument, NULL, 'i'},
+    {"long", no_argument, NULL, 'l'},
+    {"json", no_argument, NULL, 'j'},
+    {"help", no_argument, NULL, 'h'},
+    {NULL, 0, NULL, 0},
 };
 
 struct listing {
     const mpg_pager *pager;
     void *content; /* room for a page; NULL where only ids are listed */
+    bool only_ids;
     bool as_json;
     struct json json; /* if as_json */
     struct patience patience;
@@ -62,6 +67,8 @@ static void begin_page(struct listing *listing, const char *kind, uint64_t id)
     if (listing->as_json) {
         json_open(&listing->json, NULL, '{');
         json_number(&listing->json, "id", id);
+    } else if (listing->only_ids) {
+        printf("%" PRIu64, id);
     } else {
         printf("%s %" PRIu64, kind, id);
     }
@@ -225,10 +232,17 @@ static int run(int argc, char **argv)
     while ((option = next_option(&command_list, argc, argv)) != -1) {
         regular |= option == 'r';
         protected |= option == 'p';
+        listing.only_ids |= option == 'i';
         long_form |= option == 'l';
         listing.as_json |= option == 'j';
     }
     expect_arguments(&command_list, argc, argv, 1, 1);
+    if (listing.only_ids && (long_form || listing.as_json)) {
+        usage_error(&command_list, "--ids goes with neither --long nor --json");
+    }
+    if (listing.only_ids && regular == protected) {
+        usage_error(&command_list, "--ids wants one of --regular and --protected");
+    }
     if (!regular && !protected) {
         regular = true;
         protected = true;
@@ -248,7 +262,7 @@ static int run(int argc, char **argv)
 const struct command command_list = {
     .name = "list",
     .summary = "Lists the pages in use",
-    .usage = "[-r] [-p] [-l] [-j] FILE",
+    .usage = "[-r] [-p] [-i] [-l] [-j] FILE",
     .help =
         "A line for each page, in order of ids, regular pages first: 'page 3', 'protected 0'.\n"
         "With --long each page is read, and its line goes on with the CRC32 of its content, or\n"
@@ -257,6 +271,7 @@ const struct command command_list = {
         "If a page could not be read, the others are listed, and the exit status is 1.\n\n"
         "  -r, --regular    only regular pages\n"
         "  -p, --protected  only protected pages\n"
+        "  -i, --ids        of one kind, and nothing but the ids\n"
         "  -l, --long       with contents and copies\n"
         "  -j, --json       as a JSON object\n"
         "  -h, --help       this help\n",

@@ -8,12 +8,54 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static const struct option options[] = {
     {"protected", no_argument, NULL, 'p'},
+    {"hexdump", no_argument, NULL, 'x'},
     {"help", no_argument, NULL, 'h'},
     {NULL, 0, NULL, 0},
 };
+
+#define BYTES_IN_LINE 16
+
+static void dump_line(const unsigned char *bytes, size_t offset, size_t count)
+{
+    printf("%08zx ", offset);
+    for (size_t i = 0; i < BYTES_IN_LINE; i++) {
+        fputs(i == BYTES_IN_LINE / 2 ? " " : "", stdout);
+        if (i < count) {
+            printf(" %02x", bytes[i]);
+        } else {
+            fputs("   ", stdout);
+        }
+    }
+    fputs("  |", stdout);
+    for (size_t i = 0; i < count; i++) {
+        putchar(bytes[i] >= 0x20 && bytes[i] < 0x7f ? bytes[i] : '.');
+    }
+    fputs("|\n", stdout);
+}
+
+/* Lines that are the same as the one before are told by one asterisk, as hexdump -C does. */
+static void dump(const unsigned char *bytes, size_t length)
+{
+    bool repeated = false;
+
+    for (size_t at = 0; at < length; at += BYTES_IN_LINE) {
+        size_t count = length - at < BYTES_IN_LINE ? length - at : BYTES_IN_LINE;
+
+        if (at > 0 && count == BYTES_IN_LINE &&
+            memcmp(bytes + at, bytes + at - BYTES_IN_LINE, BYTES_IN_LINE) == 0) {
+            fputs(repeated ? "" : "*\n", stdout);
+            repeated = true;
+            continue;
+        }
+        repeated = false;
+        dump_line(bytes + at, at, count);
+    }
+    printf("%08zx\n", length);
+}
 
 static int read_page(void *content, const mpg_pager *pager, uint64_t id, bool protected)
 {
@@ -32,13 +74,16 @@ static int run(int argc, char **argv)
 {
     const mpg_pager *pager;
     bool protected = false;
+    bool as_dump = false;
     const char *path;
     void *content;
     uint64_t id;
+    int option;
     int status;
 
-    while (next_option(&command_read, argc, argv) != -1) {
-        protected = true;
+    while ((option = next_option(&command_read, argc, argv)) != -1) {
+        protected |= option == 'p';
+        as_dump |= option == 'x';
     }
     expect_arguments(&command_read, argc, argv, 2, 2);
     path = argv[optind];
@@ -49,6 +94,9 @@ static int run(int argc, char **argv)
     content = allocate(1, mpg_page_size(pager));
     if (read_page(content, pager, id, protected) != 0) {
         status = report_failure(path, false);
+    } else if (as_dump) {
+        dump(content, mpg_page_size(pager));
+        status = finish_output(STATUS_FINE);
     } else {
         status = write_output(content, mpg_page_size(pager), STATUS_FINE);
     }
@@ -59,11 +107,12 @@ static int run(int argc, char **argv)
 const struct command command_read = {
     .name = "read",
     .summary = "Writes the content of a page to standard output",
-    .usage = "[-p] FILE ID",
+    .usage = "[-p] [-x] FILE ID",
     .help =
         "Works also while the file is mounted or being written. Of a protected page it shows the\n"
         "last committed content.\n\n"
         "  -p, --protected  ID names a protected page\n"
+        "  -x, --hexdump    in hexadecimal digits and characters\n"
         "  -h, --help       this help\n",
     .options = options,
     .run = run,
