@@ -17,4 +17,9 @@ extern int mpgi_broken_rule; /* the rule that does not hold, or 0; defined by th
 #define RULE_HOLDS(n) 1
 #endif
 
+/* Parts of rules that have a switch of their own. */
+#define RULE_1_RECOVERY 101 /* what was found is synced before recovery writes on top of it */
+#define RULE_5_ZEROS 501    /* zeros in the page cache are not taken for zeros on the disk */
+#define RULE_6_AGAIN 601    /* opening writes again what the last commit made valid */
+
 #endif

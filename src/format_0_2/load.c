@@ -8,6 +8,7 @@
 #include "base/bytes.h"
 #include "base/crc.h"
 #include "base/error.h"
+#include "base/rules.h"
 #include "format/page_uses.h"
 #include "format/superblock.h"
 #include "format_0_2/layout.h"
@@ -343,9 +344,14 @@ static int load_all(struct format_0_2 *own)
  * For a writer: page 0 is to say what was found. Where its index came from the spare copy, that is
  * good only until the next commit. And where it names a metadata page that is not whole, the next
  * commit would write a whole one there before it is complete.
+ *
+ * Page 0 is written even if it says so already: the page cache may show one that the disk lacks, for
+ * its sync has failed and the process died before it put back the one before (rule 6). What it names
+ * was synced before it was written, but for the metadata of a file that was just made.
  */
 static int mend_page_0(struct format_0_2 *own)
 {
+    const unsigned char *metadata = own->metadata.durable->bytes;
     uint32_t page_size = own->base.page_size;
     unsigned char *found = own->index.durable->bytes;
     struct buffer *present = mpgi_buffer_new(page_size);
@@ -354,15 +360,15 @@ static int mend_page_0(struct format_0_2 *own)
     if (present == NULL)
         return mpgi_fail_memory("open");
     found[SUPER_ACTIVE] = (unsigned char)own->active;
-    put_u32(found + SUPER_METADATA_CRC, crc_of(own->metadata.durable->bytes, page_size));
+    put_u32(found + SUPER_METADATA_CRC, crc_of(metadata, page_size));
     result = read_page(own->base.file, present->bytes, page_size, 0);
-    if (result == 0 &&
-        memcmp(present->bytes + INDEX_COUNT, found + INDEX_COUNT, page_size - INDEX_COUNT) != 0)
-        result = mpgi_file_write(own->base.file, found, page_size, 0, 0);
-    else if (result == 0 && memcmp(present->bytes, found, SUPER_HEAD_SIZE) != 0)
-        result = mpgi_file_write(own->base.file, found, SUPER_HEAD_SIZE, 0, 0);
     own->base.replaced = present;
-    return result;
+    if (result != 0 || (!RULE_HOLDS(RULE_6_AGAIN) && memcmp(present->bytes, found, page_size) == 0))
+        return result;
+    if (get_u64(metadata + METADATA_GENERATION) == 0)
+        result = mpgi_file_write(own->base.file, metadata, page_size,
+                                 (1 + own->active) * (uint64_t)page_size, 1 + own->active);
+    return result != 0 ? result : mpgi_file_write(own->base.file, found, page_size, 0, 0);
 }
 
 int mpgi_0_2_load(struct format **format, const struct format_ops *ops, struct file *file,

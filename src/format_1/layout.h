@@ -91,6 +91,9 @@
 /* A commit of more nodes and entries than this is ordered, which bounds the work of opening. */
 #define SINGLE_SYNC_UNITS 1024
 
+/* Of the current root of a new file. */
+#define FIRST_GENERATION 1
+
 /*
  * Generations from here on are nobody's. A writer stops well before: no pager lives for so many
  * commits, so they are never used up but by a file that was made to look so.

@@ -7,6 +7,10 @@
  * root says that it was written after a sync of its own. If something is missing, the commit never
  * finished and nobody was told that it had; the other root is the state before it.
  *
+ * Whoever wrote it may have died between a sync that failed and putting the root back. Then the page
+ * cache has it all, takes it for clean, and the disk may lack any of it. So a writer writes all that
+ * was verified once more, and the root, before the sync that opening ends with (rule 6).
+ *
  * After that no generation may be used a second time (rule 8): a root of the rejected commit must
  * not come to match nodes of a later one. So the chosen state is written again over the rejected
  * root, with a number that is higher than all that were seen.
@@ -32,7 +36,8 @@ struct verification {
     const unsigned char *root;
     uint64_t generation;
     uint64_t total;
-    unsigned units; /* nodes and entries seen that this commit wrote */
+    unsigned units;   /* nodes and entries seen that this commit wrote */
+    bool write_again; /* what is verified */
     unsigned char *piece;
 };
 
@@ -70,6 +75,8 @@ static int verify_data(struct verification *v, uint64_t id, const struct entry *
         uint32_t length = page_size < PIECE ? page_size : PIECE;
         int error = mpgi_file_read(file, v->piece, length, page * page_size + at, page);
 
+        if (error == 0 && v->write_again)
+            error = mpgi_file_write(file, v->piece, length, page * page_size + at, page);
         if (error)
             return error;
         crc = crc_extend(crc, v->piece, length);
@@ -116,6 +123,10 @@ static int verify_refs(struct verification *v, const struct tree *tree, const un
         error = count_unit(v);
         if (error == 0)
             error = mpgi_node_read(space, bytes, &reference, v->total);
+        if (error == 0 && v->write_again)
+            error = mpgi_file_write(space->file, bytes, space->node_size,
+                                    slot_offset(space->page_size, reference.pair, reference.slot),
+                                    reference.pair);
         if (error)
             break;
         if (level > 0)
@@ -141,14 +152,18 @@ static int verify_tree(struct verification *v, const struct tree *tree)
     return 0;
 }
 
-/* Whether all that the root's commit wrote is there. */
-static int verify_commit(struct format_1 *f, const unsigned char *root)
+/*
+ * Whether all that the root's commit wrote is there; with `write_again` it is written once more, for
+ * the disk may not have what the page cache shows.
+ */
+static int verify_commit(struct format_1 *f, const unsigned char *root, bool write_again)
 {
     struct verification v = {
         .f = f,
         .root = root,
         .generation = mpgi_root_generation(root),
         .total = get_u64(root + ROOT_TOTAL),
+        .write_again = write_again,
     };
     uint64_t bytes = v.total * f->head.page_size;
     int error;
@@ -224,12 +239,12 @@ static int choose(struct format_1 *f, struct candidates *c, unsigned *chosen, bo
                          "%s: neither page 1 (%s) nor page 2 (%s) holds the root of the file",
                          f->head.file->path, c->why[0], c->why[1]);
     *chosen = newer;
-    error = verify_commit(f, c->root[newer]->bytes);
+    error = verify_commit(f, c->root[newer]->bytes, false);
     *clean = error == 0 && c->valid[!newer] && c->generation[!newer] < c->generation[newer];
     if (!is_about_the_file(error) || !c->valid[!newer])
         return error;
     *chosen = !newer;
-    return verify_commit(f, c->root[!newer]->bytes);
+    return verify_commit(f, c->root[!newer]->bytes, false);
 }
 
 /* A reader may meet a root that is just being written, or nodes that a later commit replaces. */
@@ -281,20 +296,36 @@ static int draw_salt(struct format_1 *f, const struct candidates *c)
     return 0;
 }
 
-/* ---- The recovery root --------------------------------------------------------------------- */
+/* ---- What a writer writes ------------------------------------------------------------------ */
+
+static int write_root_at(struct format_1 *f, const struct buffer *root, unsigned page)
+{
+    const struct node_space *space = &f->cache.space;
+
+    return mpgi_file_write(f->head.file, root->bytes, space->node_size,
+                           (uint64_t)page * space->page_size, page);
+}
+
+/* Rule 6: the chosen root, and what its commit wrote; of a new file that is page 0 as well. */
+static int write_commit_again(struct format_1 *f, const struct buffer *root, unsigned page)
+{
+    int error = verify_commit(f, root->bytes, true);
+
+    if (error == 0 && mpgi_root_generation(root->bytes) <= FIRST_GENERATION)
+        error = mpgi_superblock_write_again(&f->superblock, f->head.file);
+    return error ? error : write_root_at(f, root, page);
+}
 
 /* Writes the chosen state over the other root, with a generation that was never used. */
 static int write_recovery_root(struct format_1 *f, struct buffer *root, unsigned page)
 {
-    const struct node_space *space = &f->cache.space;
     /* Its nodes will not be verified again, so they must be on the disk before it (rule 1). */
-    int error = mpgi_file_sync(f->head.file);
+    int error = RULE_HOLDS(RULE_1_RECOVERY) ? mpgi_file_sync(f->head.file) : 0;
 
     if (error)
         return error;
-    mpgi_root_finish(space, root->bytes, f->next_generation++, true);
-    return mpgi_file_write(f->head.file, root->bytes, space->node_size,
-                           (uint64_t)page * space->page_size, page);
+    mpgi_root_finish(&f->cache.space, root->bytes, f->next_generation++, true);
+    return write_root_at(f, root, page);
 }
 
 /* The highest generation that a commit may have used. */
@@ -334,6 +365,8 @@ int mpgi_recover_1(struct format_1 *f)
     }
     if (error == 0 && !f->head.read_only)
         error = draw_salt(f, &c);
+    if (error == 0 && !f->head.read_only && RULE_HOLDS(RULE_6_AGAIN))
+        error = write_commit_again(f, c.root[chosen], f->root_page);
     if (error == 0) {
         memcpy(f->other_root, c.root[!chosen]->bytes, NODE_BODY);
         if (!clean && !f->head.read_only && RULE_HOLDS(8)) {

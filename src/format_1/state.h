@@ -200,6 +200,8 @@ int mpgi_directory_scan(struct format *format, enum version version, uint64_t fi
 int mpgi_create_1(struct file *file, const struct create_parameters *parameters);
 /* Reads page 0 and says what is wrong with it. */
 int mpgi_superblock_read(struct superblock *superblock, const struct file *file, bool read_only);
+/* Writes page 0 as it is, if it is still whole. */
+int mpgi_superblock_write_again(const struct superblock *superblock, struct file *file);
 /* Chooses the root, and fills root, root_page and next_generation. */
 int mpgi_recover_1(struct format_1 *f);
 int mpgi_walk_1(struct format *format, void *context, void (*use)(void *context, uint64_t page),

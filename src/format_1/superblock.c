@@ -58,12 +58,26 @@ static int take_apart(struct superblock *superblock, const struct file *file,
     return 0;
 }
 
+/* The bytes of page 0 that count, if their checksum holds. */
+static int read_whole(unsigned char *page, uint32_t size, const struct file *file)
+{
+    int error = mpgi_file_read(file, page, size, 0, 0);
+    uint32_t crc;
+
+    if (error)
+        return error;
+    crc = crc_of(page, size - SB_CRC_SIZE);
+    if (crc != get_u32(page + size - SB_CRC_SIZE))
+        return mpgi_fail_crc(MPG_E_CORRUPT_SUPERBLOCK, "open", 0,
+                             get_u32(page + size - SB_CRC_SIZE), crc, file->path, "the superblock");
+    return 0;
+}
+
 int mpgi_superblock_read(struct superblock *superblock, const struct file *file, bool read_only)
 {
     unsigned char page[NODE_SIZE_MAX];
     uint32_t log2;
     uint32_t size;
-    uint32_t crc;
     int error;
 
     if (file->bytes < UINT64_C(1) << PAGE_LOG2_MIN)
@@ -90,14 +104,17 @@ int mpgi_superblock_read(struct superblock *superblock, const struct file *file,
         return mpgi_fail(MPG_E_TRUNCATED, "open", 0,
                          "%s: the file has %" PRIu64 " bytes, not the three pages of its own",
                          file->path, file->bytes);
-    error = mpgi_file_read(file, page, size, 0, 0);
-    if (error)
-        return error;
-    crc = crc_of(page, size - SB_CRC_SIZE);
-    if (crc != get_u32(page + size - SB_CRC_SIZE))
-        return mpgi_fail_crc(MPG_E_CORRUPT_SUPERBLOCK, "open", 0,
-                             get_u32(page + size - SB_CRC_SIZE), crc, file->path, "the superblock");
-    return take_apart(superblock, file, page, read_only);
+    error = read_whole(page, size, file);
+    return error ? error : take_apart(superblock, file, page, read_only);
+}
+
+int mpgi_superblock_write_again(const struct superblock *superblock, struct file *file)
+{
+    unsigned char page[NODE_SIZE_MAX];
+    uint32_t size = node_size_of(superblock->page_size);
+    int error = read_whole(page, size, file);
+
+    return error ? error : mpgi_file_write(file, page, size, 0, 0);
 }
 
 /* ---- A new file ---------------------------------------------------------------------------- */
@@ -124,7 +141,7 @@ static void fill_root(unsigned char *root, const struct superblock *superblock, 
         mpgi_uses_set(root + ROOT_AREAS, page, MPG_USE_METADATA);
 }
 
-/* The same state in both roots, as commits 1 and 0. */
+/* The same state in both roots, as commits FIRST_GENERATION and 0. */
 static int write_roots(struct file *file, const struct superblock *superblock, uint64_t pages,
                        unsigned char *root)
 {
@@ -138,7 +155,7 @@ static int write_roots(struct file *file, const struct superblock *superblock, u
     for (unsigned page = 1; page <= 2; page++) {
         int error;
 
-        mpgi_root_finish(&space, root, 2 - page, true);
+        mpgi_root_finish(&space, root, FIRST_GENERATION + 1 - page, true);
         error =
             mpgi_file_write(file, root, space.node_size, (uint64_t)page * space.page_size, page);
         if (error)

@@ -6,6 +6,7 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "base/rules.h"
 #include "os/grow.h"
 #include "pager/look_again.h"
 #include "pager/pager.h"
@@ -97,35 +98,43 @@ static int look_once(struct edit *edit)
 }
 
 /*
- * Makes a free page read as zeros. That is safe at any time (invariant 3), and where it reads so
- * already there is nothing to write: the commit that freed it made its content durable with it.
- * Only the zeros of a page that was given back before any sync may be in the page cache alone.
+ * Whether zeros that are read at an offset are on the disk as well. The commit that freed a page made
+ * its content durable with it; not so that of a page that was given back before any sync. And what
+ * was there when the file was opened may be left in the page cache by a process whose sync failed:
+ * taken for clean, and never to be written (rule 6).
+ */
+static bool zeros_are_durable(const mpg_pager *pager, uint64_t offset)
+{
+    return !pager->unsynced_zeros && (offset >= pager->found_bytes || !RULE_HOLDS(RULE_5_ZEROS));
+}
+
+/*
+ * Makes a free page read as zeros. That is safe at any time (invariant 3), and where it does so
+ * already, on the disk too, there is nothing to write.
  */
 static int make_zero(struct edit *edit, uint64_t page, bool *changed)
 {
     static const unsigned char zeros[ZERO_CHUNK];
     mpg_pager *pager = edit->pager;
+    uint64_t begin = offset_of_page(pager, page);
     size_t chunk = (size_t)min_u64(pager->page_size, ZERO_CHUNK);
+    bool durable = zeros_are_durable(pager, begin);
     unsigned char *seen;
     int result = 0;
 
-    if (!pager->unsynced_zeros &&
-        mpgi_file_is_hole(&pager->file, offset_of_page(pager, page), pager->page_size))
+    if (!pager->unsynced_zeros && mpgi_file_is_hole(&pager->file, begin, pager->page_size))
         return 0;
     seen = malloc(chunk);
     if (seen == NULL)
         return mpgi_fail_memory("alloc");
-    *changed = pager->unsynced_zeros;
-    for (uint64_t at = 0; at < pager->page_size && result == 0; at += chunk) {
-        uint64_t offset = offset_of_page(pager, page) + at;
-
-        result = mpgi_file_read(&pager->file, seen, chunk, offset, page);
-        if (result != 0 || is_zero(seen, chunk))
+    for (uint64_t at = begin; at < begin + pager->page_size && result == 0; at += chunk) {
+        result = durable ? mpgi_file_read(&pager->file, seen, chunk, at, page) : 0;
+        if (result != 0 || (durable && is_zero(seen, chunk)))
             continue;
         *changed = true;
         result = look_once(edit);
         if (result == 0)
-            result = mpgi_file_write(&pager->file, zeros, chunk, offset, page);
+            result = mpgi_file_write(&pager->file, zeros, chunk, at, page);
     }
     free(seen);
     return result;

@@ -315,6 +315,7 @@ static int open_file(mpg_pager *pager, const mpg_options *options)
     if (options->page_size != 0 && options->page_size != page_size)
         return mpgi_fail(MPG_E_INVALID_PAGE_SIZE, "open", 0, "%s: its pages have %u bytes, not %u",
                          pager->file.path, (unsigned)page_size, (unsigned)options->page_size);
+    pager->found_bytes = pager->file.bytes;
     result = mpgi_load_state(&pager->format, ops, &pager->file, options->cache_size, page_size);
     /* Rule 1: what was found may exist in the page cache alone. */
     if (result == 0 && !pager->read_only && RULE_HOLDS(1))

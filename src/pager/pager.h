@@ -54,6 +54,7 @@ struct mpg_pager {
     struct batch *in_flight; /* what a thread is writing out, or NULL */
     bool unavailable;        /* rule 6: a sync failed */
     bool unsynced_zeros;     /* free pages may read as zeros that are in the page cache alone */
+    uint64_t found_bytes;    /* length of the file when it was opened; 0 if it was made */
     unsigned expected;       /* threads that the last commit has shown to be at work */
     uint64_t commit_time;    /* nanoseconds that it took */
 
