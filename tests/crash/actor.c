@@ -61,6 +61,8 @@ static bool done(struct actor *actor, const char *what, int error)
 
 static unsigned new_content(struct actor *actor)
 {
+    if (actor->next_content != CONTENT_ANY)
+        return actor->next_content;
     return CONTENT_ZERO + 1 +
            (unsigned)random_below(&actor->random, pool_size() - CONTENT_ZERO - 1);
 }
@@ -139,10 +141,9 @@ void actor_reopen(struct actor *actor)
         return;
     if (!memory_disk_is_idle(actor->disk))
         actor_fail(actor, "close: something is left open", 0);
-    if (done(actor, "open",
-             mpgi_open_with(&actor->pager, "image", &actor->options, false, &memory_disk_io,
-                            actor->disk)))
-        settle(actor);
+    error = mpgi_open_with(&actor->pager, "image", &actor->options, false, &memory_disk_io,
+                           actor->disk);
+    commit_done(actor, "open", error);
 }
 
 /* ---- Regular pages -------------------------------------------------------------------------- */
@@ -289,10 +290,12 @@ void actor_sync(struct actor *actor)
         set->pages[i].written = CONTENT_ANY;
     }
     error = mpg_sync(actor->pager);
-    if (error < 0) /* what was written is in the cache, and promised by nobody */
-        state_copy(&actor->now, &actor->saved);
     /* Contents become durable in any order, beside what else it commits. */
     state_count(&actor->saved, actor->pager);
+    if (error < 0) { /* what was written is in the cache, and promised by nobody */
+        actor->saved.total = 0;
+        state_copy(&actor->now, &actor->saved);
+    }
     actor->in_flight = &actor->saved;
     commit_done(actor, "sync", error);
     actor->in_flight = &actor->now;
@@ -535,7 +538,7 @@ void actor_do_something(struct actor *actor)
         actor_sync(actor);
     } else if (what == 1) {
         actor_reopen(actor);
-    } else if (what < 9) {
+    } else if (what < 9 || actor->sync_may_fail) {
         actor_begin(actor);
         for (size_t i = 1 + any(actor, 6); i > 0 && !is_over(actor); i--)
             change_something(actor);

@@ -23,10 +23,12 @@ struct actor {
     bool exists_before;            /* the file itself is durable */
     mpg_txn *txn;                  /* operations go into it while it is open */
     uint64_t random;               /* for contents and for actor_do_something */
+    unsigned next_content;         /* what is written next; CONTENT_ANY: anything */
     bool failed;
     char why[700];
-    bool sync_may_fail; /* an IO error of a commit is no failure: it ends the work */
-    bool ended;         /* so it was, and the pager is closed */
+    /* An IO error of a commit is no failure: it ends the work. Then all is done in transactions. */
+    bool sync_may_fail;
+    bool ended; /* so it was, and the pager is closed */
 
     /*
      * Told after each operation, when `settled` or not: all of `now` is durable on return if it is.

@@ -29,14 +29,19 @@ static void add_counts(struct explorer_counts *sum, const struct explorer_counts
     sum->died += counts->died;
     sum->not_there += counts->not_there;
     sum->index_lost += counts->index_lost;
+    sum->spoiled += counts->spoiled;
+    sum->reported += counts->reported;
+    sum->fallen_back += counts->fallen_back;
 }
 
 static void print_counts(const char *name, const char *format, const struct explorer_counts *counts)
 {
     printf("%-46s %-4s %8" PRIu64 " images: %8" PRIu64 " older, %8" PRIu64 " newer, %6" PRIu64
-           " followed, %6" PRIu64 " deaths, %5" PRIu64 " not there yet, %4" PRIu64 " index lost\n",
+           " followed, %6" PRIu64 " deaths, %5" PRIu64 " not there yet, %4" PRIu64
+           " index lost; %6" PRIu64 " spoiled: %6" PRIu64 " reported, %4" PRIu64 " fallen back\n",
            name, format, counts->images, counts->older, counts->newer, counts->followed,
-           counts->died, counts->not_there, counts->index_lost);
+           counts->died, counts->not_there, counts->index_lost, counts->spoiled, counts->reported,
+           counts->fallen_back);
     fflush(stdout);
 }
 
@@ -80,7 +85,9 @@ static bool run_scenarios(uint64_t images, uint64_t seed)
         .follow_one_in = is_long ? 50 : 150,
         .die_one_in = is_long ? 1 : 6,
         .work_one_in = 8,
-        .failures = is_long ? 50 : 10,
+        .failures = is_long ? 50 : 6,
+        .fail_one_in = 6,
+        .spoiled = is_long ? 200 : 20,
         .most_images = UINT64_MAX,
     };
     bool fine = true;
@@ -100,6 +107,7 @@ static bool run_scenarios(uint64_t images, uint64_t seed)
                 own.follow_one_in = is_long ? 100 : 2000;
                 own.die_one_in = is_long ? 20 : 100;
                 own.work_one_in = 50;
+                own.spoiled = 0;
                 own.most_images = is_long ? 20000 : 3000;
             }
             fine &= run(scenario, formats[k], &own, seed + 1000 * i, true);
@@ -119,6 +127,8 @@ static bool run_random(uint64_t images, uint64_t seed)
         .die_one_in = 20,
         .work_one_in = 8,
         .failures = 1,
+        .fail_one_in = 6,
+        .spoiled = 20,
         .most_images = UINT64_MAX,
     };
     uint64_t round = 0;

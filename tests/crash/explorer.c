@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Builds the images that a crash could leave. What is done with each is in crash_image.c. */
+/* Builds the images that a crash could leave. What is done with each is in image.c. */
 #include "crash/explorer.h"
 
 #include <inttypes.h>
@@ -11,6 +11,9 @@
 
 /* Up to so many sectors, or whole writes, every subset is tried. */
 #define MOST_EXHAUSTIVE 10
+
+/* What the kernel keeps or forgets as one. */
+#define CACHE_PAGE_SIZE 4096u
 
 /* There is no newest event: all subsets are new. */
 #define NO_EVENT SIZE_MAX
@@ -58,6 +61,7 @@ void explorer_init(struct explorer *explorer, const mpg_options *options, size_t
     explorer->random = seed;
     explorer->buffer = must_realloc(NULL, options->page_size);
     must(limits->levels >= 1 && limits->levels <= MOST_LEVELS);
+    explorer->past.base = bytes_new(capacity);
     for (unsigned i = 0; i < limits->levels; i++) {
         memory_disk_init(&explorer->levels[i].disk, capacity);
         explorer->levels[i].base = bytes_new(capacity);
@@ -67,6 +71,8 @@ void explorer_init(struct explorer *explorer, const mpg_options *options, size_t
 
 void explorer_end(struct explorer *explorer)
 {
+    state_free(&explorer->past.before);
+    bytes_free(explorer->past.base, explorer->levels[0].disk.capacity);
     for (unsigned i = 0; i < explorer->limits.levels; i++) {
         struct level *level = &explorer->levels[i];
 
@@ -135,6 +141,51 @@ static void power_cut(struct walk *walk)
     explorer_open_image(explorer, walk->depth, walk->allowed, follow ? FATE_FOLLOW : FATE_LOOK);
 }
 
+/* Adds an event to what the next level has not made durable. */
+static void hand_on(struct level *next, const struct level *level, const struct event *event)
+{
+    event_log_add(&next->log, event->kind, event->offset, event->length,
+                  event->kind == EVENT_WRITE ? level->log.bytes + event->data : NULL);
+}
+
+/*
+ * After a failed sync the kernel takes the pages for clean. Some of them it throws away when memory
+ * is short, and reads what the disk has; then what was written since comes on top.
+ */
+static void forget_some_pages(struct walk *walk, struct level *next)
+{
+    struct level *level = walk->level;
+    uint64_t *random = &walk->explorer->random;
+    unsigned percent = random_below(random, 2) == 0 ? 0 : 25;
+
+    for (uint64_t at = 0; at < next->view_size && percent > 0; at += CACHE_PAGE_SIZE) {
+        uint64_t length = next->view_size - at;
+
+        if (length > CACHE_PAGE_SIZE)
+            length = CACHE_PAGE_SIZE;
+        /* The base has zeros beyond its end. */
+        if (memcmp(next->view + at, level->base + at, length) != 0 &&
+            random_below(random, 100) < percent)
+            memcpy(next->view + at, level->base + at, length);
+    }
+    for (size_t i = 0; i < walk->pending_count && percent > 0; i++)
+        event_apply(&level->log, pending_event(walk, i), next->view, &next->view_size,
+                    level->disk.capacity);
+}
+
+/* What the page cache shows after a failed sync, for the disk of this level and the next one. */
+static void show_view(struct walk *walk, struct level *next)
+{
+    struct level *level = walk->level;
+    uint64_t larger = level->view_size > level->base_size ? level->view_size : level->base_size;
+
+    set_bytes(next->view, &next->view_size, level->view, level->view_size);
+    next->view_differs = true;
+    forget_some_pages(walk, next);
+    memory_disk_touch(&level->disk, 0, (size_t)larger);
+    set_bytes(level->disk.cache, &level->disk.size, next->view, next->view_size);
+}
+
 /* The process dies: the next one sees all that was written, the disk does not have it yet. */
 static void process_dies(struct walk *walk)
 {
@@ -145,19 +196,12 @@ static void process_dies(struct walk *walk)
     if (walk->depth + 1 >= explorer->limits.levels)
         return;
     explorer_begin_level(next, level->base, level->base_size);
-    if (level->view_differs) {
-        set_bytes(next->view, &next->view_size, level->view, level->view_size);
-        next->view_differs = true;
-        memory_disk_touch(
-            &level->disk, 0,
-            (size_t)(level->view_size > level->base_size ? level->view_size : level->base_size));
-        set_bytes(level->disk.cache, &level->disk.size, level->view, level->view_size);
-    }
+    if (level->view_differs)
+        show_view(walk, next);
     for (size_t i = 0; i < walk->pending_count; i++) {
         const struct event *event = pending_event(walk, i);
 
-        event_log_add(&next->log, event->kind, event->offset, event->length,
-                      event->kind == EVENT_WRITE ? level->log.bytes + event->data : NULL);
+        hand_on(next, level, event);
         if (!level->view_differs)
             add_event(level, event);
     }
@@ -310,9 +354,28 @@ static void sync_done(struct walk *walk)
 
 static void walk_from(struct walk *walk, size_t first);
 
-/* One outcome of a failed sync: some sectors are durable, and the walk goes on with that. */
+/* The length of the file is the file system's own business: the next sync makes it durable. */
+static void keep_lengths(struct walk *walk)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < walk->pending_count; i++) {
+        const struct event *event = pending_event(walk, i);
+
+        if (event->kind == EVENT_ALLOCATE ||
+            (event->kind == EVENT_TRUNCATE && event->offset > walk->level->base_size))
+            walk->pending[kept++] = walk->pending[i];
+    }
+    walk->pending_count = kept;
+}
+
+/*
+ * One outcome of a failed sync: some sectors are durable. The process dies before it can do
+ * anything about it, or the walk goes on with that.
+ */
 static void try_failure(struct walk *walk, size_t next)
 {
+    struct explorer *explorer = walk->explorer;
     struct level *level = walk->level;
     size_t *pending = walk->pending;
     size_t pending_count = walk->pending_count;
@@ -321,33 +384,61 @@ static void try_failure(struct walk *walk, size_t next)
     set_bytes(level->base, &level->base_size, level->disk.cache, level->disk.size);
     level->disk.touched_count = 0;
     walk->pending = must_realloc(NULL, (level->log.count + 1) * sizeof(pending[0]));
-    walk->pending_count = 0;
-    walk_from(walk, next);
+    memcpy(walk->pending, pending, pending_count * sizeof(pending[0]));
+    keep_lengths(walk);
+    if (explorer_one_in(explorer, 2))
+        process_dies(walk);
+    if (!explorer->failed)
+        walk_from(walk, next);
     free(walk->pending);
     walk->pending = pending;
     walk->pending_count = pending_count;
 }
 
+/* What the page cache shows from now on is no longer what the disk will have. */
+static void part_view(struct walk *walk)
+{
+    struct level *level = walk->level;
+
+    if (level->view_differs) /* it has been kept up to date since */
+        return;
+    set_bytes(level->view, &level->view_size, level->base, level->base_size);
+    for (size_t i = 0; i < walk->pending_count; i++)
+        event_apply(&level->log, pending_event(walk, i), level->view, &level->view_size,
+                    level->disk.capacity);
+    level->view_differs = true;
+}
+
+static unsigned char *copy_of(const unsigned char *bytes, uint64_t size)
+{
+    unsigned char *copy = must_realloc(NULL, size + 1);
+
+    memcpy(copy, bytes, size);
+    return copy;
+}
+
 static void sync_failed(struct walk *walk, size_t next)
 {
     struct level *level = walk->level;
-    uint64_t base_size = level->base_size;
-    unsigned char *base = must_realloc(NULL, base_size + 1);
+    unsigned failures = walk->explorer->limits.failures;
+    uint64_t base_size = level->base_size, view_size;
+    unsigned char *base = copy_of(level->base, base_size), *view;
 
-    memcpy(base, level->base, base_size);
+    part_view(walk);
+    view_size = level->view_size;
+    view = copy_of(level->view, view_size);
     walk->sync_failed = true;
-    for (unsigned i = 0; i < walk->explorer->limits.failures && !walk->explorer->failed; i++) {
+    if (walk->depth > 0 && failures > 2)
+        failures = 2;
+    for (unsigned i = 0; i < failures && !walk->explorer->failed; i++) {
         set_bytes(level->base, &level->base_size, base, base_size);
         set_bytes(level->disk.cache, &level->disk.size, base, base_size);
-        set_bytes(level->view, &level->view_size, base, base_size);
-        for (size_t k = 0; k < walk->pending_count; k++)
-            event_apply(&level->log, pending_event(walk, k), level->view, &level->view_size,
-                        level->disk.capacity);
-        level->view_differs = true;
+        set_bytes(level->view, &level->view_size, view, view_size);
         try_failure(walk, next);
     }
     walk->pending_count = 0;
     free(base);
+    free(view);
 }
 
 /* The operation has returned, or the work has ended with a failed sync. */
@@ -361,6 +452,8 @@ static void walk_end(struct walk *walk)
         walk->allowed = (struct allowed){walk->returned, walk->returned};
         cut_here(walk, NO_EVENT);
         walk->allowed = allowed;
+        if (walk->depth == 0 && walk->pending_count == 0)
+            explorer_spoil(walk->explorer, walk->returned);
     }
 }
 
@@ -423,6 +516,8 @@ void explorer_explore(struct explorer *explorer, unsigned depth, struct allowed 
     };
 
     walk.pending = must_realloc(NULL, (walk.level->log.count + 1) * sizeof(walk.pending[0]));
+    if (depth == 0)
+        explorer_note_operation(explorer, allowed.before, returned);
     walk_from(&walk, 0);
     forget_durable(&walk);
     free(walk.pending);

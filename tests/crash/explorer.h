@@ -7,7 +7,8 @@
  * and the file must show the state before the operation or the one after it, be sound, leak
  * nothing, and go on working. Some of the images it follows further: it crashes the recovery
  * itself, and the work after it. And at some moments only the process dies, so that the next one
- * finds everything in the page cache, and the power fails later.
+ * finds everything in the page cache, and the power fails later. Whoever works on after a crash may
+ * do once more what the crash cut short. And in a file that was left in peace a sector goes bad.
  *
  * The assumptions about the disk: what was synced stays; of what was not, any of the 512-byte
  * sectors may be there, and a change of the file's length may be there or not. After a failed sync
@@ -30,6 +31,8 @@ struct explorer_limits {
     unsigned die_one_in;    /* at how many moments the process dies, and the power fails later */
     unsigned work_one_in;   /* after how many images some more work is done */
     unsigned failures;      /* outcomes tried of each failed sync */
+    unsigned fail_one_in;   /* in how many followed images a sync fails */
+    unsigned spoiled;       /* bad sectors tried after each operation */
     uint64_t most_images;   /* look no further after so many */
 };
 
@@ -40,12 +43,16 @@ struct explorer_counts {
     uint64_t died;         /* of these: only the process died */
     uint64_t not_there;    /* of these: no file yet, for its creation was cut */
     uint64_t index_lost;   /* of these: format 0.2, page 0 torn, no free page for its spare copy */
+    uint64_t spoiled;      /* opened with a bad sector */
+    uint64_t reported;     /* of these: it was reported */
+    uint64_t fallen_back;  /* of these: the state before the last commit, as the document says */
 };
 
 /* A disk in time: what is durable, what came after, and where the images of it are opened. */
 struct level {
-    struct memory_disk disk; /* shows `base`, or an image */
-    struct event_log log;    /* what was done to the disk that this level explores */
+    struct memory_disk disk;      /* shows `base`, or an image */
+    unsigned syncs_until_failure; /* of that image, where one is to fail; 0: it has failed */
+    struct event_log log;         /* what was done to the disk that this level explores */
     size_t known;        /* events at its begin that were explored already, but are not durable */
     unsigned char *base; /* what is durable */
     uint64_t base_size;
@@ -53,6 +60,24 @@ struct level {
     bool view_differs;
     unsigned char *view;
     uint64_t view_size;
+};
+
+/* A range of the file that was written, and by which operation. */
+struct written {
+    uint64_t offset;
+    size_t length;
+    uint64_t operation;
+};
+
+#define WRITTEN_KEPT 256
+
+/* What is known of the operations so far, to choose what goes bad. */
+struct past {
+    struct written written[WRITTEN_KEPT]; /* a ring */
+    uint64_t count;                       /* how many were put in */
+    uint64_t operation;                   /* the number of the last one that has committed */
+    struct state before;                  /* the state before that */
+    unsigned char *base;                  /* what was durable some operations ago */
 };
 
 struct explorer {
@@ -66,6 +91,7 @@ struct explorer {
 
     unsigned char *buffer; /* room for a page */
     struct level levels[MOST_LEVELS];
+    struct past past;
 };
 
 /* `capacity`: the most bytes the file may have. */
@@ -77,7 +103,7 @@ void explorer_end(struct explorer *explorer);
 void explorer_watch(struct explorer *explorer, struct actor *actor);
 
 /*
- * ---- Between crash_explorer.c, which builds images, and crash_image.c, which opens them --------
+ * ---- Between explorer.c, which builds images, and image.c, which opens them --------------------
  */
 
 /* What an image may show. */
@@ -106,6 +132,12 @@ void explorer_explore(struct explorer *explorer, unsigned depth, struct allowed 
 
 /* Begins a level with a disk that holds this. */
 void explorer_begin_level(struct level *level, const unsigned char *base, uint64_t base_size);
+
+/* In damage.c: an operation was done on level 0; NULL: no such state is durable. */
+void explorer_note_operation(struct explorer *explorer, const struct state *before,
+                             const struct state *after);
+/* Opens the file, of which all is durable, with sectors gone bad. */
+void explorer_spoil(struct explorer *explorer, const struct state *durable);
 
 void explorer_complain(struct explorer *explorer, unsigned depth, const char *what,
                        const char *why);

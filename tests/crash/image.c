@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Opens one image that a crash left, looks at what it shows, and works on. */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "crash/again.h"
 #include "crash/explorer.h"
 #include "pager/open.h"
 #include "support/harness.h"
@@ -115,9 +117,9 @@ static bool has_room(const mpg_pager *pager)
            st.max_pages - st.total_pages + st.free_pages > ROOM_FOR_WORK;
 }
 
-/* Works on with the pager for a while, and closes it. */
+/* Works on with the pager for a while, and closes it. What `lost` has beyond `state` was cut. */
 static void work_on(struct explorer *explorer, unsigned depth, mpg_pager *pager,
-                    const struct state *state, bool follow)
+                    const struct state *state, const struct state *lost, bool follow)
 {
     struct follower follower = {explorer, depth + 1};
     mpg_options options = explorer->options;
@@ -134,7 +136,10 @@ static void work_on(struct explorer *explorer, unsigned depth, mpg_pager *pager,
         actor.watch = explore_operation;
         actor.watcher = &follower;
     }
-    for (int i = 0; i < MORE_WORK && has_room(actor.pager); i++)
+    actor.sync_may_fail = actor.disk->fault != NULL;
+    if (lost != state && has_room(pager) && explorer_one_in(explorer, 2))
+        actor_try_again(&actor, lost);
+    for (int i = 0; i < MORE_WORK && !actor.ended && has_room(actor.pager); i++)
         actor_do_something(&actor);
     actor_verify(&actor);
     if (actor.failed)
@@ -155,16 +160,41 @@ static void begin_following(struct explorer *explorer, unsigned depth, enum fate
     explorer->counts.died += fate == FATE_DEATH;
 }
 
+static int fail_a_sync(void *context, enum disk_call call, size_t *length)
+{
+    struct level *level = context;
+
+    (void)length;
+    if (call != CALL_FDATASYNC || level->syncs_until_failure == 0)
+        return 0;
+    return --level->syncs_until_failure == 0 ? EIO : 0;
+}
+
+/* One of the first syncs from here on: of the opening, or of the work after it. */
+static void let_a_sync_fail(struct explorer *explorer, struct level *level)
+{
+    level->syncs_until_failure = 1 + (unsigned)random_below(&explorer->random, 4);
+    level->disk.fault = fail_a_sync;
+    level->disk.fault_context = level;
+}
+
 static void look(struct explorer *explorer, unsigned depth, struct allowed allowed, enum fate fate)
 {
-    struct memory_disk *disk = &explorer->levels[depth].disk;
+    struct level *level = &explorer->levels[depth];
+    struct memory_disk *disk = &level->disk;
     mpg_options options = explorer->options;
     const struct state *state;
     mpg_pager *pager;
     int error;
 
     options.flags &= ~(unsigned)MPG_DEFER_ALLOCATION;
+    if (fate != FATE_LOOK && explorer_one_in(explorer, explorer->limits.fail_one_in))
+        let_a_sync_fail(explorer, level);
     error = mpgi_open_with(&pager, "image", &options, false, &memory_disk_io, disk);
+    if (error == MPG_E_IO && disk->fault && level->syncs_until_failure == 0) {
+        explorer_explore(explorer, depth + 1, allowed, NULL);
+        return;
+    }
     if (error < 0) {
         opening_failed(explorer, depth, allowed, "it cannot be opened", error);
         return;
@@ -177,7 +207,7 @@ static void look(struct explorer *explorer, unsigned depth, struct allowed allow
     if (state && fate != FATE_LOOK)
         explorer_explore(explorer, depth + 1, allowed, state);
     if (state && (fate != FATE_LOOK || explorer_one_in(explorer, explorer->limits.work_one_in)))
-        work_on(explorer, depth, pager, state, fate != FATE_LOOK);
+        work_on(explorer, depth, pager, state, allowed.after, fate != FATE_LOOK);
     else
         (void)mpg_close(pager);
 }
@@ -193,6 +223,7 @@ void explorer_open_image(struct explorer *explorer, unsigned depth, struct allow
     if (fate != FATE_LOOK)
         begin_following(explorer, depth, fate);
     look(explorer, depth, allowed, fate);
+    level->disk.fault = NULL;
     memory_disk_record(&level->disk, NULL);
     memory_disk_restore(&level->disk, level->base, level->base_size);
     if (!memory_disk_is_idle(&level->disk))

@@ -28,18 +28,29 @@ static const struct explorer_limits limits = {
     .die_one_in = 8,
     .work_one_in = 6,
     .failures = 10,
+    .fail_one_in = 6,
+    .spoiled = 10,
     .most_images = UINT64_MAX,
 };
 
 /* Where a broken rule is likely to show: the others come after it. */
 static size_t first_scenario(int rule)
 {
-    const char *name = rule == 2 || rule == 3 ? "deferred" : rule == 7 ? "failing writes" : "";
+    const char *name = rule == 2 || rule == 3 ? "deferred"
+                       : rule == 7            ? "failing writes"
+                       : rule == RULE_5_ZEROS ? "failing sync of zeros"
+                                              : "";
 
     for (size_t i = 0; i < scenario_count; i++)
         if (strcmp(scenarios[i].name, name) == 0)
             return i;
     return 0;
+}
+
+/* A failing sync is what these are about, and long for the others. */
+static bool is_about_failures(int rule)
+{
+    return rule == 6 || rule == RULE_6_AGAIN || rule == RULE_5_ZEROS;
 }
 
 /* Breaks a rule. Returns whether a scenario fails, and prints which. */
@@ -54,8 +65,8 @@ static bool is_caught(int rule, int format, uint64_t seed)
         size_t index = (first_scenario(rule) + i) % scenario_count;
         const struct scenario *scenario = &scenarios[index];
 
-        /* A failing sync is what rule 6 is about, and long for the others. */
-        if (scenario->is_large || (rule != 0 && (rule == 6) != (scenario->fails != 0)) ||
+        if (scenario->is_large ||
+            (rule != 0 && is_about_failures(rule) != (scenario->fails != 0)) ||
             (scenario->format != 0 && scenario->format != format))
             continue;
         fine = scenario_run(&outcome, scenario, format, &limits, seed + index);
@@ -92,11 +103,14 @@ static void all_rules_are_enough(void **state)
     }
 
 NEEDS(1, MPG_FORMAT_1, format_1_syncs_at_open)
+NEEDS(RULE_1_RECOVERY, MPG_FORMAT_1, format_1_syncs_before_it_recovers)
 NEEDS(2, MPG_FORMAT_1, format_1_rests_freed_pages)
 NEEDS(3, MPG_FORMAT_1, format_1_commits_one_batch_at_a_time)
 NEEDS(4, MPG_FORMAT_1, format_1_verifies_what_a_root_wrote)
 NEEDS(5, MPG_FORMAT_1, format_1_orders_contents_before_the_root)
 NEEDS(6, MPG_FORMAT_1, format_1_never_retries_a_failed_sync)
+NEEDS(RULE_5_ZEROS, MPG_FORMAT_1, format_1_trusts_no_zeros_in_the_cache)
+NEEDS(RULE_6_AGAIN, MPG_FORMAT_1, format_1_writes_the_last_commit_again)
 NEEDS(7, MPG_FORMAT_1, format_1_chooses_the_root_slot_by_position)
 NEEDS(8, MPG_FORMAT_1, format_1_never_uses_a_generation_twice)
 NEEDS(9, MPG_FORMAT_1, format_1_grows_the_file_first)
@@ -105,6 +119,8 @@ NEEDS(2, MPG_FORMAT_0_2, format_0_2_rests_freed_pages)
 NEEDS(3, MPG_FORMAT_0_2, format_0_2_commits_one_batch_at_a_time)
 NEEDS(5, MPG_FORMAT_0_2, format_0_2_orders_everything_before_page_0)
 NEEDS(6, MPG_FORMAT_0_2, format_0_2_never_retries_a_failed_sync)
+NEEDS(RULE_5_ZEROS, MPG_FORMAT_0_2, format_0_2_trusts_no_zeros_in_the_cache)
+NEEDS(RULE_6_AGAIN, MPG_FORMAT_0_2, format_0_2_writes_page_0_again)
 NEEDS(9, MPG_FORMAT_0_2, format_0_2_grows_the_file_first)
 
 int main(void)
@@ -112,11 +128,14 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_rules_are_enough),
         cmocka_unit_test(format_1_syncs_at_open),
+        cmocka_unit_test(format_1_syncs_before_it_recovers),
         cmocka_unit_test(format_1_rests_freed_pages),
         cmocka_unit_test(format_1_commits_one_batch_at_a_time),
         cmocka_unit_test(format_1_verifies_what_a_root_wrote),
         cmocka_unit_test(format_1_orders_contents_before_the_root),
         cmocka_unit_test(format_1_never_retries_a_failed_sync),
+        cmocka_unit_test(format_1_trusts_no_zeros_in_the_cache),
+        cmocka_unit_test(format_1_writes_the_last_commit_again),
         cmocka_unit_test(format_1_chooses_the_root_slot_by_position),
         cmocka_unit_test(format_1_never_uses_a_generation_twice),
         cmocka_unit_test(format_1_grows_the_file_first),
@@ -125,6 +144,8 @@ int main(void)
         cmocka_unit_test(format_0_2_commits_one_batch_at_a_time),
         cmocka_unit_test(format_0_2_orders_everything_before_page_0),
         cmocka_unit_test(format_0_2_never_retries_a_failed_sync),
+        cmocka_unit_test(format_0_2_trusts_no_zeros_in_the_cache),
+        cmocka_unit_test(format_0_2_writes_page_0_again),
         cmocka_unit_test(format_0_2_grows_the_file_first),
     };
 

@@ -400,6 +400,19 @@ static void failing_close(struct actor *a)
     actor_reopen(a);
 }
 
+/* Whoever tries again finds zeros in the page cache that the disk may not have. */
+static void failing_zeros(struct actor *a)
+{
+    prepare_failure(a);
+    a->disk->fault = NULL;
+    actor_free(a, 1, 2);
+    actor_write_protected(a, 1); /* by now they may be given out again */
+    a->disk->fault = failing_sync;
+    actor_begin(a);
+    actor_alloc(a, 2, MPG_ZERO);
+    actor_commit(a, 0);
+}
+
 static void failing_sync_of_content(struct actor *a)
 {
     prepare_failure(a);
@@ -505,6 +518,7 @@ const struct scenario scenarios[] = {
      .run = failing_ordered,
      .page_size = 1024,
      .fails = 2},
+    {.name = "failing sync of zeros", .run = failing_zeros, .page_size = 1024, .fails = 1},
     {.name = "failing sync of content",
      .run = failing_sync_of_content,
      .page_size = 1024,

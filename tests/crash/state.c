@@ -112,6 +112,7 @@ void state_copy(struct state *to, const struct state *from)
     to->total = from->total;
     to->free = from->free;
     to->metadata = from->metadata;
+    to->generation = from->generation;
 }
 
 void state_forget_written(struct state *state)
@@ -132,15 +133,17 @@ void state_count(struct state *state, const mpg_pager *pager)
     struct mpg_stat st = {.size = sizeof(st)};
 
     state->total = 0;
+    state->generation = 0;
     if (mpg_stat(&st, pager) < 0)
         return;
     state->total = st.total_pages;
     state->free = st.free_pages;
     state->metadata = st.metadata_pages;
+    state->generation = st.generation;
 }
 
-static bool regular_match(const struct page_set *set, const mpg_pager *pager, char *why,
-                          size_t size)
+static enum shown regular_shown(const struct page_set *set, const mpg_pager *pager, char *why,
+                                size_t size)
 {
     size_t page_size = mpg_page_size(pager);
     mpg_page_iter iter;
@@ -155,26 +158,30 @@ static bool regular_match(const struct page_set *set, const mpg_pager *pager, ch
         got = mpg_page_iter_next(&id, &iter);
         if (got < 0) {
             snprintf(why, size, "iterating over regular pages: %s", mpg_strerror(got));
-            return false;
+            return SHOWS_DAMAGE;
         }
         if ((got == 0) != (i == set->count) || (got && id.value != page->id)) {
             snprintf(why, size, "regular page %" PRIu64 " where %" PRIu64 " should be (%d)",
                      got ? id.value : 0, i < set->count ? page->id : 0, got);
-            return false;
+            return SHOWS_ELSE;
         }
         if (got == 0 || page->content == CONTENT_ANY)
             continue;
-        if (mpg_page_get(&data, pager, id) < 0 ||
-            memcmp(data, pool_content(page->content), page_size) != 0) {
+        got = mpg_page_get(&data, pager, id);
+        if (got < 0) {
+            snprintf(why, size, "regular page %" PRIu64 ": %s", id.value, mpg_strerror(got));
+            return SHOWS_DAMAGE;
+        }
+        if (memcmp(data, pool_content(page->content), page_size) != 0) {
             snprintf(why, size, "regular page %" PRIu64 " has another content", id.value);
-            return false;
+            return SHOWS_ELSE;
         }
     }
-    return true;
+    return SHOWS_IT;
 }
 
-static bool protected_match(const struct page_set *set, const mpg_pager *pager,
-                            unsigned char *buffer, char *why, size_t size)
+static enum shown protected_shown(const struct page_set *set, const mpg_pager *pager,
+                                  unsigned char *buffer, char *why, size_t size)
 {
     size_t page_size = mpg_page_size(pager);
     mpg_protected_iter iter;
@@ -188,12 +195,12 @@ static bool protected_match(const struct page_set *set, const mpg_pager *pager,
         got = mpg_protected_iter_next(&id, &iter);
         if (got < 0) {
             snprintf(why, size, "iterating over protected pages: %s", mpg_strerror(got));
-            return false;
+            return SHOWS_DAMAGE;
         }
         if ((got == 0) != (i == set->count) || (got && id.value != page->id)) {
             snprintf(why, size, "protected page %" PRIu64 " where %" PRIu64 " should be (%d)",
                      got ? id.value : 0, i < set->count ? page->id : 0, got);
-            return false;
+            return SHOWS_ELSE;
         }
         if (got == 0)
             continue;
@@ -201,31 +208,32 @@ static bool protected_match(const struct page_set *set, const mpg_pager *pager,
         if (got < 0) {
             snprintf(why, size, "reading protected page %" PRIu64 ": %s", id.value,
                      mpg_strerror(got));
-            return false;
+            return SHOWS_DAMAGE;
         }
         if (memcmp(buffer, pool_content(page->content), page_size) != 0) {
             snprintf(why, size, "protected page %" PRIu64 " has another content", id.value);
-            return false;
+            return SHOWS_ELSE;
         }
     }
-    return true;
+    return SHOWS_IT;
 }
 
-bool state_matches(const struct state *state, const mpg_pager *pager, unsigned char *buffer,
-                   char *why, size_t size)
+enum shown state_shown(const struct state *state, const mpg_pager *pager, unsigned char *buffer,
+                       char *why, size_t size)
 {
     struct mpg_stat st = {.size = sizeof(st)};
+    enum shown shown;
 
     if (mpg_stat(&st, pager) < 0) {
         snprintf(why, size, "mpg_stat failed");
-        return false;
+        return SHOWS_DAMAGE;
     }
     if (st.regular_pages != state->regular.count ||
         st.protected_pages != state->protected_pages.count) {
         snprintf(why, size, "%" PRIu64 " regular and %" PRIu64 " protected pages, not %zu and %zu",
                  st.regular_pages, st.protected_pages, state->regular.count,
                  state->protected_pages.count);
-        return false;
+        return SHOWS_ELSE;
     }
     if (state->total && (st.total_pages != state->total || st.free_pages != state->free ||
                          st.metadata_pages != state->metadata)) {
@@ -234,10 +242,17 @@ bool state_matches(const struct state *state, const mpg_pager *pager, unsigned c
                  ", %" PRIu64 ", %" PRIu64,
                  st.total_pages, st.free_pages, st.metadata_pages, state->total, state->free,
                  state->metadata);
-        return false;
+        return SHOWS_ELSE;
     }
-    return regular_match(&state->regular, pager, why, size) &&
-           protected_match(&state->protected_pages, pager, buffer, why, size);
+    shown = regular_shown(&state->regular, pager, why, size);
+    return shown != SHOWS_IT ? shown
+                             : protected_shown(&state->protected_pages, pager, buffer, why, size);
+}
+
+bool state_matches(const struct state *state, const mpg_pager *pager, unsigned char *buffer,
+                   char *why, size_t size)
+{
+    return state_shown(state, pager, buffer, why, size) == SHOWS_IT;
 }
 
 /* Where the first fault of a check is written. */

@@ -49,6 +49,7 @@ struct state {
     struct page_set protected_pages;
     /* What mpg_stat says in this state; total 0: not known. */
     uint64_t total, free, metadata;
+    uint64_t generation; /* of the commit that made it; 0: not known */
 };
 
 void state_copy(struct state *to, const struct state *from);
@@ -58,10 +59,19 @@ void state_free(struct state *state);
 /* Notes what mpg_stat says. */
 void state_count(struct state *state, const mpg_pager *pager);
 
+/* What a pager shows. */
+enum shown {
+    SHOWS_IT,    /* this state */
+    SHOWS_ELSE,  /* another one, and says nothing of it */
+    SHOWS_DAMAGE /* it reports an error while it is looked at */
+};
+
 /*
  * Whether a pager shows this state. If not, says in `why` (of `size` bytes) what is different.
  * `buffer` has room for a page.
  */
+enum shown state_shown(const struct state *state, const mpg_pager *pager, unsigned char *buffer,
+                       char *why, size_t size);
 bool state_matches(const struct state *state, const mpg_pager *pager, unsigned char *buffer,
                    char *why, size_t size);
 

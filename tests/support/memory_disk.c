@@ -347,6 +347,13 @@ static int disk_size(void *context, int fd, uint64_t *bytes)
     return 0;
 }
 
+/* Whether a range has bytes that cannot be read. */
+static bool is_bad(const struct memory_disk *disk, uint64_t offset, size_t length)
+{
+    return disk->bad_length > 0 && offset < disk->bad_at + disk->bad_length &&
+           disk->bad_at < offset + length;
+}
+
 static ssize_t disk_pread(void *context, int fd, void *data, size_t length, uint64_t offset)
 {
     struct memory_disk *disk = context;
@@ -358,6 +365,8 @@ static ssize_t disk_pread(void *context, int fd, void *data, size_t length, uint
         return 0;
     if (length > disk->size - offset)
         length = (size_t)(disk->size - offset);
+    if (is_bad(disk, offset, length))
+        return fail(EIO);
     memcpy(data, disk->cache + offset, length);
     return (ssize_t)length;
 }
@@ -374,6 +383,8 @@ static ssize_t disk_pwrite(void *context, int fd, const void *data, size_t lengt
     if (offset > disk->capacity || length > disk->capacity - offset)
         return fail(ENOSPC);
     memory_disk_log_mapped(disk);
+    if (is_bad(disk, offset, length))
+        disk->bad_length = 0;
     put_bytes(disk->cache, &disk->size, disk->capacity, offset, data, length);
     changed(disk, EVENT_WRITE, offset, length);
     return (ssize_t)length;

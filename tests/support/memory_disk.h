@@ -100,6 +100,10 @@ struct memory_disk {
     unsigned char *shadow;
     uint64_t shadow_size;
 
+    /* Reading any of these bytes is an IO error, until they are written. */
+    uint64_t bad_at;
+    size_t bad_length;
+
     /* What was touched since memory_disk_restore. */
     struct touched *touched;
     size_t touched_count, touched_capacity;
