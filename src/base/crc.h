@@ -27,4 +27,7 @@ static inline uint32_t crc_of(const void *data, size_t length)
     return crc_extend(0, data, length);
 }
 
+/* The CRC of so many zeros more, without looking at any. */
+uint32_t mpgi_crc_extend_zeros(uint32_t seed, uint64_t length);
+
 #endif

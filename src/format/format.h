@@ -77,6 +77,8 @@ struct format_ops {
      */
     int (*load)(struct format **format, struct file *file, bool read_only, size_t cache_size);
     void (*unload)(struct format *format);
+    /* The sync after load failed: what load wrote over is put back. May be NULL: see `replaced`. */
+    void (*put_back)(struct format *format);
 
     /* --- facts --- */
 

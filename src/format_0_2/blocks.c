@@ -1,30 +1,21 @@
 /* SPDX-License-Identifier: MIT */
-/* Format 0.2: what pages of metadata and directory blocks look like, and the list of blocks. */
+/* Format 0.2: what directory blocks look like, and the list of them. */
 #include <stdlib.h>
 
 #include "base/bytes.h"
-#include "base/crc.h"
 #include "format_0_2/layout.h"
 #include "format_0_2/state.h"
 
-void mpgi_0_2_put_trailer(unsigned char *page, uint32_t page_size, uint32_t first)
+uint64_t mpgi_0_2_entry_at(uint32_t slot)
 {
-    uint32_t end = page_size - TRAILER_SIZE;
-
-    put_u32(page + end, crc_of(page + first, end - first));
+    return BLOCK_ENTRIES + (uint64_t)slot * ENTRY_SIZE;
 }
 
-bool mpgi_0_2_trailer_fits(const unsigned char *page, uint32_t page_size, uint32_t first)
+void mpgi_0_2_get_entry(const struct sheet *block, uint32_t slot, struct entry *entry)
 {
-    uint32_t end = page_size - TRAILER_SIZE;
+    unsigned char at[ENTRY_SIZE];
 
-    return get_u32(page + end) == crc_of(page + first, end - first);
-}
-
-void mpgi_0_2_get_entry(const unsigned char *block, uint32_t slot, struct entry *entry)
-{
-    const unsigned char *at = block + BLOCK_ENTRIES + (size_t)slot * ENTRY_SIZE;
-
+    mpgi_sheet_read(block, at, mpgi_0_2_entry_at(slot), sizeof(at));
     entry->in_use = at[ENTRY_IN_USE] != 0;
     entry->page[0] = get_u64(at + ENTRY_PAGE_A);
     entry->page[1] = get_u64(at + ENTRY_PAGE_B);
@@ -33,10 +24,40 @@ void mpgi_0_2_get_entry(const unsigned char *block, uint32_t slot, struct entry 
     entry->crc = get_u32(at + ENTRY_CRC);
 }
 
-uint32_t mpgi_0_2_slots(const struct format_0_2 *own, const unsigned char *block)
+bool mpgi_0_2_in_use(const struct sheet *block, uint32_t slot)
 {
-    return (uint32_t)min_u64(get_u32(block + BLOCK_CAPACITY),
+    uint64_t at = mpgi_0_2_entry_at(slot) + ENTRY_IN_USE;
+
+    return mpgi_sheet_chunk(block, at / SHEET_CHUNK)[at % SHEET_CHUNK] != 0;
+}
+
+uint32_t mpgi_0_2_slots(const struct format_0_2 *own, const struct sheet *block)
+{
+    return (uint32_t)min_u64(mpgi_sheet_u32(block, BLOCK_CAPACITY),
                              entries_per_block(own->base.page_size));
+}
+
+uint32_t mpgi_0_2_next_slot(const struct format_0_2 *own, const struct sheet *block, uint32_t slot)
+{
+    uint32_t slots = mpgi_0_2_slots(own, block);
+
+    while (slot < slots && !mpgi_0_2_in_use(block, slot)) {
+        uint64_t number = mpgi_0_2_entry_at(slot) / SHEET_CHUNK;
+        uint64_t held = mpgi_sheet_next(block, number);
+
+        if (held == number)
+            slot++;
+        else if (held > own->base.page_size / SHEET_CHUNK)
+            return UINT32_MAX;
+        else /* the first that begins there */
+            slot = (uint32_t)((held * SHEET_CHUNK - BLOCK_ENTRIES + ENTRY_SIZE - 1) / ENTRY_SIZE);
+    }
+    return slot < slots ? slot : UINT32_MAX;
+}
+
+uint64_t mpgi_0_2_reference_at(uint32_t number)
+{
+    return INDEX_REFERENCES + (uint64_t)number * REFERENCE_SIZE;
 }
 
 struct block *mpgi_0_2_new_block(struct format_0_2 *own)
@@ -63,7 +84,7 @@ void mpgi_0_2_drop_blocks(struct format_0_2 *own, uint32_t count)
     while (own->block_count > count) {
         struct block *block = own->blocks[--own->block_count];
 
-        mpgi_versions_free(&block->content);
+        mpgi_sheets_free(&block->content);
         free(block);
     }
 }

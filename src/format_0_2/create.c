@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Format 0.2: a new file. */
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/bytes.h"
-#include "base/crc.h"
 #include "base/error.h"
 #include "format/superblock.h"
 #include "format_0_2/layout.h"
@@ -12,11 +10,53 @@
 #include "os/grow.h"
 #include "os/io.h"
 
+/* Both metadata pages, alike. */
+static int write_metadata(const struct page_io *io, uint64_t total, uint32_t *crc)
+{
+    unsigned char head[METADATA_BITMAP + 1] = {0};
+    struct sheet *page = mpgi_sheet_new();
+    int result = 0;
+
+    put_u64(head + METADATA_TOTAL, total);
+    put_u64(head + METADATA_FREE, total - FIRST_USER_PAGE);
+    head[METADATA_BITMAP] = (1 << FIRST_USER_PAGE) - 1;
+    if (page == NULL || !mpgi_sheet_write(page, head, 0, sizeof(head)) ||
+        !mpgi_sheet_own(page, io->page_size - TRAILER_SIZE, TRAILER_SIZE))
+        result = mpgi_fail_memory("create");
+    if (result == 0)
+        mpgi_0_2_put_trailer(page, io->page_size, 0);
+    for (uint64_t copy = 1; copy <= 2 && result == 0; copy++)
+        result = mpgi_0_2_write_page(page, io, 0, copy);
+    if (result == 0)
+        *crc = mpgi_sheet_crc(page, 0, io->page_size);
+    mpgi_sheet_free(page);
+    return result;
+}
+
+static int write_page_0(const struct page_io *io, uint32_t metadata_crc)
+{
+    unsigned char head[SUPER_HEAD_SIZE] = {0};
+    struct sheet *page = mpgi_sheet_new();
+    int result;
+
+    memcpy(head + SUPERBLOCK_TAG, SUPERBLOCK_TAG_TEXT, 4);
+    head[SUPERBLOCK_VERSION + 1] = 2;
+    put_u32(head + SUPERBLOCK_PAGE_SIZE_LOG2, (uint32_t)__builtin_ctz(io->page_size));
+    put_u32(head + SUPER_METADATA_CRC, metadata_crc);
+    if (page != NULL && mpgi_sheet_write(page, head, 0, sizeof(head)))
+        result = mpgi_0_2_write_page(page, io, 0, 0);
+    else
+        result = mpgi_fail_memory("create");
+    mpgi_sheet_free(page);
+    return result;
+}
+
 int mpgi_0_2_create(struct file *file, const struct create_parameters *parameters)
 {
     uint32_t page_size = parameters->page_size;
     uint64_t total = parameters->initial_pages;
-    unsigned char *page;
+    struct page_io io;
+    uint32_t crc = 0;
     int result;
 
     if (total > most_pages(page_size))
@@ -27,25 +67,11 @@ int mpgi_0_2_create(struct file *file, const struct create_parameters *parameter
     result = mpgi_file_grow(file, total * page_size);
     if (result != 0)
         return result;
-    page = calloc(1, page_size);
-    if (page == NULL)
-        return mpgi_fail_memory("create");
-    put_u64(page + METADATA_TOTAL, total);
-    put_u64(page + METADATA_FREE, total - FIRST_USER_PAGE);
-    page[METADATA_BITMAP] = (1 << FIRST_USER_PAGE) - 1;
-    mpgi_0_2_put_trailer(page, page_size, 0);
-    for (uint64_t copy = 1; copy <= 2 && result == 0; copy++)
-        result = mpgi_file_write(file, page, page_size, copy * page_size, copy);
-    if (result == 0) {
-        uint32_t metadata_crc = crc_of(page, page_size);
-
-        memset(page, 0, page_size);
-        memcpy(page + SUPERBLOCK_TAG, SUPERBLOCK_TAG_TEXT, 4);
-        page[SUPERBLOCK_VERSION + 1] = 2;
-        put_u32(page + SUPERBLOCK_PAGE_SIZE_LOG2, (uint32_t)__builtin_ctz(page_size));
-        put_u32(page + SUPER_METADATA_CRC, metadata_crc);
-        result = mpgi_file_write(file, page, page_size, 0, 0);
-    }
-    free(page);
+    result = mpgi_0_2_io_init(&io, file, page_size);
+    if (result == 0)
+        result = write_metadata(&io, total, &crc);
+    if (result == 0)
+        result = write_page_0(&io, crc);
+    mpgi_0_2_io_free(&io);
     return result;
 }

@@ -8,7 +8,7 @@
 #include "base/error.h"
 #include "base/id_map.h"
 #include "base/rules.h"
-#include "format/page_uses.h"
+#include "format/superblock.h"
 #include "format_0_2/layout.h"
 #include "os/io.h"
 
@@ -16,7 +16,7 @@
 
 static uint64_t total_of(const struct format_0_2 *own, enum version version)
 {
-    return get_u64(mpgi_versions_get(&own->metadata, version)->bytes + METADATA_TOTAL);
+    return mpgi_sheet_u64(mpgi_sheets_get(&own->metadata, version), METADATA_TOTAL);
 }
 
 static uint64_t total_pages(struct format *format, enum version version)
@@ -26,27 +26,27 @@ static uint64_t total_pages(struct format *format, enum version version)
 
 static uint32_t block_count_of(const struct format_0_2 *own, enum version version)
 {
-    return get_u32(mpgi_versions_get(&own->index, version)->bytes + INDEX_COUNT);
+    return mpgi_sheet_u32(mpgi_sheets_get(&own->index, version), INDEX_COUNT);
 }
 
 static void facts(struct format *format, enum version version, struct mpg_stat *st)
 {
     struct format_0_2 *own = format_0_2_of(format);
-    const unsigned char *metadata = mpgi_versions_get(&own->metadata, version)->bytes;
-    const unsigned char *uses = mpgi_versions_get(&own->uses, version)->bytes;
-    const unsigned char *super = own->index.durable->bytes;
+    const struct sheet *metadata = mpgi_sheets_get(&own->metadata, version);
+    const struct sheet *uses = mpgi_sheets_get(&own->uses, version);
     uint32_t page_size = own->base.page_size;
+    unsigned char version_bytes[4];
 
+    mpgi_sheet_read(own->index.durable, version_bytes, SUPERBLOCK_VERSION, sizeof(version_bytes));
     for (int i = 0; i < 4; i++)
-        st->version[i] = super[4 + i];
-    st->total_pages = get_u64(metadata + METADATA_TOTAL);
-    st->generation = get_u64(metadata + METADATA_GENERATION);
-    st->free_pages = get_u64(metadata + METADATA_FREE);
-    st->protected_pages = get_u64(uses + USES_PROTECTED_COUNT);
+        st->version[i] = version_bytes[i];
+    st->total_pages = mpgi_sheet_u64(metadata, METADATA_TOTAL);
+    st->generation = mpgi_sheet_u64(metadata, METADATA_GENERATION);
+    st->free_pages = mpgi_sheet_u64(metadata, METADATA_FREE);
+    st->protected_pages = mpgi_sheet_u64(uses, USES_PROTECTED_COUNT);
     st->metadata_pages = FIRST_USER_PAGE + 2 * (uint64_t)block_count_of(own, version);
     if (own->bitmap_differs)
-        st->regular_pages =
-            mpgi_uses_count(uses + USES_ARRAY, FIRST_USER_PAGE, st->total_pages, MPG_USE_REGULAR);
+        st->regular_pages = mpgi_0_2_count_uses(uses, st->total_pages, MPG_USE_REGULAR);
     else
         st->regular_pages =
             st->total_pages - st->free_pages - st->metadata_pages - 2 * st->protected_pages;
@@ -57,54 +57,67 @@ static void facts(struct format *format, enum version version, struct mpg_stat *
 /* ---- editing ---- */
 
 /* Puts the bitmap and the free count right where the file had them wrong. */
-static void rebuild_bitmap(struct format_0_2 *own)
+static int rebuild_bitmap(struct format_0_2 *own)
 {
-    unsigned char *metadata = own->metadata.pending->bytes;
-    const unsigned char *uses = own->uses.pending->bytes + USES_ARRAY;
-    uint64_t total = get_u64(metadata + METADATA_TOTAL);
-    uint64_t free_pages = 0;
-
     /* All of it: what is marked beyond the end would be allocated once the file has grown. */
-    memset(metadata + METADATA_BITMAP, 0, own->base.page_size - METADATA_BITMAP - TRAILER_SIZE);
-    for (uint64_t page = 0; page < total; page++) {
-        if (mpgi_uses_get(uses, page) == MPG_USE_FREE)
-            free_pages++;
-        else
-            metadata[METADATA_BITMAP + page / 8] |= (unsigned char)(1u << page % 8);
-    }
-    put_u64(metadata + METADATA_FREE, free_pages);
+    struct sheet *made =
+        mpgi_0_2_make_bitmap(own->uses.pending, own->metadata.pending, own->base.page_size);
+
+    if (made == NULL)
+        return mpgi_fail_memory("edit");
+    mpgi_sheet_free(own->metadata.pending);
+    own->metadata.pending = made;
+    return 0;
 }
 
-/*
- * Makes pending versions of all that any commit changes, so that sealing cannot fail. `pages` is
- * how many the uses must have room for.
- */
-static int touch(struct format_0_2 *own, uint64_t pages)
+/* Makes a pending version whose head and checksum can be written without fail. */
+static int touch_page(struct sheet_versions *versions, uint32_t page_size, size_t head)
+{
+    struct sheet *pending = mpgi_sheets_edit(versions);
+
+    if (pending == NULL || !mpgi_sheet_own(pending, 0, head) ||
+        !mpgi_sheet_own(pending, page_size - TRAILER_SIZE, TRAILER_SIZE))
+        return mpgi_fail_memory("edit");
+    return 0;
+}
+
+/* Makes pending versions of all that any commit changes, so that sealing cannot fail. */
+static int touch(struct format_0_2 *own)
 {
     uint32_t page_size = own->base.page_size;
     bool clean = own->metadata.pending == NULL;
+    int result = touch_page(&own->index, page_size, INDEX_REFERENCES);
 
-    if (mpgi_versions_edit(&own->index, page_size) == NULL ||
-        mpgi_versions_edit(&own->uses, USES_ARRAY + pages / USES_PER_BYTE + 1) == NULL ||
-        mpgi_versions_edit(&own->metadata, page_size) == NULL)
-        return mpgi_fail_memory("edit");
-    if (clean && own->bitmap_differs)
-        rebuild_bitmap(own);
-    return 0;
+    if (result == 0 && (mpgi_sheets_edit(&own->uses) == NULL ||
+                        !mpgi_sheet_own(own->uses.pending, USES_PROTECTED_COUNT, sizeof(uint64_t))))
+        result = mpgi_fail_memory("edit");
+    if (result == 0)
+        result = touch_page(&own->metadata, page_size, METADATA_BITMAP);
+    if (result == 0 && clean && own->bitmap_differs)
+        result = rebuild_bitmap(own);
+    if (result != 0 && clean) { /* nothing is pending, then, and the next call begins anew */
+        mpgi_sheet_free(own->metadata.pending);
+        own->metadata.pending = NULL;
+    }
+    return result;
+}
+
+static void add_to_free(struct sheet *metadata, uint64_t more, uint64_t fewer)
+{
+    mpgi_sheet_put_u64(metadata, METADATA_FREE,
+                       mpgi_sheet_u64(metadata, METADATA_FREE) + more - fewer);
 }
 
 static int set_total(struct format *format, uint64_t total)
 {
     struct format_0_2 *own = format_0_2_of(format);
     uint64_t old = total_of(own, VERSION_NEWEST);
-    int result = touch(own, total);
-    unsigned char *metadata;
+    int result = touch(own);
 
     if (result != 0)
         return result;
-    metadata = own->metadata.pending->bytes;
-    put_u64(metadata + METADATA_TOTAL, total);
-    put_u64(metadata + METADATA_FREE, get_u64(metadata + METADATA_FREE) + total - old);
+    mpgi_sheet_put_u64(own->metadata.pending, METADATA_TOTAL, total);
+    add_to_free(own->metadata.pending, total, old);
     return 0;
 }
 
@@ -113,54 +126,43 @@ static int set_total(struct format *format, uint64_t total)
 static int get_use(struct format *format, enum version version, uint64_t page,
                    enum mpg_page_use *use)
 {
-    const struct buffer *uses = mpgi_versions_get(&format_0_2_of(format)->uses, version);
-
-    *use = mpgi_uses_get(uses->bytes + USES_ARRAY, page);
+    *use = mpgi_0_2_use(mpgi_sheets_get(&format_0_2_of(format)->uses, version), page);
     return 0;
 }
 
 static int set_use(struct format *format, uint64_t page, enum mpg_page_use use)
 {
     struct format_0_2 *own = format_0_2_of(format);
-    int result = touch(own, total_of(own, VERSION_NEWEST));
-    unsigned char *metadata, *uses;
-    bool was_free, is_free = use == MPG_USE_FREE;
+    uint64_t at = METADATA_BITMAP + page / 8;
     unsigned char bit = (unsigned char)(1u << page % 8);
+    bool was_free, is_free = use == MPG_USE_FREE;
+    unsigned char *bitmap;
+    int result = touch(own);
 
     if (result != 0)
         return result;
-    metadata = own->metadata.pending->bytes;
-    uses = own->uses.pending->bytes + USES_ARRAY;
-    was_free = mpgi_uses_get(uses, page) == MPG_USE_FREE;
-    mpgi_uses_set(uses, page, use);
-    if (is_free)
-        metadata[METADATA_BITMAP + page / 8] &= (unsigned char)~bit;
-    else
-        metadata[METADATA_BITMAP + page / 8] |= bit;
-    put_u64(metadata + METADATA_FREE,
-            get_u64(metadata + METADATA_FREE) + (uint64_t)is_free - (uint64_t)was_free);
+    was_free = mpgi_0_2_use(own->uses.pending, page) == MPG_USE_FREE;
+    bitmap = mpgi_sheet_edit(own->metadata.pending, at / SHEET_CHUNK);
+    if (bitmap == NULL || !mpgi_0_2_set_use(own->uses.pending, page, use))
+        return mpgi_fail_memory("edit");
+    bitmap += at % SHEET_CHUNK;
+    *bitmap = (unsigned char)(is_free ? *bitmap & ~bit : *bitmap | bit);
+    add_to_free(own->metadata.pending, is_free, was_free);
     return 0;
 }
 
 static int find_free(struct format *format, uint64_t from, enum reuse reuse, uint64_t *page)
 {
     struct format_0_2 *own = format_0_2_of(format);
-    const struct buffer *versions[4] = {
-        mpgi_versions_get(&own->uses, VERSION_NEWEST),
+    const struct sheet *versions[4] = {
+        mpgi_sheets_get(&own->uses, VERSION_NEWEST),
         RULE_HOLDS(2) ? own->uses.durable : NULL,
         RULE_HOLDS(2) ? own->uses.frozen : NULL,
         reuse == REUSE_SETTLED ? own->uses.previous : NULL,
     };
-    const unsigned char *arrays[4];
-    size_t lengths[4];
     bool keep_spare = own->spare_page != 0 && (reuse == REUSE_SETTLED || own->in_flight);
 
-    for (int i = 0; i < 4; i++) {
-        arrays[i] = versions[i] != NULL ? versions[i]->bytes + USES_ARRAY : NULL;
-        lengths[i] = versions[i] != NULL ? versions[i]->size - USES_ARRAY : 0;
-    }
-    while (
-        mpgi_uses_find_free(arrays, lengths, 4, from, most_pages(own->base.page_size), 1, page)) {
+    while (mpgi_0_2_find_free(versions, 4, from, most_pages(own->base.page_size), page)) {
         if (!keep_spare || *page != own->spare_page)
             return 0;
         from = *page + 1;
@@ -175,37 +177,34 @@ static int scan_use(struct format *format, enum version version, enum mpg_page_u
                     uint64_t first, uint64_t *bits, unsigned words, uint64_t *next)
 {
     struct format_0_2 *own = format_0_2_of(format);
-    uint64_t total = total_of(own, version);
 
-    mpgi_uses_scan(mpgi_versions_get(&own->uses, version)->bytes + USES_ARRAY, first, total, use,
-                   bits, words);
-    *next = first + UINT64_C(64) * words < total ? first + UINT64_C(64) * words : UINT64_MAX;
+    mpgi_0_2_scan_uses(mpgi_sheets_get(&own->uses, version), total_of(own, version), use, first,
+                       bits, words, next);
     return 0;
 }
 
 /* ---- the directory ---- */
 
 /* The block of an id in a version, or NULL. */
-static const struct buffer *block_in(const struct format_0_2 *own, enum version version,
-                                     uint64_t id)
+static const struct sheet *block_in(const struct format_0_2 *own, enum version version, uint64_t id)
 {
     uint64_t number = id / entries_per_block(own->base.page_size);
 
     if (number >= block_count_of(own, version))
         return NULL;
-    return mpgi_versions_get(&own->blocks[number]->content, version);
+    return mpgi_sheets_get(&own->blocks[number]->content, version);
 }
 
 static int get_entry(struct format *format, enum version version, uint64_t id, struct entry *entry)
 {
     struct format_0_2 *own = format_0_2_of(format);
-    const struct buffer *block = block_in(own, version, id);
+    const struct sheet *block = block_in(own, version, id);
     uint32_t slot = (uint32_t)(id % entries_per_block(own->base.page_size));
     struct entry found;
 
-    if (block == NULL || slot >= mpgi_0_2_slots(own, block->bytes))
+    if (block == NULL || slot >= mpgi_0_2_slots(own, block))
         return MPG_E_NOT_ALLOCATED;
-    mpgi_0_2_get_entry(block->bytes, slot, &found);
+    mpgi_0_2_get_entry(block, slot, &found);
     if (!found.in_use)
         return MPG_E_NOT_ALLOCATED;
     *entry = found;
@@ -230,12 +229,24 @@ static int take_page(struct format_0_2 *own, uint64_t *page)
     return result;
 }
 
+/* Names a block's pages, of which a is not active; NULL: none. False if memory ran out. */
+static bool put_reference(struct format_0_2 *own, uint32_t number, const uint64_t *pages)
+{
+    unsigned char reference[REFERENCE_SIZE] = {0};
+
+    if (pages != NULL) {
+        put_u64(reference + REFERENCE_PAGE_A, pages[0]);
+        put_u64(reference + REFERENCE_PAGE_B, pages[1]);
+    }
+    return mpgi_sheet_write(own->index.pending, reference, mpgi_0_2_reference_at(number),
+                            sizeof(reference));
+}
+
 static int add_block(struct format_0_2 *own)
 {
     uint32_t page_size = own->base.page_size;
     uint32_t number = own->block_count;
     struct block *block;
-    unsigned char *index, *reference;
     int result = 0, taken;
 
     if (number >= most_blocks(page_size))
@@ -249,7 +260,9 @@ static int add_block(struct format_0_2 *own)
     block->active = 1; /* so that the first commit writes copy a */
     for (taken = 0; taken < 2 && result == 0; taken += result == 0)
         result = take_page(own, &block->page[taken]);
-    if (result == 0 && mpgi_versions_edit(&block->content, page_size) == NULL)
+    if (result == 0)
+        result = touch_page(&block->content, page_size, BLOCK_ENTRIES);
+    if (result == 0 && !put_reference(own, number, block->page))
         result = mpgi_fail_memory("alloc_protected");
     if (result != 0) {
         while (taken-- > 0)
@@ -257,40 +270,31 @@ static int add_block(struct format_0_2 *own)
         mpgi_0_2_drop_blocks(own, number);
         return result;
     }
-    put_u32(block->content.pending->bytes + BLOCK_CAPACITY, entries_per_block(page_size));
-    index = own->index.pending->bytes;
-    reference = index + INDEX_REFERENCES + (size_t)number * REFERENCE_SIZE;
-    put_u64(reference + REFERENCE_PAGE_A, block->page[0]);
-    put_u64(reference + REFERENCE_PAGE_B, block->page[1]);
-    put_u32(index + INDEX_COUNT, own->block_count);
+    mpgi_sheet_put_u32(block->content.pending, BLOCK_CAPACITY, entries_per_block(page_size));
+    mpgi_sheet_put_u32(own->index.pending, INDEX_COUNT, own->block_count);
     return 0;
 }
 
 /* Gives back the blocks from number `count` on, which this batch has added. */
 static void remove_blocks(struct format_0_2 *own, uint32_t count)
 {
-    unsigned char *index = own->index.pending->bytes;
-
     for (uint32_t number = count; number < own->block_count; number++) {
-        memset(index + INDEX_REFERENCES + (size_t)number * REFERENCE_SIZE, 0, REFERENCE_SIZE);
+        (void)put_reference(own, number, NULL);
         for (int copy = 0; copy < 2; copy++)
             (void)set_use(&own->base, own->blocks[number]->page[copy], MPG_USE_FREE);
     }
     mpgi_0_2_drop_blocks(own, count);
-    put_u32(index + INDEX_COUNT, count);
+    mpgi_sheet_put_u32(own->index.pending, INDEX_COUNT, count);
 }
 
 /* Whether this batch has added the block, and nothing is in it. */
 static bool is_new_and_empty(const struct format_0_2 *own, const struct block *block)
 {
-    const struct versions *content = &block->content;
+    const struct sheet_versions *content = &block->content;
 
     if (content->durable != NULL || content->frozen != NULL || content->pending == NULL)
         return false;
-    for (uint32_t slot = 0; slot < entries_per_block(own->base.page_size); slot++)
-        if (content->pending->bytes[BLOCK_ENTRIES + (size_t)slot * ENTRY_SIZE + ENTRY_IN_USE] != 0)
-            return false;
-    return true;
+    return mpgi_0_2_next_slot(own, content->pending, 0) == UINT32_MAX;
 }
 
 static void undone(struct format *format)
@@ -304,17 +308,42 @@ static void undone(struct format *format)
         remove_blocks(own, count);
 }
 
+/* Makes a slot of a block, and all that sealing changes for it, this batch's own. */
+static int touch_entry(struct format_0_2 *own, uint32_t number, uint32_t slot)
+{
+    struct sheet_versions *content = &own->blocks[number]->content;
+    int result = touch_page(content, own->base.page_size, BLOCK_ENTRIES);
+
+    if (result == 0 &&
+        (!mpgi_sheet_own(content->pending, mpgi_0_2_entry_at(slot), ENTRY_SIZE) ||
+         !mpgi_sheet_own(own->index.pending, mpgi_0_2_reference_at(number), REFERENCE_SIZE)))
+        result = mpgi_fail_memory("edit");
+    return result;
+}
+
+static void write_entry(struct sheet *block, uint32_t slot, const struct entry *entry)
+{
+    unsigned char at[ENTRY_SIZE];
+
+    at[ENTRY_IN_USE] = entry->in_use;
+    put_u64(at + ENTRY_PAGE_A, entry->page[0]);
+    put_u64(at + ENTRY_PAGE_B, entry->page[1]);
+    at[ENTRY_ACTIVE] = entry->current;
+    put_u64(at + ENTRY_GENERATION, entry->generation);
+    put_u32(at + ENTRY_CRC, entry->crc);
+    (void)mpgi_sheet_write(block, at, mpgi_0_2_entry_at(slot), sizeof(at));
+}
+
 static int put_entry(struct format *format, uint64_t id, const struct entry *entry)
 {
     struct format_0_2 *own = format_0_2_of(format);
-    uint32_t page_size = own->base.page_size;
-    uint32_t number = (uint32_t)(id / entries_per_block(page_size));
+    uint32_t per_block = entries_per_block(own->base.page_size);
+    uint32_t number = (uint32_t)(id / per_block), slot = (uint32_t)(id % per_block);
     uint32_t before = own->block_count;
-    const struct buffer *newest;
-    struct buffer *block;
-    unsigned char *at, *count;
+    const struct sheet *newest;
+    struct sheet *uses;
     bool was_in_use;
-    int result = touch(own, total_of(own, VERSION_NEWEST));
+    int result = touch(own);
 
     while (result == 0 && number >= own->block_count)
         result = add_block(own);
@@ -324,25 +353,21 @@ static int put_entry(struct format *format, uint64_t id, const struct entry *ent
         return result;
     }
     /* What is put behind the entries that the block says it has, nobody would find again. */
-    newest = mpgi_versions_get(&own->blocks[number]->content, VERSION_NEWEST);
-    if (id % entries_per_block(page_size) >= mpgi_0_2_slots(own, newest->bytes))
+    newest = mpgi_sheets_get(&own->blocks[number]->content, VERSION_NEWEST);
+    if (slot >= mpgi_0_2_slots(own, newest))
         return mpgi_fail(MPG_E_DIRECTORY_FULL, "alloc_protected", id,
                          "%s: directory block %u has room for %u protected pages, not for %llu",
                          own->base.file->path, (unsigned)number,
-                         (unsigned)mpgi_0_2_slots(own, newest->bytes), (unsigned long long)id);
-    block = mpgi_versions_edit(&own->blocks[number]->content, page_size);
-    if (block == NULL)
-        return mpgi_fail_memory("edit");
-    at = block->bytes + BLOCK_ENTRIES + (size_t)(id % entries_per_block(page_size)) * ENTRY_SIZE;
-    was_in_use = at[ENTRY_IN_USE] != 0;
-    at[ENTRY_IN_USE] = entry->in_use;
-    put_u64(at + ENTRY_PAGE_A, entry->page[0]);
-    put_u64(at + ENTRY_PAGE_B, entry->page[1]);
-    at[ENTRY_ACTIVE] = entry->current;
-    put_u64(at + ENTRY_GENERATION, entry->generation);
-    put_u32(at + ENTRY_CRC, entry->crc);
-    count = own->uses.pending->bytes + USES_PROTECTED_COUNT;
-    put_u64(count, get_u64(count) + (uint64_t)entry->in_use - (uint64_t)was_in_use);
+                         (unsigned)mpgi_0_2_slots(own, newest), (unsigned long long)id);
+    result = touch_entry(own, number, slot);
+    if (result != 0)
+        return result;
+    uses = own->uses.pending;
+    was_in_use = mpgi_0_2_in_use(own->blocks[number]->content.pending, slot);
+    write_entry(own->blocks[number]->content.pending, slot, entry);
+    mpgi_sheet_put_u64(uses, USES_PROTECTED_COUNT,
+                       mpgi_sheet_u64(uses, USES_PROTECTED_COUNT) + (uint64_t)entry->in_use -
+                           (uint64_t)was_in_use);
     return 0;
 }
 
@@ -353,13 +378,14 @@ static int find_free_entry(struct format *format, uint64_t from, uint64_t *id)
     uint64_t most = (uint64_t)most_blocks(own->base.page_size) * per_block;
 
     for (uint64_t at = from; at < most; at++) {
-        const struct buffer *block = block_in(own, VERSION_NEWEST, at);
+        const struct sheet *block = block_in(own, VERSION_NEWEST, at);
         uint32_t slot = (uint32_t)(at % per_block);
 
-        if (block != NULL && slot >= mpgi_0_2_slots(own, block->bytes))
+        if (block != NULL && slot >= mpgi_0_2_slots(own, block)) {
+            at += per_block - slot - 1; /* the next block */
             continue;
-        if (block == NULL ||
-            block->bytes[BLOCK_ENTRIES + (size_t)slot * ENTRY_SIZE + ENTRY_IN_USE] == 0) {
+        }
+        if (block == NULL || !mpgi_0_2_in_use(block, slot)) {
             *id = at;
             return 0;
         }
@@ -369,20 +395,34 @@ static int find_free_entry(struct format *format, uint64_t from, uint64_t *id)
                      own->base.file->path, (unsigned long long)most);
 }
 
+/* The lowest id >= `id` in use, or UINT64_MAX. */
+static uint64_t next_in_use(const struct format_0_2 *own, enum version version, uint64_t id)
+{
+    uint32_t per_block = entries_per_block(own->base.page_size);
+    uint32_t slot = (uint32_t)(id % per_block);
+    uint32_t count = block_count_of(own, version);
+
+    for (uint64_t number = id / per_block; number < count; number++, slot = 0) {
+        const struct sheet *block = block_in(own, version, number * per_block);
+        uint32_t found = block != NULL ? mpgi_0_2_next_slot(own, block, slot) : UINT32_MAX;
+
+        if (found != UINT32_MAX)
+            return number * per_block + found;
+    }
+    return UINT64_MAX;
+}
+
 static int scan_entries(struct format *format, enum version version, uint64_t first, uint64_t *bits,
                         unsigned words, uint64_t *next)
 {
-    struct format_0_2 *own = format_0_2_of(format);
-    uint64_t end = (uint64_t)block_count_of(own, version) * entries_per_block(own->base.page_size);
+    const struct format_0_2 *own = format_0_2_of(format);
+    uint64_t behind = first + UINT64_C(64) * words;
+    uint64_t id;
 
     memset(bits, 0, words * sizeof(*bits));
-    for (uint64_t i = 0; i < UINT64_C(64) * words && first + i < end; i++) {
-        struct entry entry;
-
-        if (get_entry(format, version, first + i, &entry) == 0)
-            bits[i / 64] |= UINT64_C(1) << i % 64;
-    }
-    *next = first + UINT64_C(64) * words < end ? first + UINT64_C(64) * words : UINT64_MAX;
+    for (id = next_in_use(own, version, first); id < behind; id = next_in_use(own, version, id + 1))
+        bits[(id - first) / 64] |= UINT64_C(1) << (id - first) % 64;
+    *next = id != UINT64_MAX ? id - id % 64 : UINT64_MAX;
     return 0;
 }
 
@@ -413,6 +453,9 @@ static int walk(struct format *format, void *context, void (*use)(void *context,
             fault(context, MPG_E_CORRUPT_PROTECTED_DIRECTORY, block->page[!block->active],
                   "the current copy of a directory block is damaged; what is seen is an older one");
     }
+    if (own->metadata_damaged)
+        fault(context, MPG_E_CORRUPT_METADATA, 2 - own->active,
+              "the metadata page that page 0 names is damaged; what is seen is an older one");
     if (own->bitmap_differs)
         fault(context, MPG_E_CORRUPT_METADATA, 1 + own->active,
               "the allocation bitmap contradicts its own count or the protected directory, or "
@@ -430,6 +473,7 @@ const struct format_ops mpgi_format_0_2 = {
     .create = mpgi_0_2_create,
     .load = load,
     .unload = mpgi_0_2_unload,
+    .put_back = mpgi_0_2_put_back,
     .facts = facts,
     .total_pages = total_pages,
     .get_use = get_use,

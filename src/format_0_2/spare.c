@@ -4,16 +4,20 @@
  * has no second page 0. So a commit that changes the directory leaves a spare copy of the new one in a free
  * page, where it is nobody's and harms nobody, before it touches page 0. Where there is no free page there
  * is no spare.
+ *
+ * The spare stays when its commit is long done, and programs that know nothing of it go on: the crate
+ * commits protected pages by writing a directory block and page 0, without touching the metadata. A spare
+ * that such a commit has outdated must not bring the older index back. So it says what it goes with: the
+ * metadata page, and both pages of each directory block, by the checksums at their ends. Any commit
+ * that changes the directory writes at least one of these pages.
  */
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/bytes.h"
 #include "base/crc.h"
-#include "format/page_uses.h"
+#include "base/error.h"
 #include "format_0_2/layout.h"
 #include "format_0_2/state.h"
-#include "os/io.h"
 
 /*
  * The highest page that is nobody's, now and after this commit, so that it rests out of the way; or
@@ -21,31 +25,120 @@
  * transactions hold: as every commit takes the highest, it overwrites the spare of one that a crash
  * cut short at the same generation, which could not be told from its own.
  */
-uint64_t mpgi_0_2_choose_spare(const struct format_0_2 *own)
+static uint64_t choose_page(const struct format_0_2 *own)
 {
-    const unsigned char *now = own->uses.durable->bytes + USES_ARRAY;
-    const unsigned char *then = own->uses.frozen->bytes + USES_ARRAY;
-    uint64_t durable_total = get_u64(own->metadata.durable->bytes + METADATA_TOTAL);
-    uint64_t frozen_total = get_u64(own->metadata.frozen->bytes + METADATA_TOTAL);
+    const struct sheet *now = own->uses.durable;
+    const struct sheet *then = own->uses.frozen;
+    uint64_t durable_total = mpgi_sheet_u64(own->metadata.durable, METADATA_TOTAL);
+    uint64_t frozen_total = mpgi_sheet_u64(own->metadata.frozen, METADATA_TOTAL);
     uint64_t page = min_u64(own->base.file->bytes / own->base.page_size,
                             max_u64(durable_total, frozen_total) + 1);
 
     while (--page >= FIRST_USER_PAGE) {
-        if ((page >= durable_total || mpgi_uses_get(now, page) == MPG_USE_FREE) &&
-            (page >= frozen_total || mpgi_uses_get(then, page) == MPG_USE_FREE))
+        if ((page >= durable_total || mpgi_0_2_use(now, page) == MPG_USE_FREE) &&
+            (page >= frozen_total || mpgi_0_2_use(then, page) == MPG_USE_FREE))
             return page;
     }
     return 0;
 }
 
-/* What a spare and the metadata page it goes with have in common. */
-static uint32_t spare_check(const unsigned char *metadata, const unsigned char *index,
+/* ---- what a spare goes with ---- */
+
+static uint32_t add_trailer(uint32_t crc, uint32_t trailer)
+{
+    unsigned char bytes[TRAILER_SIZE];
+
+    put_u32(bytes, trailer);
+    return crc_extend(crc, bytes, sizeof(bytes));
+}
+
+static uint32_t begin_check(const struct sheet *metadata, const struct sheet *index,
                             uint32_t page_size)
 {
-    uint32_t crc = crc_of(metadata + page_size - TRAILER_SIZE, TRAILER_SIZE);
-
-    return crc_extend(crc, index + page_size - TRAILER_SIZE, TRAILER_SIZE);
+    return add_trailer(add_trailer(0, mpgi_0_2_trailer(metadata, page_size)),
+                       mpgi_0_2_trailer(index, page_size));
 }
+
+static int read_trailer(uint32_t *trailer, const struct page_io *io, uint64_t page)
+{
+    unsigned char bytes[TRAILER_SIZE];
+    int result = mpgi_file_read(io->file, bytes, sizeof(bytes),
+                                (page + 1) * io->page_size - TRAILER_SIZE, page);
+
+    *trailer = get_u32(bytes);
+    return result;
+}
+
+int mpgi_0_2_read_other_trailer(const struct page_io *io, struct block *block)
+{
+    int result = read_trailer(&block->other_trailer, io, block->page[!block->active]);
+
+    block->other_known = result == 0;
+    return result;
+}
+
+/* What stands at the ends of a block's pages once the frozen version is written. */
+static bool sealed_trailers(uint32_t *trailers, const struct format_0_2 *own, struct block *block)
+{
+    uint32_t page_size = own->base.page_size;
+    const struct sheet *frozen = block->content.frozen;
+    const struct sheet *durable = block->content.durable;
+
+    if (frozen != NULL) {
+        trailers[!block->active] = mpgi_0_2_trailer(frozen, page_size);
+        trailers[block->active] = mpgi_0_2_trailer(durable != NULL ? durable : frozen, page_size);
+        return true;
+    }
+    /* Only where a commit failed, so that the page may have any part of what it wrote. */
+    if (!block->other_known && mpgi_0_2_read_other_trailer(&own->io, block) != 0)
+        return false;
+    trailers[block->active] = mpgi_0_2_trailer(durable, page_size);
+    trailers[!block->active] = block->other_trailer;
+    return true;
+}
+
+void mpgi_0_2_prepare_spare(struct format_0_2 *own)
+{
+    uint32_t count = mpgi_sheet_u32(own->index.frozen, INDEX_COUNT);
+    uint32_t crc = begin_check(own->metadata.frozen, own->index.frozen, own->base.page_size);
+
+    own->spare_page = own->frozen_blocks != NULL ? choose_page(own) : 0;
+    for (uint32_t i = 0; i < count && own->spare_page != 0; i++) {
+        uint32_t trailers[2];
+
+        if (!sealed_trailers(trailers, own, own->blocks[i]))
+            own->spare_page = 0;
+        else
+            crc = add_trailer(add_trailer(crc, trailers[0]), trailers[1]);
+    }
+    own->spare_check = crc;
+}
+
+/* The same for a spare that was found, by what stands in the file. */
+static int found_check(uint32_t *crc, const struct page_io *io, const struct sheet *metadata,
+                       const struct sheet *index)
+{
+    uint32_t count = mpgi_sheet_u32(index, INDEX_COUNT);
+    uint64_t pages = io->file->bytes / io->page_size;
+    int result = 0;
+
+    *crc = begin_check(metadata, index, io->page_size);
+    if (count > most_blocks(io->page_size))
+        return MPG_E_CORRUPT_DIRECTORY_INDEX;
+    for (uint32_t i = 0; i < 2 * count && result == 0; i++) {
+        uint64_t page = mpgi_sheet_u64(index, mpgi_0_2_reference_at(i / 2) + REFERENCE_PAGE_A +
+                                                  i % 2 * sizeof(uint64_t));
+        uint32_t trailer = 0;
+
+        if (page < FIRST_USER_PAGE || page >= pages)
+            return MPG_E_CORRUPT_DIRECTORY_INDEX;
+        result = read_trailer(&trailer, io, page);
+        *crc = add_trailer(*crc, trailer);
+    }
+    return result;
+}
+
+/* ---- writing and finding it ---- */
 
 /* Where it ends up it stays until another commit or an allocation takes the page. */
 int mpgi_0_2_write_spare(const struct format_0_2 *own)
@@ -55,48 +148,91 @@ int mpgi_0_2_write_spare(const struct format_0_2 *own)
     int result;
 
     memcpy(head + SPARE_TAG, SPARE_TAG_TEXT, 4);
-    put_u64(head + SPARE_GENERATION, get_u64(own->metadata.frozen->bytes + METADATA_GENERATION));
-    put_u32(head + SPARE_CHECK, spare_check(own->metadata.frozen->bytes, own->index.frozen->bytes,
-                                            own->base.page_size));
+    put_u64(head + SPARE_GENERATION, mpgi_sheet_u64(own->metadata.frozen, METADATA_GENERATION));
+    put_u32(head + SPARE_CHECK, own->spare_check);
     put_u32(head + SPARE_HEAD_CRC, crc_of(head, SPARE_HEAD_CRC));
     result = mpgi_file_write(own->base.file, head, sizeof(head), offset, own->spare_page);
     if (result == 0)
-        result = mpgi_file_write(own->base.file, own->index.frozen->bytes + SUPER_HEAD_SIZE,
-                                 own->base.page_size - SUPER_HEAD_SIZE, offset + SUPER_HEAD_SIZE,
-                                 own->spare_page);
+        result = mpgi_0_2_write_page(own->index.frozen, &own->io, SUPER_HEAD_SIZE, own->spare_page);
     return result;
 }
 
-static bool is_spare(const unsigned char *page, uint32_t page_size, const unsigned char *metadata)
+/* Whether the page that begins with this head holds a spare that counts; if so it is in *spare. */
+static int try_spare(struct sheet *spare, bool *counts, const struct page_io *io,
+                     const unsigned char *head, const struct sheet *metadata, uint64_t page)
 {
-    return memcmp(page + SPARE_TAG, SPARE_TAG_TEXT, 4) == 0 &&
-           get_u64(page + SPARE_GENERATION) == get_u64(metadata + METADATA_GENERATION) &&
-           get_u32(page + SPARE_CHECK) == spare_check(metadata, page, page_size) &&
-           get_u32(page + SPARE_HEAD_CRC) == crc_of(page, SPARE_HEAD_CRC) &&
-           mpgi_0_2_trailer_fits(page, page_size, INDEX_COUNT);
+    uint32_t crc;
+    int result;
+
+    *counts = false;
+    if (memcmp(head + SPARE_TAG, SPARE_TAG_TEXT, 4) != 0 ||
+        get_u64(head + SPARE_GENERATION) != mpgi_sheet_u64(metadata, METADATA_GENERATION) ||
+        get_u32(head + SPARE_HEAD_CRC) != crc_of(head, SPARE_HEAD_CRC))
+        return 0;
+    result = mpgi_0_2_read_page(spare, io, page);
+    if (result != 0 || !mpgi_0_2_trailer_fits(spare, io->page_size, INDEX_COUNT))
+        return result;
+    result = found_check(&crc, io, metadata, spare);
+    *counts = result == 0 && crc == get_u32(head + SPARE_CHECK);
+    return result == MPG_E_CORRUPT_DIRECTORY_INDEX ? 0 : result;
 }
 
-bool mpgi_0_2_read_spare(const struct file *file, uint32_t page_size, const unsigned char *metadata,
-                         unsigned char *page0)
+static bool is_free(const struct sheet *metadata, uint64_t page)
 {
-    uint64_t total = get_u64(metadata + METADATA_TOTAL);
-    unsigned char *page = malloc(page_size);
-    bool found = false;
+    uint64_t at = METADATA_BITMAP + page / 8;
 
-    for (uint64_t i = min_u64(file->bytes / page_size, total + 1);
-         page != NULL && !found && i-- > FIRST_USER_PAGE;) {
-        if (i < total && (metadata[METADATA_BITMAP + i / 8] >> i % 8 & 1) != 0)
+    if (page >= mpgi_sheet_u64(metadata, METADATA_TOTAL))
+        return true;
+    return (mpgi_sheet_chunk(metadata, at / SHEET_CHUNK)[at % SHEET_CHUNK] >> page % 8 & 1) == 0;
+}
+
+/* page0 becomes the spare, but for its head. */
+static int take_spare(struct sheet *page0, struct sheet *spare)
+{
+    unsigned char head[SUPER_HEAD_SIZE];
+    struct sheet replaced = *page0;
+
+    mpgi_sheet_read(page0, head, 0, sizeof(head));
+    if (!mpgi_sheet_write(spare, head, 0, sizeof(head)))
+        return mpgi_fail_memory("open");
+    *page0 = *spare;
+    *spare = replaced;
+    return 0;
+}
+
+int mpgi_0_2_read_spare(bool *found, const struct page_io *io, const struct sheet *metadata,
+                        struct sheet *page0)
+{
+    uint64_t total = mpgi_sheet_u64(metadata, METADATA_TOTAL);
+    uint64_t end = min_u64(io->file->bytes / io->page_size, total + 1);
+    int result = 0;
+
+    *found = false;
+    /* Upwards, for that is how holes are skipped; the highest that counts is the last one taken. */
+    for (uint64_t page = FIRST_USER_PAGE; page < end && result == 0; page++) {
+        unsigned char head[SUPER_HEAD_SIZE];
+        uint64_t data = mpgi_file_next_data(io->file, page * io->page_size, NULL);
+        struct sheet *spare;
+        bool counts;
+
+        if (data >= (page + 1) * io->page_size) {
+            page = data / io->page_size - 1;
             continue;
-        if (mpgi_file_read(file, page, SPARE_HEAD_CRC, i * page_size, i) != 0)
-            break;
-        if (memcmp(page + SPARE_TAG, SPARE_TAG_TEXT, 4) != 0)
+        }
+        if (!is_free(metadata, page) || data >= page * io->page_size + sizeof(head))
             continue;
-        if (mpgi_file_read(file, page, page_size, i * page_size, i) != 0)
-            break;
-        found = is_spare(page, page_size, metadata);
+        result = mpgi_file_read(io->file, head, sizeof(head), page * io->page_size, page);
+        if (result != 0 || memcmp(head + SPARE_TAG, SPARE_TAG_TEXT, 4) != 0)
+            continue;
+        spare = mpgi_sheet_new();
+        if (spare == NULL)
+            return mpgi_fail_memory("open");
+        result = try_spare(spare, &counts, io, head, metadata, page);
+        if (result == 0 && counts) {
+            result = take_spare(page0, spare);
+            *found = result == 0;
+        }
+        mpgi_sheet_free(spare);
     }
-    if (found)
-        memcpy(page0 + INDEX_COUNT, page + INDEX_COUNT, page_size - INDEX_COUNT);
-    free(page);
-    return found;
+    return result;
 }

@@ -13,13 +13,6 @@
  * Page 0 is larger than a sector. A commit that does not change the directory writes only its first
  * 20 bytes, in one sector. One that does leaves a spare copy of it first (spare.c).
  */
-#include <string.h>
-
-#include "base/bytes.h"
-#include "base/crc.h"
-#include "base/error.h"
-#include "base/rules.h"
-#include "format/page_uses.h"
 #include "format/superblock.h"
 #include "format_0_2/layout.h"
 #include "format_0_2/state.h"
@@ -30,50 +23,46 @@
 static void seal_block(struct format_0_2 *own, uint32_t number)
 {
     struct block *block = own->blocks[number];
-    unsigned char *reference =
-        own->index.pending->bytes + INDEX_REFERENCES + (size_t)number * REFERENCE_SIZE;
+    unsigned char active = !block->active;
 
     if (block->content.pending == NULL)
         return;
-    mpgi_0_2_put_trailer(block->content.pending->bytes, own->base.page_size, 0);
-    reference[REFERENCE_ACTIVE] = !block->active;
-    mpgi_versions_freeze(&block->content);
+    mpgi_0_2_put_trailer(block->content.pending, own->base.page_size, 0);
+    (void)mpgi_sheet_write(own->index.pending, &active,
+                           mpgi_0_2_reference_at(number) + REFERENCE_ACTIVE, 1);
+    mpgi_sheets_freeze(&block->content);
     block->next_frozen = own->frozen_blocks;
     own->frozen_blocks = block;
 }
 
 void mpgi_0_2_seal(struct format *format, bool *ordered)
 {
+    static const unsigned char version[4] = {0, 2, 0, 0};
     struct format_0_2 *own = format_0_2_of(format);
     uint32_t page_size = own->base.page_size;
-    unsigned char *metadata = own->metadata.pending->bytes;
-    unsigned char *index = own->index.pending->bytes;
+    struct sheet *metadata = own->metadata.pending;
+    struct sheet *index = own->index.pending;
+    unsigned char active = !own->active;
 
     for (uint32_t i = 0; i < own->block_count; i++)
         seal_block(own, i);
-    put_u64(metadata + METADATA_GENERATION, get_u64(metadata + METADATA_GENERATION) + 1);
+    mpgi_sheet_put_u64(metadata, METADATA_GENERATION,
+                       mpgi_sheet_u64(metadata, METADATA_GENERATION) + 1);
     mpgi_0_2_put_trailer(metadata, page_size, 0);
-    index[SUPER_ACTIVE] = !own->active;
-    memset(index + SUPERBLOCK_VERSION, 0, 4);
-    index[SUPERBLOCK_VERSION + 1] = 2;
-    put_u32(index + SUPER_METADATA_CRC, crc_of(metadata, page_size));
-    if (get_u32(index + INDEX_COUNT) > 0)
+    (void)mpgi_sheet_write(index, &active, SUPER_ACTIVE, 1);
+    (void)mpgi_sheet_write(index, version, SUPERBLOCK_VERSION, sizeof(version));
+    mpgi_sheet_put_u32(index, SUPER_METADATA_CRC, mpgi_sheet_crc(metadata, 0, page_size));
+    if (mpgi_sheet_u32(index, INDEX_COUNT) > 0)
         mpgi_0_2_put_trailer(index, page_size, INDEX_COUNT);
-    mpgi_versions_freeze(&own->metadata);
-    mpgi_versions_freeze(&own->index);
-    mpgi_versions_freeze(&own->uses);
+    mpgi_sheets_freeze(&own->metadata);
+    mpgi_sheets_freeze(&own->index);
+    mpgi_sheets_freeze(&own->uses);
     own->in_flight = true;
     *ordered = true;
-    own->spare_page = own->frozen_blocks != NULL ? mpgi_0_2_choose_spare(own) : 0;
+    mpgi_0_2_prepare_spare(own);
 }
 
 /* ---- write ---- */
-
-static int write_page(const struct format_0_2 *own, const struct buffer *content, uint64_t page)
-{
-    return mpgi_file_write(own->base.file, content->bytes, own->base.page_size,
-                           page * own->base.page_size, page);
-}
 
 int mpgi_0_2_write_nodes(struct format *format)
 {
@@ -82,13 +71,15 @@ int mpgi_0_2_write_nodes(struct format *format)
 
     for (const struct block *block = own->frozen_blocks; block != NULL && result == 0;
          block = block->next_frozen) {
-        result = write_page(own, block->content.frozen, block->page[!block->active]);
+        const struct sheet *content = block->content.frozen;
+
+        result = mpgi_0_2_write_page(content, &own->io, 0, block->page[!block->active]);
         /* A new block's other page holds what its last owner left, perhaps an old block. */
         if (result == 0 && block->content.durable == NULL)
-            result = write_page(own, block->content.frozen, block->page[block->active]);
+            result = mpgi_0_2_write_page(content, &own->io, 0, block->page[block->active]);
     }
     if (result == 0)
-        result = write_page(own, own->metadata.frozen, 1 + !own->active);
+        result = mpgi_0_2_write_page(own->metadata.frozen, &own->io, 0, 1 + !own->active);
     if (result == 0 && own->spare_page != 0)
         result = mpgi_0_2_write_spare(own);
     return result;
@@ -97,25 +88,38 @@ int mpgi_0_2_write_nodes(struct format *format)
 /* ---- rule 12 ---- */
 
 /* So much of a page is compared, and the checksum at its end, which goes for the rest. */
-#define COMPARED 4096
+#define COMPARED SHEET_CHUNK
 
-static int shows_page(bool *same, const struct format_0_2 *own, const struct buffer *content,
+static int shows_trailer(bool *same, const struct format_0_2 *own, const struct sheet *content,
+                         uint64_t page)
+{
+    uint64_t end = own->base.page_size - TRAILER_SIZE;
+    unsigned char trailer[TRAILER_SIZE];
+
+    mpgi_sheet_read(content, trailer, end, sizeof(trailer));
+    return mpgi_file_shows(same, own->base.file, trailer, sizeof(trailer),
+                           page * own->base.page_size + end, page);
+}
+
+static int shows_page(bool *same, const struct format_0_2 *own, const struct sheet *content,
                       uint64_t page)
 {
     uint32_t page_size = own->base.page_size;
     size_t length = page_size < COMPARED ? page_size : COMPARED;
-    int result =
-        mpgi_file_shows(same, own->base.file, content->bytes, length, page * page_size, page);
+    int result = mpgi_file_shows(same, own->base.file, mpgi_sheet_chunk(content, 0), length,
+                                 page * page_size, page);
 
     if (result != 0 || !*same || page_size <= COMPARED)
         return result;
-    return mpgi_file_shows(same, own->base.file, content->bytes + page_size - TRAILER_SIZE,
-                           TRAILER_SIZE, (page + 1) * page_size - TRAILER_SIZE, page);
+    return shows_trailer(same, own, content, page);
 }
 
-static int shows_head(bool *same, const struct format_0_2 *own, const struct buffer *index)
+static int shows_head(bool *same, const struct format_0_2 *own, const struct sheet *index)
 {
-    return mpgi_file_shows(same, own->base.file, index->bytes, SUPER_HEAD_SIZE, 0, 0);
+    unsigned char head[SUPER_HEAD_SIZE];
+
+    mpgi_sheet_read(index, head, 0, sizeof(head));
+    return mpgi_file_shows(same, own->base.file, head, sizeof(head), 0, 0);
 }
 
 /*
@@ -123,13 +127,9 @@ static int shows_head(bool *same, const struct format_0_2 *own, const struct buf
  * metadata: all commits of contents look alike there. A directory block tells them apart.
  */
 static int shows_block(bool *same, const struct format_0_2 *own, const struct block *block,
-                       const struct buffer *content, unsigned copy)
+                       const struct sheet *content, unsigned copy)
 {
-    uint32_t end = own->base.page_size - TRAILER_SIZE;
-    uint64_t page = block->page[copy];
-
-    return mpgi_file_shows(same, own->base.file, content->bytes + end, TRAILER_SIZE,
-                           page * own->base.page_size + end, page);
+    return shows_trailer(same, own, content, block->page[copy]);
 }
 
 static int shows_durable(bool *same, const struct format_0_2 *own, bool with_head)
@@ -165,11 +165,14 @@ int mpgi_0_2_look_again(struct format *format, enum look look, bool *same)
     return result;
 }
 
-static int write_index(const struct format_0_2 *own, const struct buffer *index)
+static int write_index(const struct format_0_2 *own, const struct sheet *index)
 {
+    unsigned char head[SUPER_HEAD_SIZE];
+
     if (own->frozen_blocks != NULL)
-        return write_page(own, index, 0);
-    return mpgi_file_write(own->base.file, index->bytes, SUPER_HEAD_SIZE, 0, 0);
+        return mpgi_0_2_write_page(index, &own->io, 0, 0);
+    mpgi_sheet_read(index, head, 0, sizeof(head));
+    return mpgi_file_write(own->base.file, head, sizeof(head), 0, 0);
 }
 
 int mpgi_0_2_write_root(struct format *format)
@@ -188,46 +191,51 @@ int mpgi_0_2_restore_root(struct format *format)
 
 /* ---- afterwards ---- */
 
-static void publish(struct versions *versions)
+/* What the page that a commit has left behind holds: the version before, or in a new block the same. */
+static void leave_page(struct block *block, uint32_t page_size)
 {
-    if (versions->frozen != NULL)
-        mpgi_versions_publish(versions);
-    else
-        mpgi_versions_forget_previous(versions);
+    const struct sheet *left =
+        block->content.durable != NULL ? block->content.durable : block->content.frozen;
+
+    block->other_trailer = mpgi_0_2_trailer(left, page_size);
+    block->other_known = true;
+    block->active = !block->active;
+    block->damaged = false;
 }
 
 void mpgi_0_2_publish(struct format *format)
 {
     struct format_0_2 *own = format_0_2_of(format);
 
-    for (struct block *block = own->frozen_blocks; block != NULL; block = block->next_frozen) {
-        block->active = !block->active;
-        block->damaged = false;
-    }
+    for (struct block *block = own->frozen_blocks; block != NULL; block = block->next_frozen)
+        leave_page(block, own->base.page_size);
     if (own->frozen_blocks != NULL)
         own->witness = own->frozen_blocks;
     own->frozen_blocks = NULL;
     for (uint32_t i = 0; i < own->block_count; i++)
-        publish(&own->blocks[i]->content);
+        mpgi_sheets_publish(&own->blocks[i]->content);
     own->active = !own->active;
+    own->metadata_damaged = false;
     own->bitmap_differs = false;
     own->in_flight = false;
-    publish(&own->metadata);
-    publish(&own->index);
-    publish(&own->uses);
+    mpgi_sheets_publish(&own->metadata);
+    mpgi_sheets_publish(&own->index);
+    mpgi_sheets_publish(&own->uses);
 }
 
 void mpgi_0_2_discard(struct format *format)
 {
     struct format_0_2 *own = format_0_2_of(format);
-    uint32_t durable_count = get_u32(own->index.durable->bytes + INDEX_COUNT);
+    uint32_t durable_count = mpgi_sheet_u32(own->index.durable, INDEX_COUNT);
 
-    mpgi_versions_discard(&own->metadata);
-    mpgi_versions_discard(&own->index);
-    mpgi_versions_discard(&own->uses);
+    for (struct block *block = own->frozen_blocks; block != NULL; block = block->next_frozen)
+        block->other_known = false; /* any part of it may have been written */
+    mpgi_sheets_discard(&own->metadata);
+    mpgi_sheets_discard(&own->index);
+    mpgi_sheets_discard(&own->uses);
     mpgi_0_2_drop_blocks(own, durable_count);
     for (uint32_t i = 0; i < own->block_count; i++)
-        mpgi_versions_discard(&own->blocks[i]->content);
+        mpgi_sheets_discard(&own->blocks[i]->content);
     own->frozen_blocks = NULL;
     own->in_flight = false;
     own->spare_page = 0;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Checks a whole file. Whatever metadata and directory say they occupy is noted in a
- * bitmap; what the space says is internal must then be noted there, and nothing twice.
+ * Checks a whole file. Whatever metadata and directory say they occupy is noted in a bitmap, which
+ * takes memory where bits are set; what the space says is internal must then be noted there, and
+ * nothing twice.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -9,13 +10,16 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/sheet.h"
 #include "pager/look_again.h"
 #include "pager/pager.h"
+#include "pager/protected_write.h"
 
 struct check {
     const mpg_pager *pager;
     uint64_t total;
-    unsigned char *claimed; /* one bit a page */
+    struct sheet *claimed; /* one bit a page */
+    bool no_memory;        /* some claim could not be noted */
     mpg_check_result result;
     void (*report)(void *context, const mpg_fault *fault);
     void *context;
@@ -46,6 +50,23 @@ static void report_last_error(struct check *check)
     report(check, info.code, info.page, info.message);
 }
 
+static bool is_claimed(const struct check *check, uint64_t page)
+{
+    const unsigned char *bits = mpgi_sheet_chunk(check->claimed, page / 8 / SHEET_CHUNK);
+
+    return (bits[page / 8 % SHEET_CHUNK] >> page % 8 & 1) != 0;
+}
+
+static void note_claim(struct check *check, uint64_t page)
+{
+    unsigned char *bits = mpgi_sheet_edit(check->claimed, page / 8 / SHEET_CHUNK);
+
+    if (bits == NULL)
+        check->no_memory = true;
+    else
+        bits[page / 8 % SHEET_CHUNK] |= (unsigned char)(1u << page % 8);
+}
+
 /* Notes that a page is occupied by something, which the space must agree with. */
 static void claim(struct check *check, uint64_t page, enum mpg_page_use expected, const char *what)
 {
@@ -60,12 +81,12 @@ static void claim(struct check *check, uint64_t page, enum mpg_page_use expected
         report(check, MPG_E_CORRUPT_METADATA, page, message);
         return;
     }
-    if (check->claimed[page / 8] >> page % 8 & 1) {
+    if (is_claimed(check, page)) {
         (void)snprintf(message, sizeof(message),
                        "page %" PRIu64 " is used twice, the second time by %s", page, what);
         report(check, MPG_E_CORRUPT_METADATA, page, message);
     }
-    check->claimed[page / 8] |= (unsigned char)(1u << page % 8);
+    note_claim(check, page);
     if (ops->get_use(check->pager->format, VERSION_DURABLE, page, &use) != 0) {
         mpg_error_info info;
 
@@ -142,8 +163,7 @@ static int check_leaks(struct check *check, enum mpg_page_use use, uint64_t *cou
             if ((bits[i / 64] >> i % 64 & 1) == 0)
                 continue;
             (*count)++;
-            if (use == MPG_USE_REGULAR || page < FIRST_USER_PAGE ||
-                (check->claimed[page / 8] >> page % 8 & 1) != 0)
+            if (use == MPG_USE_REGULAR || page < FIRST_USER_PAGE || is_claimed(check, page))
                 continue;
             (void)snprintf(message, sizeof(message),
                            "page %" PRIu64 " is marked as in internal use, but nothing uses it",
@@ -215,20 +235,16 @@ static int check_contents(struct check *check)
 {
     mpg_protected_id id = {0};
     mpg_protected_iter iter;
-    unsigned char *content = malloc(check->pager->page_size);
     int result;
 
-    if (content == NULL)
-        return mpgi_fail_memory("check");
     mpg_protected_iter_begin(&iter, check->pager, id);
     while ((result = mpg_protected_iter_next(&id, &iter)) > 0) {
-        int read = mpg_protected_read(content, check->pager, id);
+        int read = mpgi_protected_read(NULL, check->pager, id);
 
         check->result.protected_checked++;
         if (read != 0 && read != MPG_E_NOT_ALLOCATED)
             report_last_error(check);
     }
-    free(content);
     return result;
 }
 
@@ -259,15 +275,17 @@ static int check_stale(const struct check *check)
 int mpg_check(mpg_check_result *result, const mpg_pager *pager,
               void (*report_fault)(void *context, const mpg_fault *fault), void *context)
 {
-    struct check check = {pager, 0, NULL, {0, 0, 0}, report_fault, context, false, 0};
+    struct check check = {pager, 0, NULL, false, {0, 0, 0}, report_fault, context, false, 0};
     int outcome;
 
     pager_lock(pager);
     check.total = pager->ops->total_pages(pager->format, VERSION_DURABLE);
-    check.claimed = calloc(1, (size_t)(check.total / 8 + 1));
+    check.claimed = mpgi_sheet_new();
     outcome = check.claimed != NULL ? check_structure(&check) : mpgi_fail_memory("check");
     pager_unlock(pager);
-    free(check.claimed);
+    mpgi_sheet_free(check.claimed);
+    if (check.no_memory)
+        outcome = mpgi_fail_memory("check");
     if (outcome == 0)
         outcome = check_contents(&check);
     if (mpg_is_damage(outcome)) {

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "base/bytes.h"
+#include "base/crc.h"
 #include "base/error.h"
 #include "base/rules.h"
 #include "mappedpages.h"
@@ -95,12 +96,17 @@ static ssize_t system_pwrite(void *context, int fd, const void *data, size_t len
     return pwrite(fd, data, length, (off_t)offset);
 }
 
-static bool system_is_hole(void *context, int fd, uint64_t offset, size_t length)
+static uint64_t system_next_data(void *context, int fd, uint64_t offset, uint64_t *end)
 {
     off_t data = lseek(fd, (off_t)offset, SEEK_DATA);
+    off_t hole = data >= 0 && end != NULL ? lseek(fd, data, SEEK_HOLE) : -1;
 
     (void)context;
-    return data < 0 ? errno == ENXIO : (uint64_t)data >= offset + length;
+    if (end != NULL)
+        *end = hole >= 0 ? (uint64_t)hole : UINT64_MAX;
+    if (data < 0)
+        return errno == ENXIO ? UINT64_MAX : offset;
+    return (uint64_t)data;
 }
 
 static int system_fdatasync(void *context, int fd)
@@ -250,7 +256,7 @@ const struct io mpgi_io_system = {
     .size = system_size,
     .pread = system_pread,
     .pwrite = system_pwrite,
-    .is_hole = system_is_hole,
+    .next_data = system_next_data,
     .fdatasync = system_fdatasync,
     .room = system_room,
     .allocate = system_allocate,
@@ -402,9 +408,47 @@ int mpgi_file_sync(struct file *file)
     return 0;
 }
 
+uint64_t mpgi_file_next_data(const struct file *file, uint64_t offset, uint64_t *end)
+{
+    if (file->io->next_data != NULL)
+        return file->io->next_data(file->context, file->fd, offset, end);
+    if (end != NULL)
+        *end = UINT64_MAX;
+    return offset;
+}
+
 bool mpgi_file_is_hole(const struct file *file, uint64_t offset, size_t length)
 {
-    return file->io->is_hole != NULL && file->io->is_hole(file->context, file->fd, offset, length);
+    return file->io->next_data != NULL &&
+           mpgi_file_next_data(file, offset, NULL) >= offset + length;
+}
+
+#define CRC_PIECE ((size_t)1 << 16)
+
+int mpgi_file_crc(const struct file *file, uint32_t *crc, uint64_t length, uint64_t offset,
+                  uint64_t page)
+{
+    uint64_t end = offset + length;
+    size_t piece = (size_t)min_u64(length, CRC_PIECE);
+    unsigned char *data = malloc(piece);
+    int result = 0;
+
+    if (data == NULL)
+        return mpgi_fail_memory("read");
+    for (*crc = 0; offset < end && result == 0; offset += piece) {
+        uint64_t begin = length <= CRC_PIECE ? offset : mpgi_file_next_data(file, offset, NULL);
+
+        /* What lies beyond the end of the file is no hole: reading it is an error. */
+        begin = begin >= end ? end - min_u64(end - offset, CRC_PIECE) : begin;
+        *crc = mpgi_crc_extend_zeros(*crc, begin - offset);
+        offset = begin;
+        piece = (size_t)min_u64(end - offset, CRC_PIECE);
+        result = mpgi_file_read(file, data, piece, offset, page);
+        if (result == 0)
+            *crc = crc_extend(*crc, data, piece);
+    }
+    free(data);
+    return result;
 }
 
 int mpgi_file_length(const struct file *file, uint64_t *bytes)

@@ -33,10 +33,10 @@ struct io {
     ssize_t (*pread)(void *context, int fd, void *data, size_t length, uint64_t offset);
     ssize_t (*pwrite)(void *context, int fd, const void *data, size_t length, uint64_t offset);
     /*
-     * Whether nothing was ever written to a range, so that it reads as zeros, and costs nothing to
-     * find out. May be NULL.
+     * Where the first byte from `offset` on stands that may be other than zero, or UINT64_MAX; found
+     * out without reading. *end, unless NULL: the data goes on up to there. May be NULL.
      */
-    bool (*is_hole)(void *context, int fd, uint64_t offset, size_t length);
+    uint64_t (*next_data)(void *context, int fd, uint64_t offset, uint64_t *end);
     /* Makes all that was written durable, with the length of the file if it changed. */
     int (*fdatasync)(void *context, int fd);
     /* How many bytes the filesystem could still take. May be NULL where that is not known. */
@@ -99,9 +99,15 @@ int mpgi_file_lock(struct file *file, enum io_lock lock);
 /* Whole reads and writes. A read past the end is TRUNCATED. `page` is for messages only. */
 int mpgi_file_read(const struct file *file, void *data, size_t length, uint64_t offset,
                    uint64_t page);
+/* The CRC32 of what is there, without reading the holes or holding it all in memory. */
+int mpgi_file_crc(const struct file *file, uint32_t *crc, uint64_t length, uint64_t offset,
+                  uint64_t page);
 int mpgi_file_write(struct file *file, const void *data, size_t length, uint64_t offset,
                     uint64_t page);
 int mpgi_file_sync(struct file *file);
+/* The lowest offset >= this one where the file may have something but zeros, or UINT64_MAX. *end,
+ * unless NULL: it may go on up to there. */
+uint64_t mpgi_file_next_data(const struct file *file, uint64_t offset, uint64_t *end);
 /* Whether the file is known to have no data there. */
 bool mpgi_file_is_hole(const struct file *file, uint64_t offset, size_t length);
 /*

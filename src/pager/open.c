@@ -150,23 +150,13 @@ static int free_pager(mpg_pager *pager)
     return result;
 }
 
-static uint32_t crc_of_zeros(uint32_t length)
-{
-    static const unsigned char zeros[MPG_PAGE_SIZE_MIN];
-    uint32_t crc = 0;
-
-    for (uint32_t at = 0; at < length; at += (uint32_t)sizeof(zeros))
-        crc = crc_extend(crc, zeros, sizeof(zeros));
-    return crc;
-}
-
 /* What follows from the page size and the loaded format. */
 static void set_up(mpg_pager *pager, const mpg_options *options)
 {
     pager->page_size = pager->format->page_size;
     pager->ops = pager->format->ops;
     pager->format->reserved = &pager->reserved;
-    pager->zero_crc = crc_of_zeros(pager->page_size);
+    pager->zero_crc = mpgi_crc_extend_zeros(0, pager->page_size);
     pager->entry_changes = 1;
     pager->deferred = !pager->read_only && (options->flags & MPG_DEFER_ALLOCATION) != 0;
     mpgi_map_init(&pager->map, &pager->file, options->address_space, pager->page_size);
@@ -277,15 +267,18 @@ int mpg_create(mpg_pager **pager, const char *path, const mpg_options *options)
  */
 static int sync_what_was_found(mpg_pager *pager)
 {
-    const struct format *format = pager->format;
+    struct format *format = pager->format;
     int result = mpgi_file_sync(&pager->file);
     mpg_error_info error;
 
-    if (result == 0 || format->replaced == NULL)
-        return result;
+    if (result == 0)
+        return 0;
     (void)mpg_last_error(&error);
-    (void)mpgi_file_write(&pager->file, format->replaced->bytes, format->replaced->size,
-                          format->replaced_at, MPG_NO_PAGE);
+    if (format->ops->put_back != NULL)
+        format->ops->put_back(format);
+    else if (format->replaced != NULL)
+        (void)mpgi_file_write(&pager->file, format->replaced->bytes, format->replaced->size,
+                              format->replaced_at, MPG_NO_PAGE);
     return mpgi_fail_again(&error);
 }
 

@@ -150,7 +150,7 @@ static int explain_failure(const mpg_pager *pager, uint64_t id, const struct ent
     return result;
 }
 
-int mpg_protected_read(void *data, const mpg_pager *pager, mpg_protected_id id)
+int mpgi_protected_read(void *data, const mpg_pager *pager, mpg_protected_id id)
 {
     for (;;) {
         struct entry entry;
@@ -162,16 +162,21 @@ int mpg_protected_read(void *data, const mpg_pager *pager, mpg_protected_id id)
         pager_unlock(pager);
         if (result != 0)
             return result;
-        if (fresh) {
+        if (fresh && data != NULL)
             memset(data, 0, pager->page_size);
+        if (fresh)
             return 0;
-        }
         result = mpgi_read_entry(data, pager, id.value, &entry);
         if (result == MPG_E_CORRUPT_PAGE || result == MPG_E_TRUNCATED)
             result = explain_failure(pager, id.value, &entry, result);
         if (result != READ_AGAIN)
             return result;
     }
+}
+
+int mpg_protected_read(void *data, const mpg_pager *pager, mpg_protected_id id)
+{
+    return mpgi_protected_read(data, pager, id);
 }
 
 int mpg_protected_stat(mpg_protected_info *info, const mpg_pager *pager, mpg_protected_id id)

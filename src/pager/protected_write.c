@@ -18,13 +18,19 @@ bool mpgi_is_pinned(const mpg_pager *pager, uint64_t page)
 int mpgi_read_entry(void *data, const mpg_pager *pager, uint64_t id, const struct entry *entry)
 {
     uint64_t page = entry->page[entry->current];
-    uint32_t found;
-    int result =
-        mpgi_file_read(&pager->file, data, pager->page_size, offset_of_page(pager, page), page);
+    uint64_t offset = offset_of_page(pager, page);
+    uint32_t found = 0;
+    int result;
 
+    if (data == NULL) {
+        result = mpgi_file_crc(&pager->file, &found, pager->page_size, offset, page);
+    } else {
+        result = mpgi_file_read(&pager->file, data, pager->page_size, offset, page);
+        if (result == 0)
+            found = crc_of(data, pager->page_size);
+    }
     if (result != 0)
         return result;
-    found = crc_of(data, pager->page_size);
     if (found == entry->crc)
         return 0;
     return mpgi_fail_crc(MPG_E_CORRUPT_PAGE, "read", id, entry->crc, found, pager->file.path,

@@ -251,6 +251,23 @@ static void seal_metadata(const struct image *image, unsigned char *metadata, bo
         seal_trailer(image, metadata, 0);
 }
 
+/* What a spare copy of page 0 says that it goes with: checksums that stand at the ends of pages. */
+static uint32_t spare_check(const struct image *image, const unsigned char *metadata,
+                            const unsigned char *spare)
+{
+    size_t end = image->page_size - 4;
+    uint64_t count = min_u64(get_u32(spare + 20), (image->page_size - 28) / 17);
+    uint32_t crc = crc_extend(crc_of(metadata + end, 4), spare + end, 4);
+
+    for (uint64_t i = 0; i < 2 * count; i++) {
+        const unsigned char *page = page_at(image, get_u64(spare + 24 + i / 2 * 17 + i % 2 * 8));
+
+        if (page != NULL)
+            crc = crc_extend(crc, page + end, 4);
+    }
+    return crc;
+}
+
 /* Spare copies of page 0 belong to the newer metadata. */
 static void seal_spares(const struct image *image, const unsigned char *metadata)
 {
@@ -263,9 +280,9 @@ static void seal_spares(const struct image *image, const unsigned char *metadata
         note(image, spare + 20, 4, FIELD_COUNT);
         note(image, spare + 24, 8, FIELD_PAGE);
         note(image, spare + 32, 8, FIELD_PAGE);
-        memcpy(spare + 12, metadata + image->page_size - 4, 4);
-        put_u32(spare + 16, crc_of(spare, 16));
         seal_trailer(image, spare, 20);
+        put_u32(spare + 12, spare_check(image, metadata, spare));
+        put_u32(spare + 16, crc_of(spare, 16));
     }
 }
 

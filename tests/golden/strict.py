@@ -72,7 +72,7 @@ def free_the_block(mutant):
 
 # What is done to the file, and a part of what the reader must say. All checksums are renewed after it.
 BROKEN = (
-    ("version is 0.2", put_at("<B", lambda m: 5, 1)),
+    ("version is 0.1 or 0.2", put_at("<B", lambda m: 5, 0)),
     ("patch and build", put_at("<B", lambda m: 7, 1)),
     ("bytes 13-15", put_at("<B", lambda m: 15, 1)),
     ("behind the directory block references", put_at("<B", lambda m: 24 + 17 * m.blocks, 1)),
@@ -111,6 +111,42 @@ def is_found(golden, rule, mutation):
     want(rule in result.stderr.decode(), f"it says: {result.stderr.decode()}")
 
 
+def first_commit_of_a_block(kind, mutate, is_kept):
+    """The crate's commit of a new block writes its second page only: what the first has is no fault, until a second commit."""
+    old, new, block = bytearray(PAGE), bytearray(PAGE), bytearray(PAGE)
+    struct.pack_into("<QQQB", old, 0, 8, 0, 5, 0b111)
+    struct.pack_into("<QQQB", new, 0, 8, 1, 1, 0b1111111)
+    struct.pack_into("<II", block, 0, CAPACITY, 0)
+    struct.pack_into("<BQQBQI", block, 8, 1, 5, 6, 0, 0, zlib.crc32(bytes(PAGE)))
+    first = bytearray(kind)
+    reference = [3, 4, 1]
+    mutate(block, reference)
+    for page in (old, new, block):
+        struct.pack_into("<I", page, PAGE - 4, zlib.crc32(page[:-4]))
+    page_0 = bytearray(b"MPPG\0\2\0\0".ljust(PAGE, b"\0"))
+    struct.pack_into("<IB3xIIQQB", page_0, 8, 10, 1, zlib.crc32(new), 1, *reference)
+    struct.pack_into("<I", page_0, PAGE - 4, zlib.crc32(page_0[20:-4]))
+    pages = [page_0, old, new, first, block, bytes(PAGE), bytes(PAGE), bytes(PAGE)]
+    if reference[2] == 0:
+        pages[3], pages[4] = pages[4], pages[3]
+    with open("fresh.mpp", "wb") as file:
+        file.write(b"".join(map(bytes, pages)))
+    result = run(sys.executable, "-B", os.path.join(TESTS, "support", "reader_0_2.py"), "--strict", "fresh.mpp")
+    want_equal(result.returncode, 0 if is_kept else 1, f"exit status, {result.stderr.decode()}")
+
+
+def another_entry(block, _):
+    struct.pack_into("<BQQBQI", block, 38, 0, 5, 6, 0, 0, 1)
+
+
+def another_generation(block, _):
+    struct.pack_into("<Q", block, 8 + 18, 1)
+
+
+def the_first_page(_, reference):
+    reference[2] = 0
+
+
 def unbroken_is_fine(golden):
     mutant = Mutant(golden)
     before = bytes(mutant.data)
@@ -123,6 +159,10 @@ def main():
     tests = Tests()
     with work_directory():
         tests.test("an unbroken file stays as it is", unbroken_is_fine, golden)
+        for kind in (bytes(PAGE), b"left by its last owner".ljust(PAGE, b"x")):
+            tests.test("a block after one commit", first_commit_of_a_block, kind, lambda *_: None, True)
+            for second in (another_entry, another_generation, the_first_page):
+                tests.test(f"but not {second.__name__}", first_commit_of_a_block, kind, second, False)
         for number, (rule, mutation) in enumerate(BROKEN):
             tests.test(f"{number}: {rule}", is_found, golden, rule, mutation)
     tests.finish()

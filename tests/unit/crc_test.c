@@ -67,6 +67,20 @@ static void pieces_make_the_whole(void **state)
     }
 }
 
+/* Zeros need not be there to be counted. */
+static void zeros_are_counted_without_being_looked_at(void **state)
+{
+    static const unsigned char zeros[100000];
+
+    (void)state;
+    for (size_t length = 0; length <= sizeof(zeros); length = length * 3 + 1) {
+        uint32_t crc = crc_of("begin", 5);
+
+        assert_int_equal(mpgi_crc_extend_zeros(crc, length), crc_extend(crc, zeros, length));
+        assert_int_equal(mpgi_crc_extend_zeros(0, length), crc_of(zeros, length));
+    }
+}
+
 static void nothing_changes_nothing(void **state)
 {
     (void)state;
@@ -80,6 +94,7 @@ int main(void)
         cmocka_unit_test(it_is_that_of_the_definition),
         cmocka_unit_test(it_is_that_of_zlib),
         cmocka_unit_test(pieces_make_the_whole),
+        cmocka_unit_test(zeros_are_counted_without_being_looked_at),
         cmocka_unit_test(nothing_changes_nothing),
     };
 

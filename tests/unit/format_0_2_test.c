@@ -13,6 +13,8 @@
 
 #include <cmocka.h>
 
+#include "base/bytes.h"
+#include "base/crc.h"
 #include "format_0_2/layout.h"
 #include "pager/open.h"
 #include "support/memory_disk.h"
@@ -115,6 +117,21 @@ static void assert_text(const mpg_pager *pager, mpg_protected_id id, const char 
 
     assert_int_equal(mpg_protected_read(content, pager, id), 0);
     assert_string_equal(content, text);
+}
+
+static void the_version_is_that_in_page_0(void **state)
+{
+    struct memory_disk disk;
+    struct mpg_stat st;
+    mpg_pager *pager;
+
+    (void)state;
+    memory_disk_init(&disk, DISK_SIZE);
+    pager = create_on(&disk, 0);
+    st = stat_of(pager);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(st.version[i], i == 1 ? 2 : 0);
+    close_on(pager, &disk);
 }
 
 /* ---- Spares of page 0 ---------------------------------------------------------------------- */
@@ -269,6 +286,88 @@ static void a_spare_of_which_only_the_head_was_written_is_none(void **state)
     event_log_free(&log);
 }
 
+/* Commits a protected page as the crate does it, without a word to the metadata or to any spare. */
+static void crate_commits(struct memory_disk *disk, mpg_protected_id id, const char *text)
+{
+    unsigned char *page_0 = disk->cache, *reference, *block, *other, *entry, *content;
+    uint32_t slot = (uint32_t)(id.value % entries_per_block(PAGE_SIZE));
+
+    reference =
+        page_0 + INDEX_REFERENCES + id.value / entries_per_block(PAGE_SIZE) * REFERENCE_SIZE;
+    block = page_0 + get_u64(reference + 8 * reference[REFERENCE_ACTIVE]) * PAGE_SIZE;
+    other = page_0 + get_u64(reference + 8 * !reference[REFERENCE_ACTIVE]) * PAGE_SIZE;
+    memcpy(other, block, PAGE_SIZE);
+    entry = other + BLOCK_ENTRIES + (size_t)slot * ENTRY_SIZE;
+    entry[ENTRY_ACTIVE] = !entry[ENTRY_ACTIVE];
+    content = page_0 + get_u64(entry + ENTRY_PAGE_A + 8 * entry[ENTRY_ACTIVE]) * PAGE_SIZE;
+    memset(content, 0, PAGE_SIZE);
+    memcpy(content, text, strlen(text));
+    put_u64(entry + ENTRY_GENERATION, get_u64(entry + ENTRY_GENERATION) + 1);
+    put_u32(entry + ENTRY_CRC, crc_of(content, PAGE_SIZE));
+    put_u32(other + PAGE_SIZE - 4, crc_of(other, PAGE_SIZE - 4));
+    reference[REFERENCE_ACTIVE] = !reference[REFERENCE_ACTIVE];
+    put_u32(page_0 + PAGE_SIZE - 4, crc_of(page_0 + INDEX_COUNT, PAGE_SIZE - 4 - INDEX_COUNT));
+}
+
+/* The second half of page 0 does not reach the disk. */
+static void crate_commits_torn(struct memory_disk *disk, mpg_protected_id id, const char *text)
+{
+    unsigned char before[PAGE_SIZE];
+
+    memcpy(before, disk->cache, PAGE_SIZE);
+    crate_commits(disk, id, text);
+    memcpy(disk->cache + PAGE_SIZE / 2, before + PAGE_SIZE / 2, PAGE_SIZE / 2);
+}
+
+static void a_spare_does_not_take_back_what_the_crate_committed(void **state)
+{
+    static const struct {
+        int first,
+            second; /* which page the crate commits, and which one in the commit that is torn */
+    } orders[] = {{0, 1}, {1, 0}, {0, 0}, {1, 1}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(orders) / sizeof(orders[0]); i++) {
+        mpg_protected_id ids[2];
+        struct memory_disk disk;
+        mpg_pager *pager;
+
+        memory_disk_init(&disk, DISK_SIZE);
+        pager = create_with_two(&disk, ids);
+        assert_int_equal(mpg_close(pager), 0);
+        crate_commits(&disk, ids[orders[i].first], "the crate's");
+        crate_commits_torn(&disk, ids[orders[i].second], "in flight");
+        assert_int_equal(try_open(&pager, &disk), MPG_E_CORRUPT_DIRECTORY_INDEX);
+        memory_disk_destroy(&disk);
+    }
+}
+
+/* What the crate did before, and a commit of ours that failed, are no reason to doubt a spare. */
+static void a_spare_counts_after_the_crate_and_after_a_failure(void **state)
+{
+    struct memory_disk disk;
+    mpg_protected_id ids[2];
+    mpg_pager *pager;
+
+    (void)state;
+    memory_disk_init(&disk, DISK_SIZE);
+    pager = create_with_two(&disk, ids);
+    assert_int_equal(mpg_close(pager), 0);
+    crate_commits(&disk, ids[0], "the crate's");
+    pager = open_on(&disk);
+    disk.fault = fail_index_of_spare;
+    assert_int_equal(try_put(pager, ids[1], "fails"), MPG_E_IO);
+    disk.fault = NULL;
+    put(pager, ids[0], "new");
+    assert_int_equal(mpg_close(pager), 0);
+    memset(disk.cache + PAGE_SIZE / 2, 0, PAGE_SIZE / 2);
+    pager = open_on(&disk);
+    assert_text(pager, ids[0], "new");
+    assert_text(pager, ids[1], "old");
+    assert_sound(pager);
+    close_on(pager, &disk);
+}
+
 /* ---- Views --------------------------------------------------------------------------------- */
 
 /* A content that was checked once is not checked again, unless it is another's. */
@@ -340,6 +439,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_spare_of_a_commit_cut_short_is_not_that_of_the_next),
         cmocka_unit_test(a_spare_of_which_only_the_head_was_written_is_none),
+        cmocka_unit_test(a_spare_does_not_take_back_what_the_crate_committed),
+        cmocka_unit_test(a_spare_counts_after_the_crate_and_after_a_failure),
+        cmocka_unit_test(the_version_is_that_in_page_0),
         cmocka_unit_test(a_view_checks_the_content_of_a_new_owner_of_the_pages),
         cmocka_unit_test(directory_blocks_of_an_allocation_that_fails_are_given_back),
     };
