@@ -30,15 +30,15 @@ struct ahead {
     struct fs *fs;
     pthread_t thread;
     pthread_mutex_t mutex; /* for everything below */
-    pthread_cond_t work;   /* a job, or the end */
+    pthread_cond_t work;   /* a job, a request, or the end */
     bool running;          /* there is a thread to join */
     atomic_bool stop;
     uint64_t clock; /* reads seen */
     struct stream streams[STREAMS];
-    struct stream *job; /* the stream to push for, or NULL */
-    uint64_t job_from;  /* first id */
-    fuse_ino_t pushing; /* the node being pushed, or 0 */
-    struct deferred *deferred;
+    struct stream *job;        /* the stream to push for, or NULL */
+    uint64_t job_from;         /* first id */
+    fuse_ino_t pushing;        /* the node being pushed, or 0 */
+    struct deferred *deferred; /* requests to finish; owned */
 };
 
 static void finish(const struct deferred *change)
@@ -65,6 +65,7 @@ void ahead_change(struct fs *fs, const struct deferred *change)
     pthread_mutex_lock(&ahead->mutex);
     if (ahead->pushing == change->node && counted && (later = malloc(sizeof(*later))) != NULL) {
         *later = *change;
+        later->counted = true;
         later->next = ahead->deferred;
         ahead->deferred = later;
     }
@@ -77,7 +78,31 @@ void ahead_change(struct fs *fs, const struct deferred *change)
     }
 }
 
-/* Says which node is being pushed, and finishes what was put aside for the one before. */
+bool ahead_hand_over(struct fs *fs, const struct deferred *change)
+{
+    struct ahead *ahead = fs->ahead;
+    struct deferred *later = ahead != NULL ? malloc(sizeof(*later)) : NULL;
+    bool taken;
+
+    if (later == NULL) {
+        return false;
+    }
+    *later = *change;
+    pthread_mutex_lock(&ahead->mutex);
+    taken = !ahead->stop;
+    if (taken) {
+        later->next = ahead->deferred;
+        ahead->deferred = later;
+        pthread_cond_signal(&ahead->work);
+    }
+    pthread_mutex_unlock(&ahead->mutex);
+    if (!taken) {
+        free(later);
+    }
+    return taken;
+}
+
+/* Says which node is being pushed, and finishes the requests that came until now. */
 static void set_pushing(struct ahead *ahead, fuse_ino_t node)
 {
     struct deferred *changes;
@@ -91,7 +116,9 @@ static void set_pushing(struct ahead *ahead, fuse_ino_t node)
         struct deferred *next = changes->next;
 
         finish(changes);
-        nodes_closed(ahead->fs->nodes, changes->node, true);
+        if (changes->counted) {
+            nodes_closed(ahead->fs->nodes, changes->node, true);
+        }
         free(changes);
         changes = next;
     }
@@ -151,21 +178,25 @@ static void *run(void *argument)
     while (!ahead->stop) {
         struct stream *stream = ahead->job;
         uint64_t from = ahead->job_from;
-        bool useful;
+        bool useful = true;
 
-        if (stream == NULL) {
+        if (stream == NULL && ahead->deferred == NULL) {
             pthread_cond_wait(&ahead->work, &ahead->mutex);
             continue;
         }
         ahead->job = NULL;
         pthread_mutex_unlock(&ahead->mutex);
-        useful = push_window(ahead, from);
+        set_pushing(ahead, 0);
+        if (stream != NULL) {
+            useful = push_window(ahead, from);
+        }
         pthread_mutex_lock(&ahead->mutex);
         if (!useful) {
             stream->run = -WINDOW;
         }
     }
     pthread_mutex_unlock(&ahead->mutex);
+    set_pushing(ahead, 0);
     return NULL;
 }
 
@@ -197,7 +228,7 @@ void ahead_was_read(struct fs *fs, fuse_ino_t node)
     struct stream *stream;
     struct target target;
 
-    if (ahead == NULL || node_kind_of(node) != NODE_PAGE ||
+    if (ahead == NULL || fs->page_size > PAGE_MAX || node_kind_of(node) != NODE_PAGE ||
         nodes_resolve(fs->nodes, node, &target) != 0 || target.kind != NODE_PAGE) {
         return;
     }
@@ -217,9 +248,9 @@ void ahead_was_read(struct fs *fs, fuse_ino_t node)
 
 struct ahead *ahead_start(struct fs *fs)
 {
-    struct ahead *ahead;
+    struct ahead *ahead = calloc(1, sizeof(*ahead));
 
-    if (fs->page_size > PAGE_MAX || (ahead = calloc(1, sizeof(*ahead))) == NULL) {
+    if (ahead == NULL) {
         return NULL;
     }
     ahead->fs = fs;

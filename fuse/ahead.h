@@ -4,6 +4,8 @@
  * into the kernel's cache before they are asked for. A thread of its own does that; a request never
  * does, for the kernel may wait for a request to be answered before it takes what is pushed.
  *
+ * The thread is there, too, for what else has to put something into that cache (ahead_hand_over).
+ *
  * What is pushed may not be older than what the kernel has. So a page that is open for writing is
  * not pushed (a mapping keeps it open); and who wants to change one that is just being pushed (open
  * it for writing, truncate it by name) waits for that to end: the request is put aside, and
@@ -30,9 +32,10 @@ struct deferred {
     struct fuse_file_info fi;
     struct stat st;
     int to_set;
+    bool counted; /* as a writer of the node, meanwhile: the concern of ahead.c */
 };
 
-/* Begins pushing for a mounted fs; NULL if there is no thread for it: then nothing is pushed. */
+/* Begins the thread of a mounted fs; NULL if there is none: then nothing is pushed. */
 struct ahead *ahead_start(struct fs *fs);
 /* Ends it. Requests must still be served while this waits. */
 void ahead_stop(struct ahead *ahead);
@@ -42,5 +45,10 @@ void ahead_free(struct ahead *ahead);
 void ahead_was_read(struct fs *fs, fuse_ino_t node);
 /* Finishes a request that changes a page, now or when pushing that page has ended. */
 void ahead_change(struct fs *fs, const struct deferred *change);
+/*
+ * Finishes a request in the pushing thread, which may put things into the kernel's cache while it
+ * is at it. false if there is no such thread (any more), and then nothing is done.
+ */
+bool ahead_hand_over(struct fs *fs, const struct deferred *change);
 
 #endif

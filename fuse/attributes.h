@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Attributes. Owner, mode and time are those of the page file, until a tool sets them or content
- * changes: that is kept in memory as long as the mount lives.
+ * Attributes. Owner, mode and times are those of the page file, until a tool sets them or content
+ * changes: that is kept in memory as long as the mount lives. What is not kept (setuid, setgid and
+ * sticky bits) is refused.
  */
 #ifndef ATTRIBUTES_H
 #define ATTRIBUTES_H
@@ -21,11 +22,22 @@ int attributes_get(struct fs *fs, const struct target *target, struct stat *st);
 /* Just the inode number and the type. */
 void attributes_brief(const struct target *target, struct stat *st);
 
-/* Sets mode, owner and mtime as named by FUSE_SET_ATTR_… in to_set. Returns 0, EPERM or ENOMEM. */
+/*
+ * Sets mode, owner and times as named by FUSE_SET_ATTR_… in to_set: exactly, or not at all. Returns
+ * 0, EPERM or ENOMEM.
+ */
 int attributes_set(struct fs *fs, const struct target *target, const struct stat *st, int to_set);
 /* The content changed now. */
 void attributes_touch(struct fs *fs, enum node_kind kind, uint64_t id);
-/* Gives a page the attributes that were set on a scratch file. */
+/*
+ * Content that was written at *written became the page's now: the same, unless a time was set
+ * meanwhile. NULL: in any case.
+ */
+void attributes_written(struct fs *fs, enum node_kind kind, uint64_t id,
+                        const struct timespec *written);
+/* The page was just created: with the permission bits of st_mode, st_uid and st_gid. 0, ENOMEM. */
+int attributes_create(struct fs *fs, enum node_kind kind, uint64_t id, const struct stat *st);
+/* Gives a page the attributes of the file that became its content. */
 void attributes_give(struct fs *fs, enum node_kind kind, uint64_t id, const struct stat *st);
 /* The page is gone. */
 void attributes_drop(struct fs *fs, enum node_kind kind, uint64_t id);

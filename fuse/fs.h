@@ -13,6 +13,7 @@
 #include <sys/types.h>
 #include <time.h>
 
+#include "map.h"
 #include "mappedpages.h"
 #include "node.h"
 
@@ -41,9 +42,11 @@ struct fs {
     struct nodes *nodes;
     struct attributes *attributes;
     struct scratch *scratch;
+    struct last *last; /* NULL on a read-only mount */
     struct snapshots *snapshots;
     pthread_mutex_t handles_mutex;
     struct handle *handles;    /* all that are open */
+    struct map openers;        /* those that may be truncated yet, by node and thread; same lock */
     struct ahead *ahead;       /* NULL if nothing is pushed ahead */
     struct timed_sync *timer;  /* NULL: everything is durable at once */
     atomic_bool unsynced;      /* something was allocated or freed since the last timed sync */

@@ -12,6 +12,7 @@
 #include "budget.h"
 #include "cached.h"
 #include "holder.h"
+#include "last.h"
 #include "log.h"
 #include "options.h"
 #include "scratch.h"
@@ -142,12 +143,14 @@ static bool make_tables(struct fs *fs)
     fs->timeout = fs->options->allow_root ? 0 : ALWAYS;
     fs->nodes = nodes_new();
     fs->attributes = attributes_new();
-    fs->scratch = scratch_new((uint64_t)fs->options->scratch);
+    fs->scratch = scratch_new((uint64_t)fs->options->scratch, getuid());
+    fs->last = fs->writable != NULL ? last_new() : NULL;
     fs->staged = budget_new(stage_limit(fs));
     fs->cached = cached_new();
     fs->snapshots = snapshots_new(fs->page_size);
     if (fs->nodes == NULL || fs->attributes == NULL || fs->scratch == NULL ||
-        fs->snapshots == NULL || fs->staged == NULL || fs->cached == NULL) {
+        fs->snapshots == NULL || fs->staged == NULL || fs->cached == NULL ||
+        (fs->writable != NULL && fs->last == NULL)) {
         log_line(LOG_ERR, "out of memory");
         return false;
     }
@@ -190,6 +193,7 @@ bool fs_close(struct fs *fs)
         }
     }
     scratch_free(fs->scratch);
+    last_free(fs->last);
     snapshots_free(fs->snapshots);
     budget_free(fs->staged);
     cached_free(fs->cached);
@@ -198,6 +202,7 @@ bool fs_close(struct fs *fs)
     if (fs->location >= 0) {
         close(fs->location);
     }
+    map_free(&fs->openers);
     pthread_mutex_destroy(&fs->handles_mutex);
     free(fs->path);
     return code == MPG_OK;

@@ -15,7 +15,14 @@
 #include "attributes.h"
 #include "log.h"
 
-struct handle *handle_open(struct fs *fs, uint64_t node, bool writes)
+static uint64_t opener_key(uint64_t node, pid_t thread)
+{
+    uint64_t key = node ^ (uint64_t)thread * UINT64_C(0x9e3779b97f4a7c15);
+
+    return key != 0 ? key : 1;
+}
+
+struct handle *handle_open(struct fs *fs, uint64_t node, bool writes, pid_t opener)
 {
     struct handle *handle = calloc(1, sizeof(*handle));
 
@@ -26,10 +33,18 @@ struct handle *handle_open(struct fs *fs, uint64_t node, bool writes)
     pthread_mutex_init(&handle->mutex, NULL);
     handle->node = node;
     handle->writes = writes;
+    handle->opener = opener;
     handle->writer = -1;
     handle->lost.thread = -1;
     handle->stage = (struct stage){.page_size = fs->page_size, .budget = fs->staged};
     pthread_mutex_lock(&fs->handles_mutex);
+    if (node_kind_of(node) != NODE_PAGE) {
+        uint64_t *opened = map_put(&fs->openers, opener_key(node, opener));
+
+        if (opened != NULL) { /* without memory a truncation is committed at once */
+            opened[0] = (uintptr_t)handle;
+        }
+    }
     handle->next = fs->handles;
     if (handle->next != NULL) {
         handle->next->previous = handle;
@@ -59,12 +74,18 @@ static void drop_all(struct handle *handle, const char *reason)
 
 void handle_close(struct fs *fs, struct handle *handle)
 {
+    const uint64_t *opened;
+
     drop_all(handle, "it was not opened after all");
     pthread_mutex_lock(&fs->handles_mutex);
     if (handle->next != NULL) {
         handle->next->previous = handle->previous;
     }
     *(handle->previous != NULL ? &handle->previous->next : &fs->handles) = handle->next;
+    opened = map_find(&fs->openers, opener_key(handle->node, handle->opener));
+    if (opened != NULL && opened[0] == (uintptr_t)handle) {
+        map_remove(&fs->openers, opener_key(handle->node, handle->opener));
+    }
     pthread_mutex_unlock(&fs->handles_mutex);
     nodes_closed(fs->nodes, handle->node, handle->writes);
     if (handle->writer >= 0) {
@@ -103,6 +124,7 @@ static int begin_staging(const struct fs *fs, struct handle *handle, uint64_t pa
     handle->has_room = true;
     handle->failed = false;
     handle->page = page;
+    clock_gettime(CLOCK_REALTIME, &handle->written);
     if (handle->closed && handle->writer < 0) {
         /* Maybe no close of it is to come that would tell whether it was killed. */
         handle->writer = process_open(client->thread);
@@ -138,18 +160,31 @@ int handle_stage_zeros(struct fs *fs, struct handle *handle, uint64_t page,
     return error;
 }
 
-int handle_stage_truncation(struct fs *fs, struct handle *handle, uint64_t page,
-                            const struct client *client)
+bool handle_truncate_opened(struct fs *fs, uint64_t node, uint64_t page,
+                            const struct client *client, bool (*is_in_truncate)(pid_t), int *error)
 {
-    int error;
+    const pid_t thread = client->thread;
+    struct handle *handle;
+    const uint64_t *found;
+    bool fresh = false;
 
-    pthread_mutex_lock(&handle->mutex);
-    error = begin_staging(fs, handle, page, client);
-    if (error == 0) {
-        stage_truncate(&handle->stage, client);
+    /* The lock keeps the handle there, should it be that of another thread after all. */
+    pthread_mutex_lock(&fs->handles_mutex);
+    found = map_find(&fs->openers, opener_key(node, thread));
+    handle = found != NULL ? (struct handle *)(uintptr_t)found[0] : NULL;
+    if (handle != NULL && handle->node == node && handle->opener == thread) {
+        pthread_mutex_lock(&handle->mutex);
+        fresh = handle->written.tv_sec == 0 && !is_in_truncate(thread);
+        if (fresh) {
+            *error = begin_staging(fs, handle, page, client);
+            if (*error == 0) {
+                stage_truncate(&handle->stage, client);
+            }
+        }
+        pthread_mutex_unlock(&handle->mutex);
     }
-    pthread_mutex_unlock(&handle->mutex);
-    return error;
+    pthread_mutex_unlock(&fs->handles_mutex);
+    return fresh;
 }
 
 void handle_apply(struct handle *handle, void *data, uint64_t offset, size_t length)
@@ -257,7 +292,7 @@ static int commit(struct fs *fs, struct handle *handle, const struct target *tar
     if (code != MPG_OK) {
         return code == MPG_E_NOT_ALLOCATED ? ESTALE : log_failure(code, "commit");
     }
-    attributes_touch(fs, target->kind, target->id);
+    attributes_written(fs, target->kind, target->id, &handle->written);
     return 0;
 }
 

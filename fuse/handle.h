@@ -14,6 +14,7 @@ struct handle {
     pthread_mutex_t mutex;          /* for everything below */
     uint64_t node;                  /* what was opened */
     bool writes;                    /* opened for writing */
+    pid_t opener;                   /* the thread that opened it */
     bool cached;                    /* opened as a scratch file: its I/O goes through the cache */
     bool syncs;                     /* each write is to be durable: O_SYNC or O_DSYNC */
     bool failed;                    /* the last commit failed, and nothing was written since */
@@ -22,16 +23,17 @@ struct handle {
     int writer;                     /* pidfd of who wrote after a descriptor was closed, or -1 */
     struct client lost;             /* what this one staged was dropped, untold; or thread -1 */
     uint64_t page;                  /* the protected page that something was staged for last */
+    struct timespec written;        /* when that was; 0: never */
     struct stage stage;             /* what was written to a protected page */
     char *text;                     /* of /info: owned, as it was when it was opened */
     size_t text_length;
 };
 
 /*
- * Makes a handle and counts it with its node; NULL without memory. handle_close ends it, and drops
- * what is staged still.
+ * Makes a handle for `opener` and counts it with its node; NULL without memory. handle_close ends
+ * it, and drops what is staged still.
  */
-struct handle *handle_open(struct fs *fs, uint64_t node, bool writes);
+struct handle *handle_open(struct fs *fs, uint64_t node, bool writes, pid_t opener);
 void handle_close(struct fs *fs, struct handle *handle);
 
 /* The handle of a request, or NULL. */
@@ -55,9 +57,13 @@ int handle_stage(struct fs *fs, struct handle *handle, uint64_t page, const stru
                  const void *data, uint64_t offset, size_t length);
 int handle_stage_zeros(struct fs *fs, struct handle *handle, uint64_t page,
                        const struct client *client, uint64_t offset, uint64_t length);
-/* Opening it truncates it. */
-int handle_stage_truncation(struct fs *fs, struct handle *handle, uint64_t page,
-                            const struct client *client);
+/*
+ * A page is truncated without a handle. That may be the opening of it by O_TRUNC: then it is staged
+ * for the handle that the client has just opened on the node, and *error becomes 0 or an errno.
+ * false if there is no such handle, or the thread is in truncate(2), as `is_in_truncate` tells.
+ */
+bool handle_truncate_opened(struct fs *fs, uint64_t node, uint64_t page,
+                            const struct client *client, bool (*is_in_truncate)(pid_t), int *error);
 /* Puts what is staged onto bytes that were read. */
 void handle_apply(struct handle *handle, void *data, uint64_t offset, size_t length);
 

@@ -13,6 +13,9 @@ enum name_kind name_parse(const char *name, uint64_t *number)
     if (strcmp(name, "new") == 0) {
         return NAME_NEW;
     }
+    if (strcmp(name, "last") == 0) {
+        return NAME_LAST;
+    }
     if (length == 0 || name[length] != '\0') {
         return NAME_SCRATCH;
     }
@@ -27,6 +30,22 @@ enum name_kind name_parse(const char *name, uint64_t *number)
     }
     *number = value;
     return NAME_NUMBER;
+}
+
+bool name_is_too_long(const char *name)
+{
+    return strnlen(name, NAME_MAX + 1) > NAME_MAX;
+}
+
+void name_show(char shown[NAME_SHOWN_SIZE], const char *name)
+{
+    size_t i;
+
+    for (i = 0; name[i] != '\0' && i < NAME_SHOWN_SIZE - 1; i++) {
+        /* Control characters could feign a line of their own. */
+        shown[i] = (unsigned char)name[i] < ' ' || name[i] == 0x7f ? '?' : name[i];
+    }
+    shown[i] = '\0';
 }
 
 void name_print(char name[NAME_NUMBER_SIZE], uint64_t number)

@@ -44,7 +44,9 @@ enum fixed_node {
     FIXED_PAGES = 2,
     FIXED_PROTECTED = 3,
     FIXED_RAW = 4,
-    FIXED_INFO = 5,
+    FIXED_INFO = 5, /* from here on they are files */
+    FIXED_LAST_PAGE = 6,
+    FIXED_LAST_PROTECTED = 7,
 };
 
 /* Regular pages are numbered from here; those before are the file's own. */

@@ -116,7 +116,8 @@ static const struct number {
     {"dmask=", OCTAL_EXPECTED, 8, IS_PLAIN, 0, 0777, offsetof(struct options, dmask)},
     {"commit=", SECONDS_EXPECTED, 10, IS_PLAIN, 0, UINT32_MAX, offsetof(struct options, commit)},
     {"wait=", SECONDS_EXPECTED, 10, IS_PLAIN, 0, UINT32_MAX, offsetof(struct options, wait)},
-    {"scratch=", SIZE_EXPECTED, 10, IS_SIZE, 0, INT64_MAX, offsetof(struct options, scratch)},
+    {"scratch=", SIZE_EXPECTED "; or \"any\"", 10, IS_SIZE, 0, INT64_MAX,
+     offsetof(struct options, scratch)},
     {"stage=", SIZE_EXPECTED, 10, IS_SIZE, 0, INT64_MAX, offsetof(struct options, stage)},
     {"max_threads=", "a number from 1 to 4096", 10, IS_PLAIN, 1, 4096,
      offsetof(struct options, max_threads)},
@@ -146,6 +147,7 @@ static void print_help(FILE *to)
           "    -o raw                 show every physical page under /raw\n"
           "    -o commit=SECONDS      make creations and deletions durable only that often\n"
           "    -o scratch=SIZE        memory for scratch files (64M)\n"
+          "    -o scratch=any         take scratch files of any name, to be lost at unmount\n"
           "    -o stage=SIZE          memory for writes to protected pages before their commit "
           "(64M)\n"
           "    -o wait=SECONDS        wait that long for a file that is busy\n"
@@ -270,6 +272,10 @@ static int process(void *data, const char *argument, int key, struct fuse_args *
     case KEY_IGNORE:
         return 0;
     case KEY_NUMBER:
+        if (strcmp(argument, "scratch=any") == 0) {
+            options->scratch_any = 1; /* besides a size, which it may be given as well */
+            return 0;
+        }
         return take_number(options, argument) ? 0 : -1;
     case FUSE_OPT_KEY_NONOPT:
         return take_name(options, argument) ? 0 : -1;

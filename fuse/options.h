@@ -26,6 +26,7 @@ struct options {
     int64_t dmask;       /* dmask=: those of directories; -1: as umask says */
     int64_t commit;      /* commit=: seconds; 0: at once */
     int64_t scratch;     /* scratch=: bytes for all scratch files */
+    int scratch_any;     /* scratch=any: they may have any name */
     int64_t stage;       /* stage=: bytes for what is written and not committed; -1: not given */
     int64_t max_threads; /* max_threads= */
     int64_t ready_fd;    /* ready_fd=; -1: none */

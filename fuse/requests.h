@@ -17,6 +17,9 @@ enum node_kind directory_kind(fuse_ino_t directory);
  */
 int check_number(const struct fs *fs, enum node_kind kind, uint64_t id, const char *done);
 
+/* Whether a scratch file may have that name: 0, or EPERM, logged with the reason. */
+int check_scratch_name(const struct fs *fs, enum fixed_node directory, const char *name);
+
 /*
  * Fills in what the kernel is told of a file: the node, its attributes and how long they hold.
  * Returns 0 or an errno.

@@ -2,8 +2,10 @@
 /* Attributes, truncation by name, and the size of it all. */
 #include <errno.h>
 #include <limits.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/statvfs.h>
+#include <sys/syscall.h>
 
 #include "ahead.h"
 #include "cached.h"
@@ -29,8 +31,49 @@ void request_getattr(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
     }
 }
 
-static int set(struct fs *fs, const struct target *target, const struct stat *st, int to_set,
-               struct handle *handle, const struct client *client)
+/*
+ * A thread is in truncate(2): opening with O_TRUNC looks the same here, but for the system call
+ * that it is. Where that is not to be seen (as ordinary user under some security modules) it is
+ * taken for opening, if the thread has just opened the page.
+ */
+static bool is_in_truncate(pid_t thread)
+{
+    const struct timespec moment = {0, 50 * 1000};
+    long call = -1;
+    char path[64];
+
+    snprintf(path, sizeof(path), "/proc/%ld/syscall", (long)thread);
+    for (int tries = 0; tries < 10; tries++) {
+        FILE *stream = thread > 0 ? fopen(path, "re") : NULL;
+        int count = stream != NULL ? fscanf(stream, "%ld", &call) : 1;
+
+        if (stream != NULL) {
+            fclose(stream);
+        }
+        if (count == 1) {
+            break;
+        }
+        nanosleep(&moment, NULL); /* it is just on its way to sleep */
+    }
+    /* The other two are those of 32-bit programs. */
+    return call == SYS_truncate || call == 92 || call == 193;
+}
+
+/* Truncates; without a handle that may be a part of opening a protected page. */
+static int truncate_target(struct fs *fs, const struct target *target, fuse_ino_t node,
+                           struct handle *handle, const struct client *client, uint64_t size)
+{
+    int error;
+
+    if (size == 0 && target->kind == NODE_PROTECTED && handle == NULL &&
+        handle_truncate_opened(fs, node, target->id, client, is_in_truncate, &error)) {
+        return error;
+    }
+    return content_truncate(fs, target, handle, client, size);
+}
+
+static int set(struct fs *fs, const struct target *target, fuse_ino_t node, const struct stat *st,
+               int to_set, struct handle *handle, const struct client *client)
 {
     int error = 0;
 
@@ -38,13 +81,33 @@ static int set(struct fs *fs, const struct target *target, const struct stat *st
         return EROFS;
     }
     if (to_set & FUSE_SET_ATTR_SIZE) {
-        error = content_truncate(fs, target, handle, client, (uint64_t)st->st_size);
+        error = truncate_target(fs, target, node, handle, client, (uint64_t)st->st_size);
     }
     return error != 0 ? error : attributes_set(fs, target, st, to_set);
 }
 
+/* Puts zeros into what the kernel has cached of a page, from an offset on; false if that failed. */
+static bool push_zeros(struct fs *fs, fuse_ino_t node, size_t offset)
+{
+    static unsigned char zeros[128 << 10];
+
+    while (offset < fs->page_size) {
+        const size_t left = fs->page_size - offset;
+        struct fuse_bufvec content = FUSE_BUFVEC_INIT(left < sizeof(zeros) ? left : sizeof(zeros));
+        int error;
+
+        content.buf[0].mem = zeros;
+        error = fuse_lowlevel_notify_store(fs->session, node, (off_t)offset, &content, 0);
+        if (error != 0) {
+            return error == -ENOENT;
+        }
+        offset += content.buf[0].size;
+    }
+    return true;
+}
+
 static void finish_setattr(fuse_req_t req, fuse_ino_t node, struct stat *st, int to_set,
-                           struct fuse_file_info *fi)
+                           struct fuse_file_info *fi, bool may_push)
 {
     struct fs *fs = fs_of(req);
     const struct client client = client_of(req, fi);
@@ -53,7 +116,7 @@ static void finish_setattr(fuse_req_t req, fuse_ino_t node, struct stat *st, int
 
     answer.error = nodes_enter(fs->nodes, node, &target);
     if (answer.error == 0) {
-        answer.error = set(fs, &target, st, to_set, handle_of(fi), &client);
+        answer.error = set(fs, &target, node, st, to_set, handle_of(fi), &client);
         if (answer.error == 0) {
             answer.error = attributes_get(fs, &target, &answer.st);
         }
@@ -64,41 +127,61 @@ static void finish_setattr(fuse_req_t req, fuse_ino_t node, struct stat *st, int
         return;
     }
     answer.timeout = attribute_timeout(fs, &target, node);
-    if ((to_set & FUSE_SET_ATTR_SIZE) && target.kind == NODE_PAGE) {
+    if ((to_set & FUSE_SET_ATTR_SIZE) && target.kind == NODE_PAGE &&
+        !(may_push && push_zeros(fs, node, (size_t)st->st_size))) {
         /*
          * The kernel drops what it has cached behind the new end only if it sees the file shrink.
-         * So it is told what it asked for, and that this holds for no time: whoever looks next gets
-         * the size of the page again.
+         * So it is told what was asked for, and that this holds for no time: whoever looks next gets
+         * the size of the page again. But who has it mapped gets SIGBUS until then.
          */
         answer.st.st_size = st->st_size;
         answer.timeout = 0;
     }
-    if ((to_set & FUSE_SET_ATTR_SIZE) && target.kind == NODE_PROTECTED && fi == NULL) {
+    if (!(to_set & FUSE_SET_ATTR_SIZE) || target.kind != NODE_PROTECTED || fi != NULL) {
+        answer_now(&answer);
+    } else if (node_kind_of(node) != NODE_SCRATCH) {
         cached_answer(fs, node, &answer); /* that was a commit */
     } else {
+        /*
+         * It may have been mapped and written as a scratch file. Dropping that waits for it to be
+         * written, which the kernel does not do before it has its answer.
+         */
         answer_now(&answer);
+        cached_drop(fs, node);
     }
 }
 
 static void finish_deferred_setattr(struct deferred *change)
 {
-    finish_setattr(change->req, change->node, &change->st, change->to_set, NULL);
+    finish_setattr(change->req, change->node, &change->st, change->to_set, &change->fi, true);
 }
 
 void request_setattr(fuse_req_t req, fuse_ino_t node, struct stat *st, int to_set,
                      struct fuse_file_info *fi)
 {
-    if ((to_set & FUSE_SET_ATTR_SIZE) && fi == NULL) {
+    struct fs *fs = fs_of(req);
+    struct target target;
+
+    if ((to_set & FUSE_SET_ATTR_SIZE) && nodes_resolve(fs->nodes, node, &target) == 0 &&
+        target.kind == NODE_PAGE) {
+        /*
+         * The size does not change, so the kernel keeps what it has cached, and has to be given the
+         * zeros. No thread that serves requests may do that.
+         */
         struct deferred truncation = {.finish = finish_deferred_setattr,
                                       .req = req,
                                       .node = node,
                                       .st = *st,
                                       .to_set = to_set};
 
-        ahead_change(fs_of(req), &truncation);
-    } else {
-        finish_setattr(req, node, st, to_set, fi);
+        if (fi != NULL) {
+            truncation.fi = *fi;
+        }
+        if (ahead_hand_over(fs, &truncation)) {
+            return;
+        }
     }
+    finish_setattr(req, node, st, to_set, fi, false);
 }
 
 /* Pages by which the host filesystem lets the file grow. */

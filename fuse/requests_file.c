@@ -6,6 +6,7 @@
 #include "ahead.h"
 #include "cached.h"
 #include "info.h"
+#include "last.h"
 #include "log.h"
 #include "options.h"
 #include "requests.h"
@@ -26,7 +27,7 @@ int open_target(struct fs *fs, fuse_ino_t node, const struct target *target,
     if (writes && (target->kind == NODE_RAW || target->kind == NODE_FIXED)) {
         return EACCES;
     }
-    handle = handle_open(fs, node, writes);
+    handle = handle_open(fs, node, writes, client->thread);
     if (handle == NULL) {
         return ENOMEM;
     }
@@ -42,12 +43,12 @@ int open_target(struct fs *fs, fuse_ino_t node, const struct target *target,
     fi->direct_io = target->kind != NODE_PAGE && target->kind != NODE_SCRATCH;
     /* Closing means something only to who wrote to a protected page, or may come to. */
     fi->noflush = !writes || (target->kind == NODE_PAGE && node_kind_of(node) == NODE_PAGE);
-    if (target->kind == NODE_FIXED) {
+    if (target->kind == NODE_FIXED && target->id == FIXED_INFO) {
         error = info_text(&handle->text, &handle->text_length, fs);
-    } else if ((fi->flags & O_TRUNC) && target->kind == NODE_PROTECTED) {
-        error = handle_stage_truncation(fs, handle, target->id, client);
-    } else if (fi->flags & O_TRUNC) {
-        error = content_truncate(fs, target, handle, client, 0);
+    } else if (target->kind == NODE_FIXED) {
+        error = last_text(&handle->text, &handle->text_length, fs->last,
+                          target->id == FIXED_LAST_PAGE ? NODE_PAGE : NODE_PROTECTED,
+                          client->thread, client->user);
     }
     if (error != 0) {
         handle_close(fs, handle);
@@ -84,7 +85,7 @@ void request_open(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
 
     if (fs->no_open) {
         fuse_reply_err(req, ENOSYS); /* the kernel then does without open requests at all */
-    } else if (opens_for_writing(fi) || (fi->flags & O_TRUNC)) {
+    } else if (opens_for_writing(fi)) {
         struct deferred open = {
             .finish = finish_deferred_open, .req = req, .node = node, .fi = *fi};
 

@@ -155,13 +155,13 @@ static int list_raw(struct listing *listing, uint64_t from, bool *full)
 
 static void list_scratch(struct listing *listing, uint64_t behind)
 {
-    struct target target = {NODE_SCRATCH, behind};
+    struct target target = {.kind = NODE_SCRATCH};
     char name[NAME_MAX + 1];
 
-    while (scratch_next(listing->fs->scratch, (enum fixed_node)listing->directory, target.id,
+    while (scratch_next(listing->fs->scratch, (enum fixed_node)listing->directory, &behind,
                         &target.id, name) == 0) {
         if (!add(listing, name, &target, node_plain(NODE_SCRATCH, target.id),
-                 OFFSET_SCRATCH + (off_t)target.id)) {
+                 OFFSET_SCRATCH + (off_t)behind)) {
             break;
         }
     }
@@ -195,7 +195,7 @@ static void list(fuse_req_t req, fuse_ino_t node, size_t size, off_t offset, boo
     struct listing listing = {req, fs_of(req), node, plus, malloc(size), size, 0};
     int error = 0;
 
-    if (node > FIXED_RAW) {
+    if (node >= FIXED_INFO) {
         error = ENOTDIR;
     } else if (listing.data == NULL) {
         error = ENOMEM;
@@ -212,7 +212,6 @@ static void list(fuse_req_t req, fuse_ino_t node, size_t size, off_t offset, boo
 
 void request_opendir(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
 {
-    (void)node;
     if (fs_of(req)->no_opendir) {
         /*
          * The kernel then asks no more, and keeps listings until something is created or deleted.
@@ -220,8 +219,9 @@ void request_opendir(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
         fuse_reply_err(req, ENOSYS);
         return;
     }
-    fi->cache_readdir = 1;
-    fi->keep_cache = 1;
+    /* Pages are added to /raw by what is done in other directories: the kernel would not know. */
+    fi->cache_readdir = node != FIXED_RAW;
+    fi->keep_cache = fi->cache_readdir;
     fuse_reply_open(req, fi);
 }
 

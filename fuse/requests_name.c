@@ -4,11 +4,13 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "last.h"
 #include "log.h"
 #include "name.h"
 #include "options.h"
 #include "requests.h"
 #include "scratch.h"
+#include "temporary.h"
 
 enum node_kind directory_kind(fuse_ino_t directory)
 {
@@ -27,7 +29,7 @@ enum node_kind directory_kind(fuse_ino_t directory)
 double attribute_timeout(const struct fs *fs, const struct target *target, fuse_ino_t node)
 {
     bool live = target->kind == NODE_SCRATCH ||
-                (target->kind == NODE_FIXED && target->id == FIXED_INFO) ||
+                (target->kind == NODE_FIXED && target->id >= FIXED_INFO) ||
                 (target->kind == NODE_PROTECTED && nodes_has_writers(fs->nodes, node));
 
     return live && fs->writable != NULL ? 0 : fs->timeout;
@@ -62,6 +64,9 @@ static fuse_ino_t root_node(const struct fs *fs, const char *name)
 static int find(struct fs *fs, fuse_ino_t parent, const char *name, struct target *target,
                 fuse_ino_t *node)
 {
+    if (name_is_too_long(name)) {
+        return ENAMETOOLONG;
+    }
     target->kind = directory_kind(parent);
     if (target->kind == NODE_FIXED) {
         target->id = *node = parent == FIXED_ROOT ? root_node(fs, name) : 0;
@@ -78,6 +83,13 @@ static int find(struct fs *fs, fuse_ino_t parent, const char *name, struct targe
         }
         target->kind = NODE_SCRATCH;
         *node = node_plain(NODE_SCRATCH, target->id);
+        return 0;
+    case NAME_LAST:
+        if (target->kind == NODE_RAW || fs->last == NULL) {
+            return ENOENT;
+        }
+        target->id = *node = parent == FIXED_PAGES ? FIXED_LAST_PAGE : FIXED_LAST_PROTECTED;
+        target->kind = NODE_FIXED;
         return 0;
     default:
         return ENOENT;
@@ -162,7 +174,30 @@ static int allocate(struct fs *fs, enum node_kind kind, bool any, uint64_t *id)
     return code == MPG_OK ? 0 : log_failure(code, "create");
 }
 
-static int create_page(struct fs *fs, struct target *target, bool any, fuse_ino_t *node)
+/* Who asks, and what permission bits for what he creates. */
+static struct stat owner_of(fuse_req_t req, mode_t mode)
+{
+    const struct fuse_ctx *context = fuse_req_ctx(req);
+
+    return (struct stat){.st_mode = mode, .st_uid = context->uid, .st_gid = context->gid};
+}
+
+static void undo_create_page(struct fs *fs, const struct target *target)
+{
+    int code = fs_free_page(fs, target->kind, target->id);
+
+    if (code != MPG_OK) {
+        (void)log_failure(code, "freeing a page again");
+        log_line(LOG_ERR, "%spage %" PRIu64 " stays allocated",
+                 target->kind == NODE_PAGE ? "" : "protected ", target->id);
+        return;
+    }
+    nodes_cancel_create(fs->nodes, target->kind, target->id);
+    attributes_drop(fs, target->kind, target->id);
+}
+
+static int create_page(struct fs *fs, struct target *target, bool any, const struct stat *owner,
+                       fuse_ino_t *node)
 {
     int error = any ? 0 : check_number(fs, target->kind, target->id, "created");
 
@@ -178,18 +213,37 @@ static int create_page(struct fs *fs, struct target *target, bool any, fuse_ino_
         (void)fs_free_page(fs, target->kind, target->id);
         return EBUSY;
     }
-    attributes_touch(fs, target->kind, target->id);
     fs->unsynced = true;
-    return 0;
+    error = attributes_create(fs, target->kind, target->id, owner);
+    if (error != 0) {
+        undo_create_page(fs, target);
+    }
+    return error;
 }
 
-static int create_scratch(struct fs *fs, fuse_req_t req, fuse_ino_t parent, const char *name,
-                          mode_t mode, struct target *target, fuse_ino_t *node)
+int check_scratch_name(const struct fs *fs, enum fixed_node directory, const char *name)
 {
-    const struct fuse_ctx *context = fuse_req_ctx(req);
-    struct stat st = {.st_mode = mode, .st_uid = context->uid, .st_gid = context->gid};
-    int error = scratch_create(fs->scratch, (enum fixed_node)parent, name, &st, &target->id);
+    char shown[NAME_SHOWN_SIZE];
 
+    if (fs->options->scratch_any || name_is_temporary(name)) {
+        return 0;
+    }
+    name_show(shown, name);
+    log_line(LOG_NOTICE,
+             "%s/%s is refused: files other than pages live in memory, and the name does not look "
+             "as if it were meant for a while only (-o scratch=any takes any name)",
+             directory == FIXED_PAGES ? "pages" : "protected", shown);
+    return EPERM;
+}
+
+static int create_scratch(struct fs *fs, fuse_ino_t parent, const char *name,
+                          const struct stat *owner, struct target *target, fuse_ino_t *node)
+{
+    int error = check_scratch_name(fs, (enum fixed_node)parent, name);
+
+    if (error == 0) {
+        error = scratch_create(fs->scratch, (enum fixed_node)parent, name, owner, &target->id);
+    }
     target->kind = NODE_SCRATCH;
     *node = node_plain(NODE_SCRATCH, target->id);
     return error;
@@ -202,51 +256,27 @@ static int create_scratch(struct fs *fs, fuse_req_t req, fuse_ino_t parent, cons
 static void undo_create(struct fs *fs, fuse_ino_t parent, const char *name,
                         const struct target *target)
 {
-    int code;
-
     if (target->kind == NODE_SCRATCH) {
         (void)scratch_unlink(fs->scratch, (enum fixed_node)parent, name);
         scratch_forget(fs->scratch, target->id, 1);
-        return;
+    } else {
+        undo_create_page(fs, target);
     }
-    code = fs_free_page(fs, target->kind, target->id);
-    if (code != MPG_OK) {
-        (void)log_failure(code, "freeing a page again");
-        log_line(LOG_ERR, "%spage %" PRIu64 " stays allocated",
-                 target->kind == NODE_PAGE ? "" : "protected ", target->id);
-        return;
-    }
-    nodes_cancel_create(fs->nodes, target->kind, target->id);
-    attributes_drop(fs, target->kind, target->id);
 }
 
-/* Makes the file of a name. */
-static int create(struct fs *fs, fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
-                  struct target *target, struct fuse_entry_param *entry)
+/* Makes what a name stands for, and gives its node. */
+static int create_target(struct fs *fs, fuse_ino_t parent, const char *name,
+                         const struct stat *owner, struct target *target, fuse_ino_t *node)
 {
-    fuse_ino_t node = 0;
-    bool is_new = false;
-    int error;
-
-    target->id = 0;
-    target->kind = directory_kind(parent);
-    if (fs->writable == NULL) {
-        return EROFS;
-    }
-    if (target->kind != NODE_PAGE && target->kind != NODE_PROTECTED) {
-        return EPERM;
-    }
     switch (name_parse(name, &target->id)) {
     case NAME_NEW:
-        is_new = true;
-        error = create_page(fs, target, true, &node);
-        break;
+        return create_page(fs, target, true, owner, node);
     case NAME_NUMBER:
-        error = create_page(fs, target, false, &node);
-        break;
+        return create_page(fs, target, false, owner, node);
     case NAME_SCRATCH:
-        error = create_scratch(fs, req, parent, name, mode, target, &node);
-        break;
+        return create_scratch(fs, parent, name, owner, target, node);
+    case NAME_LAST:
+        return EEXIST;
     case NAME_HUGE:
         log_line(LOG_NOTICE, "page %s cannot be created: the number is too big", name);
         return EFBIG;
@@ -254,17 +284,60 @@ static int create(struct fs *fs, fuse_req_t req, fuse_ino_t parent, const char *
         log_line(LOG_NOTICE, "%s cannot be created: page numbers have no leading zeros", name);
         return EPERM;
     }
-    if (error == 0) {
-        attributes_touch(fs, NODE_FIXED, parent);
-        error = entry_fill(fs, target, node, entry);
-        if (error != 0) {
-            undo_create(fs, parent, name, target);
-        }
+}
+
+static int check_create(const struct fs *fs, fuse_ino_t parent, const char *name, mode_t mode)
+{
+    const enum node_kind kind = directory_kind(parent);
+
+    if (name_is_too_long(name)) {
+        return ENAMETOOLONG;
     }
-    if (error == 0 && is_new) {
+    if (fs->writable == NULL) {
+        return EROFS;
+    }
+    /* Bits that are not kept are refused, as by chmod. */
+    return (kind == NODE_PAGE || kind == NODE_PROTECTED) && !(mode & 07000) ? 0 : EPERM;
+}
+
+static bool is_new(const char *name)
+{
+    return strcmp(name, "new") == 0;
+}
+
+/* Makes the file of a name. */
+static int create(struct fs *fs, fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
+                  struct target *target, struct fuse_entry_param *entry)
+{
+    const struct stat owner = owner_of(req, mode);
+    fuse_ino_t node = 0;
+    int error = check_create(fs, parent, name, mode);
+
+    *target = (struct target){directory_kind(parent), 0};
+    if (error == 0) {
+        error = create_target(fs, parent, name, &owner, target, &node);
+    }
+    if (error != 0) {
+        return error;
+    }
+    attributes_touch(fs, NODE_FIXED, parent);
+    error = entry_fill(fs, target, node, entry);
+    if (error != 0) {
+        undo_create(fs, parent, name, target);
+    } else if (is_new(name)) {
         entry->entry_timeout = 0; /* the name stands for nothing from now on */
     }
     return error;
+}
+
+/* Remembers which page that was, for who is going to be told that it was created. */
+static void note_new(struct fs *fs, fuse_req_t req, const char *name, const struct target *target)
+{
+    const struct fuse_ctx *context = fuse_req_ctx(req);
+
+    if (is_new(name)) {
+        last_note(fs->last, target->kind, target->id, context->pid, context->uid);
+    }
 }
 
 void request_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
@@ -277,7 +350,6 @@ void request_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t 
     int error = create(fs, req, parent, name, mode, &target, &entry);
 
     if (error == 0) {
-        fi->flags &= ~O_TRUNC; /* it is empty */
         error = open_target(fs, entry.ino, &target, fi, &client);
         if (error != 0) {
             undo_create(fs, parent, name, &target);
@@ -285,7 +357,10 @@ void request_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t 
     }
     if (error != 0) {
         fuse_reply_err(req, error);
-    } else if (fuse_reply_create(req, &entry, fi) != 0) {
+        return;
+    }
+    note_new(fs, req, name, &target);
+    if (fuse_reply_create(req, &entry, fi) != 0) {
         handle_close(fs, handle_of(fi));
     }
 }
@@ -294,7 +369,7 @@ void request_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t m
 {
     struct fuse_entry_param entry;
     struct target target;
-    int error = EPERM;
+    int error = name_is_too_long(name) ? ENAMETOOLONG : EPERM;
 
     (void)device;
     if (S_ISREG(mode)) {
@@ -302,9 +377,10 @@ void request_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t m
     }
     if (error != 0) {
         fuse_reply_err(req, error);
-    } else {
-        fuse_reply_entry(req, &entry);
+        return;
     }
+    note_new(fs_of(req), req, name, &target);
+    fuse_reply_entry(req, &entry);
 }
 
 /* Frees a page, after its node became stale: whoever has it open gets ESTALE from now on. */
@@ -338,7 +414,9 @@ void request_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
     uint64_t id = 0;
     int error;
 
-    if (fs->writable == NULL) {
+    if (name_is_too_long(name)) {
+        error = ENAMETOOLONG;
+    } else if (fs->writable == NULL) {
         error = EROFS;
     } else if (kind != NODE_PAGE && kind != NODE_PROTECTED) {
         error = EPERM;
@@ -349,6 +427,9 @@ void request_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
             break;
         case NAME_SCRATCH:
             error = scratch_unlink(fs->scratch, (enum fixed_node)parent, name);
+            break;
+        case NAME_LAST:
+            error = EPERM;
             break;
         default:
             error = ENOENT;
@@ -362,33 +443,34 @@ void request_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 
 /* What a page file cannot hold. */
 
+static void refuse(fuse_req_t req, const char *name)
+{
+    fuse_reply_err(req, name_is_too_long(name) ? ENAMETOOLONG : EPERM);
+}
+
 void request_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 {
     (void)parent;
-    (void)name;
     (void)mode;
-    fuse_reply_err(req, EPERM);
+    refuse(req, name);
 }
 
 void request_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
     (void)parent;
-    (void)name;
-    fuse_reply_err(req, EPERM);
+    refuse(req, name);
 }
 
 void request_symlink(fuse_req_t req, const char *link, fuse_ino_t parent, const char *name)
 {
     (void)link;
     (void)parent;
-    (void)name;
-    fuse_reply_err(req, EPERM);
+    refuse(req, name);
 }
 
 void request_link(fuse_req_t req, fuse_ino_t node, fuse_ino_t parent, const char *name)
 {
     (void)node;
     (void)parent;
-    (void)name;
-    fuse_reply_err(req, EPERM);
+    refuse(req, name);
 }

@@ -38,6 +38,9 @@ struct end {
 static int find_end(struct fs *fs, fuse_ino_t directory, const char *name, struct end *end)
 {
     *end = (struct end){.directory = (enum fixed_node)directory, .name = name};
+    if (name_is_too_long(name)) {
+        return ENAMETOOLONG;
+    }
     end->kind = directory_kind(directory);
     if (end->kind != NODE_PAGE && end->kind != NODE_PROTECTED) {
         return EPERM;
@@ -55,8 +58,9 @@ static int find_end(struct fs *fs, fuse_ino_t directory, const char *name, struc
         return EFBIG;
     } else {
         log_line(LOG_NOTICE, "nothing can be renamed to %s: %s", name,
-                 end->name_kind == NAME_NEW ? "copy it there instead"
-                                            : "page numbers have no leading zeros");
+                 end->name_kind == NAME_NEW    ? "copy it there instead"
+                 : end->name_kind == NAME_LAST ? "it tells which page was new last"
+                                               : "page numbers have no leading zeros");
         return EPERM;
     }
     return 0;
@@ -217,7 +221,7 @@ static int check_rename(const struct fs *fs, const struct end *from, const struc
         return EEXIST;
     }
     if (to->kind == NODE_SCRATCH) {
-        return from->kind == NODE_SCRATCH ? 0 : EPERM;
+        return from->kind == NODE_SCRATCH ? check_scratch_name(fs, to->directory, to->name) : EPERM;
     }
     return check_number(fs, to->kind, to->id, "the target of a rename");
 }

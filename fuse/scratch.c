@@ -2,121 +2,131 @@
 #include "scratch.h"
 
 #include <errno.h>
-#include <limits.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "log.h"
+#include "map.h"
+#include "name.h"
+#include "scratch_table.h"
 
-/* What a file costs of the limit besides its content. */
+/* What a file costs of the limit besides its content: itself, its name, its part of the tables. */
 #define OVERHEAD 512u
-
-struct scratch_file {
-    struct scratch_file *next; /* in ascending order of serial numbers */
-    uint64_t serial;
-    uint64_t references;       /* the kernel's */
-    enum fixed_node directory; /* where its name is, or 0: it has none */
-    char name[NAME_MAX + 1];
-    unsigned char *data; /* owned */
-    uint64_t size;       /* bytes of content */
-    uint64_t capacity;   /* bytes data has room for; those beyond size are zero */
-    mode_t mode;         /* permission bits */
-    uid_t uid;
-    gid_t gid;
-    struct timespec mtime;
-};
+/* Bytes that a growing file is given beyond what it needs now, at most. */
+#define SLACK_MAX (64u << 10)
+/* Files that are named, each, when the mount takes them with it. */
+#define NAMED_MAX 50
 
 struct scratch {
-    pthread_mutex_t mutex;      /* for everything */
-    struct scratch_file *files; /* owned */
-    struct scratch_file *last;  /* the end of the list */
+    pthread_mutex_t mutex; /* for everything */
+    struct scratch_table table;
     uint64_t next_serial;
-    uint64_t used; /* bytes of memory */
+    struct map taken; /* bytes of memory by user id + 1 */
+    uint64_t used;    /* bytes of memory */
     uint64_t limit;
+    uid_t master; /* the user whose mount it is */
 };
 
-struct scratch *scratch_new(uint64_t limit)
+struct scratch *scratch_new(uint64_t limit, uid_t master)
 {
     struct scratch *scratch = calloc(1, sizeof(*scratch));
 
+    if (scratch != NULL && scratch_table_init(&scratch->table) != 0) {
+        free(scratch);
+        return NULL;
+    }
     if (scratch != NULL) {
         pthread_mutex_init(&scratch->mutex, NULL);
         scratch->limit = limit;
+        scratch->master = master;
         scratch->next_serial = 1;
     }
     return scratch;
 }
 
+/* Says which files of a directory are lost, up to a number of them in all. */
+static void log_lost(const struct scratch *scratch, enum fixed_node directory, size_t *logged)
+{
+    const struct scratch_file *file = scratch_behind(&scratch->table, directory, 0);
+
+    for (; file != NULL && *logged < NAMED_MAX;
+         file = scratch_behind(&scratch->table, directory, file->place)) {
+        char shown[NAME_SHOWN_SIZE];
+
+        name_show(shown, file->name);
+        log_line(LOG_WARNING, "lost with the mount: scratch file %s/%s, %" PRIu64 " bytes",
+                 directory == FIXED_PAGES ? "pages" : "protected", shown, file->size);
+        (*logged)++;
+    }
+}
+
 void scratch_free(struct scratch *scratch)
 {
-    size_t left = 0;
+    size_t left, logged = 0;
 
     if (scratch == NULL) {
         return;
     }
-    while (scratch->files != NULL) {
-        struct scratch_file *file = scratch->files;
-
-        left += file->directory != 0;
-        scratch->files = file->next;
-        free(file->data);
-        free(file);
-    }
+    left = scratch->table.named;
     if (left > 0) {
         log_line(LOG_WARNING, "%zu scratch file%s gone with the mount", left,
                  left == 1 ? " is" : "s are");
+        log_lost(scratch, FIXED_PAGES, &logged);
+        log_lost(scratch, FIXED_PROTECTED, &logged);
     }
+    if (left > logged) {
+        log_line(LOG_WARNING, "lost with the mount: %zu more", left - logged);
+    }
+    scratch_table_free(&scratch->table);
+    map_free(&scratch->taken);
     pthread_mutex_destroy(&scratch->mutex);
     free(scratch);
 }
 
 /* All below are called with the lock held. */
 
-static struct scratch_file *by_serial(const struct scratch *scratch, uint64_t serial)
+/* Counts memory as a user's; ENOSPC if that is too much. */
+static int take(struct scratch *scratch, uid_t payer, uint64_t bytes)
 {
-    struct scratch_file *file = scratch->files;
+    const bool guest = payer != 0 && payer != scratch->master;
+    uint64_t *taken = map_put(&scratch->taken, (uint64_t)payer + 1);
+    uint64_t left = scratch->limit - scratch->used;
 
-    while (file != NULL && file->serial != serial) {
-        file = file->next;
+    if (taken == NULL || bytes > left || (guest && taken[0] + bytes > left - bytes)) {
+        if (taken != NULL && taken[0] == 0) {
+            map_remove(&scratch->taken, (uint64_t)payer + 1);
+        }
+        return ENOSPC;
     }
-    return file;
+    taken[0] += bytes;
+    scratch->used += bytes;
+    return 0;
 }
 
-static struct scratch_file *by_name(const struct scratch *scratch, enum fixed_node directory,
-                                    const char *name)
+static void give_back(struct scratch *scratch, uid_t payer, uint64_t bytes)
 {
-    struct scratch_file *file = scratch->files;
+    uint64_t *taken = map_find(&scratch->taken, (uint64_t)payer + 1);
 
-    while (file != NULL && (file->directory != directory || strcmp(file->name, name) != 0)) {
-        file = file->next;
+    scratch->used -= bytes;
+    if (taken != NULL) {
+        taken[0] -= bytes;
+        if (taken[0] == 0) {
+            map_remove(&scratch->taken, (uint64_t)payer + 1);
+        }
     }
-    return file;
 }
 
-static void delete_file(struct scratch *scratch, const struct scratch_file *file)
+static void delete_file(struct scratch *scratch, struct scratch_file *file)
 {
-    struct scratch_file **link = &scratch->files;
-    struct scratch_file *before = NULL;
-    struct scratch_file *gone;
-
-    while (*link != file) {
-        before = *link;
-        link = &before->next;
-    }
-    gone = *link;
-    *link = gone->next;
-    if (scratch->last == gone) {
-        scratch->last = before;
-    }
-    scratch->used -= OVERHEAD + gone->capacity;
-    free(gone->data);
-    free(gone);
+    give_back(scratch, file->payer, OVERHEAD + file->capacity);
+    scratch_delete(&scratch->table, file);
 }
 
 static void drop_name(struct scratch *scratch, struct scratch_file *file)
 {
-    file->directory = 0;
+    scratch_take_name(&scratch->table, file);
     if (file->references == 0) {
         delete_file(scratch, file);
     }
@@ -125,32 +135,53 @@ static void drop_name(struct scratch *scratch, struct scratch_file *file)
 /* Gives the data room for `size` bytes, zero where new. */
 static int reserve(struct scratch *scratch, struct scratch_file *file, uint64_t size)
 {
-    uint64_t wanted = size + size / 4;
+    uint64_t wanted = size + (size / 4 < SLACK_MAX ? size / 4 : SLACK_MAX);
     unsigned char *data;
 
     if (size <= file->capacity) {
         return 0;
     }
-    if (size - file->capacity > scratch->limit - scratch->used) {
-        return ENOSPC;
-    }
-    if (wanted - file->capacity > scratch->limit - scratch->used) {
+    if (take(scratch, file->payer, wanted - file->capacity) != 0) {
         wanted = size;
+        if (take(scratch, file->payer, wanted - file->capacity) != 0) {
+            return ENOSPC;
+        }
     }
     data = realloc(file->data, wanted);
     if (data == NULL) {
+        give_back(scratch, file->payer, wanted - file->capacity);
         return ENOSPC;
     }
     memset(data + file->capacity, 0, wanted - file->capacity);
-    scratch->used += wanted - file->capacity;
     file->data = data;
     file->capacity = wanted;
     return 0;
 }
 
+/* Cuts a file, and gives back what memory that sets free. */
+static void cut(struct scratch *scratch, struct scratch_file *file, uint64_t size)
+{
+    unsigned char *data = NULL;
+
+    if (size > 0) {
+        data = realloc(file->data, size);
+        if (data == NULL) {
+            memset(file->data + size, 0, file->size - size);
+            file->size = size;
+            return;
+        }
+    } else {
+        free(file->data);
+    }
+    give_back(scratch, file->payer, file->capacity - size);
+    file->data = data;
+    file->size = file->capacity = size;
+}
+
 static void touch(struct scratch_file *file)
 {
     clock_gettime(CLOCK_REALTIME, &file->mtime);
+    file->ctime = file->mtime;
 }
 
 /* The public functions. */
@@ -166,32 +197,52 @@ static int unlock(struct scratch *scratch, int error)
     return error;
 }
 
-int scratch_create(struct scratch *scratch, enum fixed_node directory, const char *name,
-                   const struct stat *st, uint64_t *serial)
+/* A file without a name; NULL without memory. */
+static struct scratch_file *make_file(struct scratch *scratch, const struct stat *st, uid_t payer)
 {
-    struct scratch_file *file;
+    struct scratch_file *file = calloc(1, sizeof(*file));
 
-    if (strlen(name) > NAME_MAX) {
-        return ENAMETOOLONG;
+    if (file == NULL) {
+        return NULL;
     }
-    lock(scratch);
-    if (by_name(scratch, directory, name) != NULL) {
-        return unlock(scratch, EEXIST);
-    }
-    if (scratch->limit - scratch->used < OVERHEAD || (file = calloc(1, sizeof(*file))) == NULL) {
-        return unlock(scratch, ENOSPC);
-    }
-    file->serial = scratch->next_serial++;
+    file->serial = scratch->next_serial;
     file->references = 1;
-    file->directory = directory;
-    memcpy(file->name, name, strlen(name) + 1);
+    file->payer = payer;
     file->mode = st->st_mode & 0777;
     file->uid = st->st_uid;
     file->gid = st->st_gid;
     touch(file);
-    *(scratch->last != NULL ? &scratch->last->next : &scratch->files) = file;
-    scratch->last = file;
-    scratch->used += OVERHEAD;
+    file->atime = file->mtime;
+    if (scratch_add(&scratch->table, file) != 0) {
+        free(file);
+        return NULL;
+    }
+    scratch->next_serial++;
+    return file;
+}
+
+int scratch_create(struct scratch *scratch, enum fixed_node directory, const char *name,
+                   const struct stat *st, uint64_t *serial)
+{
+    const uid_t payer = st->st_uid;
+    struct scratch_file *file;
+
+    lock(scratch);
+    if (scratch_by_name(&scratch->table, directory, name) != NULL) {
+        return unlock(scratch, EEXIST);
+    }
+    if (take(scratch, payer, OVERHEAD) != 0) {
+        return unlock(scratch, ENOSPC);
+    }
+    file = make_file(scratch, st, payer);
+    if (file == NULL) {
+        give_back(scratch, payer, OVERHEAD);
+        return unlock(scratch, ENOSPC);
+    }
+    if (scratch_give_name(&scratch->table, file, directory, name) != 0) {
+        delete_file(scratch, file);
+        return unlock(scratch, ENOSPC);
+    }
     *serial = file->serial;
     return unlock(scratch, 0);
 }
@@ -202,7 +253,7 @@ static int find(struct scratch *scratch, enum fixed_node directory, const char *
     struct scratch_file *file;
 
     lock(scratch);
-    file = by_name(scratch, directory, name);
+    file = scratch_by_name(&scratch->table, directory, name);
     if (file != NULL) {
         file->references += references;
         *serial = file->serial;
@@ -227,7 +278,7 @@ void scratch_reference(struct scratch *scratch, uint64_t serial)
     struct scratch_file *file;
 
     lock(scratch);
-    file = by_serial(scratch, serial);
+    file = scratch_by_serial(&scratch->table, serial);
     if (file != NULL) {
         file->references++;
     }
@@ -239,7 +290,7 @@ void scratch_forget(struct scratch *scratch, uint64_t serial, uint64_t reference
     struct scratch_file *file;
 
     lock(scratch);
-    file = by_serial(scratch, serial);
+    file = scratch_by_serial(&scratch->table, serial);
     if (file != NULL) {
         file->references -= references < file->references ? references : file->references;
         if (file->references == 0 && file->directory == 0) {
@@ -254,7 +305,7 @@ int scratch_unlink(struct scratch *scratch, enum fixed_node directory, const cha
     struct scratch_file *file;
 
     lock(scratch);
-    file = by_name(scratch, directory, name);
+    file = scratch_by_name(&scratch->table, directory, name);
     if (file != NULL) {
         drop_name(scratch, file);
     }
@@ -265,21 +316,20 @@ int scratch_rename(struct scratch *scratch, uint64_t serial, enum fixed_node dir
                    const char *name)
 {
     struct scratch_file *file, *other;
+    int error = ENOENT;
 
-    if (strlen(name) > NAME_MAX) {
-        return ENAMETOOLONG;
-    }
     lock(scratch);
-    file = by_serial(scratch, serial);
-    other = by_name(scratch, directory, name);
-    if (file != NULL && other != file) {
-        if (other != NULL) {
+    file = scratch_by_serial(&scratch->table, serial);
+    other = scratch_by_name(&scratch->table, directory, name);
+    if (file != NULL && other == file) {
+        error = 0;
+    } else if (file != NULL) {
+        error = scratch_give_name(&scratch->table, file, directory, name);
+        if (error == 0 && other != NULL) {
             drop_name(scratch, other);
         }
-        file->directory = directory;
-        memcpy(file->name, name, strlen(name) + 1);
     }
-    return unlock(scratch, file != NULL ? 0 : ENOENT);
+    return unlock(scratch, error);
 }
 
 int scratch_attributes(struct scratch *scratch, uint64_t serial, struct stat *st)
@@ -287,7 +337,7 @@ int scratch_attributes(struct scratch *scratch, uint64_t serial, struct stat *st
     const struct scratch_file *file;
 
     lock(scratch);
-    file = by_serial(scratch, serial);
+    file = scratch_by_serial(&scratch->table, serial);
     if (file != NULL) {
         st->st_mode = S_IFREG | file->mode;
         st->st_uid = file->uid;
@@ -296,9 +346,35 @@ int scratch_attributes(struct scratch *scratch, uint64_t serial, struct stat *st
         st->st_blocks = (blkcnt_t)((file->size + 511) / 512);
         st->st_blksize = 4096;
         st->st_nlink = file->directory != 0;
-        st->st_mtim = st->st_ctim = st->st_atim = file->mtime;
+        st->st_atim = file->atime;
+        st->st_mtim = file->mtime;
+        st->st_ctim = file->ctime;
     }
     return unlock(scratch, file != NULL ? 0 : ESTALE);
+}
+
+static void set(struct scratch_file *file, const struct stat *st, int to_set)
+{
+    clock_gettime(CLOCK_REALTIME, &file->ctime);
+    if (to_set & FUSE_SET_ATTR_MODE) {
+        file->mode = st->st_mode & 0777;
+    }
+    if (to_set & FUSE_SET_ATTR_UID) {
+        file->uid = st->st_uid;
+    }
+    if (to_set & FUSE_SET_ATTR_GID) {
+        file->gid = st->st_gid;
+    }
+    if (to_set & FUSE_SET_ATTR_ATIME_NOW) {
+        file->atime = file->ctime;
+    } else if (to_set & FUSE_SET_ATTR_ATIME) {
+        file->atime = st->st_atim;
+    }
+    if (to_set & FUSE_SET_ATTR_MTIME_NOW) {
+        file->mtime = file->ctime;
+    } else if (to_set & FUSE_SET_ATTR_MTIME) {
+        file->mtime = st->st_mtim;
+    }
 }
 
 int scratch_set(struct scratch *scratch, uint64_t serial, const struct stat *st, int to_set)
@@ -306,22 +382,9 @@ int scratch_set(struct scratch *scratch, uint64_t serial, const struct stat *st,
     struct scratch_file *file;
 
     lock(scratch);
-    file = by_serial(scratch, serial);
+    file = scratch_by_serial(&scratch->table, serial);
     if (file != NULL) {
-        if (to_set & FUSE_SET_ATTR_MODE) {
-            file->mode = st->st_mode & 0777;
-        }
-        if (to_set & FUSE_SET_ATTR_UID) {
-            file->uid = st->st_uid;
-        }
-        if (to_set & FUSE_SET_ATTR_GID) {
-            file->gid = st->st_gid;
-        }
-        if (to_set & FUSE_SET_ATTR_MTIME_NOW) {
-            touch(file);
-        } else if (to_set & FUSE_SET_ATTR_MTIME) {
-            file->mtime = st->st_mtim;
-        }
+        set(file, st, to_set);
     }
     return unlock(scratch, file != NULL ? 0 : ESTALE);
 }
@@ -332,16 +395,16 @@ int scratch_truncate(struct scratch *scratch, uint64_t serial, uint64_t size)
     int error = ESTALE;
 
     lock(scratch);
-    file = by_serial(scratch, serial);
-    if (file != NULL) {
+    file = scratch_by_serial(&scratch->table, serial);
+    if (file != NULL && size < file->size) {
+        cut(scratch, file, size);
+        error = 0;
+    } else if (file != NULL) {
         error = reserve(scratch, file, size);
-        if (error == 0) {
-            if (size < file->size) {
-                memset(file->data + size, 0, file->size - size);
-            }
-            file->size = size;
-            touch(file);
-        }
+        file->size = error == 0 ? size : file->size;
+    }
+    if (error == 0) {
+        touch(file);
     }
     return unlock(scratch, error);
 }
@@ -352,7 +415,7 @@ int scratch_read(struct scratch *scratch, uint64_t serial, void *data, uint64_t 
     const struct scratch_file *file;
 
     lock(scratch);
-    file = by_serial(scratch, serial);
+    file = scratch_by_serial(&scratch->table, serial);
     if (file != NULL) {
         uint64_t there = offset < file->size ? file->size - offset : 0;
 
@@ -373,7 +436,7 @@ int scratch_write(struct scratch *scratch, uint64_t serial, const void *data, ui
     int error = ESTALE;
 
     lock(scratch);
-    file = by_serial(scratch, serial);
+    file = scratch_by_serial(&scratch->table, serial);
     if (file != NULL) {
         error = reserve(scratch, file, offset + length);
         if (error == 0 && length > 0) {
@@ -394,7 +457,7 @@ int scratch_zero(struct scratch *scratch, uint64_t serial, uint64_t offset, uint
     int error = ESTALE;
 
     lock(scratch);
-    file = by_serial(scratch, serial);
+    file = scratch_by_serial(&scratch->table, serial);
     if (file != NULL) {
         uint64_t end = offset + length;
 
@@ -412,19 +475,17 @@ int scratch_zero(struct scratch *scratch, uint64_t serial, uint64_t offset, uint
     return unlock(scratch, error);
 }
 
-int scratch_next(struct scratch *scratch, enum fixed_node directory, uint64_t behind,
+int scratch_next(struct scratch *scratch, enum fixed_node directory, uint64_t *place,
                  uint64_t *serial, char *name)
 {
     const struct scratch_file *file;
 
     lock(scratch);
-    file = scratch->files;
-    while (file != NULL && (file->serial <= behind || file->directory != directory)) {
-        file = file->next;
-    }
+    file = scratch_behind(&scratch->table, directory, *place);
     if (file != NULL) {
+        *place = file->place;
         *serial = file->serial;
-        memcpy(name, file->name, sizeof(file->name));
+        memcpy(name, file->name, strlen(file->name) + 1);
     }
     return unlock(scratch, file != NULL ? 0 : ENOENT);
 }
@@ -435,7 +496,7 @@ int scratch_copy(struct scratch *scratch, uint64_t serial, void *data, size_t pa
     int error = ESTALE;
 
     lock(scratch);
-    file = by_serial(scratch, serial);
+    file = scratch_by_serial(&scratch->table, serial);
     if (file != NULL) {
         error = file->size > padded ? EFBIG : 0;
         if (error == 0) {
@@ -450,10 +511,10 @@ int scratch_copy(struct scratch *scratch, uint64_t serial, void *data, size_t pa
 
 void scratch_remove(struct scratch *scratch, uint64_t serial)
 {
-    const struct scratch_file *file;
+    struct scratch_file *file;
 
     lock(scratch);
-    file = by_serial(scratch, serial);
+    file = scratch_by_serial(&scratch->table, serial);
     if (file != NULL) {
         delete_file(scratch, file);
     }

@@ -12,9 +12,12 @@
 
 struct scratch;
 
-/* `limit` is the memory for all of them, in bytes. */
-struct scratch *scratch_new(uint64_t limit);
-/* Ends all of them; logs how many had a name still. */
+/*
+ * `limit` is the memory for all of them, in bytes. Root and `master`, whose mount it is, may take
+ * all of it; any other user no more than what he leaves free, so that one cannot take it from all.
+ */
+struct scratch *scratch_new(uint64_t limit, uid_t master);
+/* Ends all of them; logs what is lost: those that had a name still. */
 void scratch_free(struct scratch *scratch);
 
 /*
@@ -49,8 +52,11 @@ int scratch_write(struct scratch *scratch, uint64_t serial, const void *data, ui
 int scratch_zero(struct scratch *scratch, uint64_t serial, uint64_t offset, uint64_t length,
                  bool grow);
 
-/* The next one in a directory behind a serial number: 0 or ENOENT. `name` holds NAME_MAX + 1. */
-int scratch_next(struct scratch *scratch, enum fixed_node directory, uint64_t behind,
+/*
+ * The next one in a directory behind a place, 0 at first, which becomes its own: 0 or ENOENT.
+ * `name` holds NAME_MAX + 1.
+ */
+int scratch_next(struct scratch *scratch, enum fixed_node directory, uint64_t *place,
                  uint64_t *serial, char *name);
 
 /* A copy of the whole content, zero-padded to `padded` bytes; EFBIG if it is longer. */

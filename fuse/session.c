@@ -47,16 +47,18 @@ static void init(void *data, struct fuse_conn_info *connection)
     /* Only this mount changes the file: no need to look for changes by others. */
     connection->want &= ~(unsigned)FUSE_CAP_AUTO_INVAL_DATA;
     connection->want |= connection->capable & FUSE_CAP_PARALLEL_DIROPS;
+    /*
+     * The kernel would take the size to be 0 at once, and a program that has the page mapped would
+     * get SIGBUS. So truncation comes as a request of its own, right after that of opening.
+     */
+    connection->want &= ~(unsigned)FUSE_CAP_ATOMIC_O_TRUNC;
     connection->max_background = BACKGROUND;
     connection->congestion_threshold = BACKGROUND * 3 / 4;
-    fs->no_opendir =
-        !fs->options->allow_root && (connection->capable & FUSE_CAP_NO_OPENDIR_SUPPORT) != 0;
+    /* Listings are then kept until something is created or deleted in that directory. */
+    fs->no_opendir = !fs->options->allow_root && !fs->options->raw &&
+                     (connection->capable & FUSE_CAP_NO_OPENDIR_SUPPORT) != 0;
     fs->no_open = fs->writable == NULL && !fs->options->allow_root &&
                   (connection->capable & FUSE_CAP_NO_OPEN_SUPPORT) != 0;
-    if ((connection->capable & FUSE_CAP_ATOMIC_O_TRUNC) == 0 && fs->writable != NULL) {
-        log_line(LOG_WARNING, "this kernel truncates before it opens: a protected page that is "
-                              "overwritten has a moment of zeros");
-    }
     if (fs->serving != NULL) {
         fs->serving(fs->serving_context);
         fs->serving = NULL;

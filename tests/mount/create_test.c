@@ -11,6 +11,8 @@
 
 #include <cmocka.h>
 
+#include "fuse/last.h"
+#include "fuse/options.h"
 #include "fuse/requests.h"
 #include "fuse/scratch.h"
 
@@ -75,6 +77,15 @@ void attributes_touch(struct fs *fs, enum node_kind kind, uint64_t id)
     (void)id;
 }
 
+int attributes_create(struct fs *fs, enum node_kind kind, uint64_t id, const struct stat *st)
+{
+    (void)fs;
+    (void)kind;
+    (void)id;
+    (void)st;
+    return 0;
+}
+
 void attributes_drop(struct fs *fs, enum node_kind kind, uint64_t id)
 {
     (void)fs;
@@ -105,6 +116,7 @@ static char directory[] = "fuse_create-XXXXXX";
 
 static int begin(void **state)
 {
+    static const struct options options;
     struct fs *fs = calloc(1, sizeof(*fs));
     mpg_pager *pager;
 
@@ -114,9 +126,11 @@ static int begin(void **state)
     fs->pager = fs->writable = pager;
     fs->max_pages = fs->max_protected = NODE_ID_LIMIT;
     fs->nodes = nodes_new();
-    fs->scratch = scratch_new(1 << 20);
+    fs->scratch = scratch_new(1 << 20, 0);
+    fs->last = last_new();
+    fs->options = &options;
     *state = mounted = fs;
-    return fs->nodes == NULL || fs->scratch == NULL ? -1 : 0;
+    return fs->nodes == NULL || fs->scratch == NULL || fs->last == NULL ? -1 : 0;
 }
 
 static int end(void **state)
@@ -125,6 +139,7 @@ static int end(void **state)
     int code = mpg_close(fs->writable);
 
     scratch_free(fs->scratch);
+    last_free(fs->last);
     nodes_free(fs->nodes);
     free(fs);
     unlink("pages");
@@ -160,7 +175,7 @@ static void assert_creates_nothing(struct fs *fs, fuse_ino_t parent, const char 
 }
 
 static const fuse_ino_t directories[] = {FIXED_PAGES, FIXED_PROTECTED};
-static const char *const names[] = {"new", "7", "name"};
+static const char *const names[] = {"new", "7", "name.tmp"};
 
 static void test_failure_after_creating_frees_the_page(void **state)
 {

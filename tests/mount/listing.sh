@@ -85,6 +85,21 @@ for page in 0 1 2 10; do
     dd if=f.mpp bs=1K skip=$page count=1 of=wanted status=none
     same m/raw/$page wanted
 done
+
+# That listing is of now, whatever other directories did to the file; by those who list both ways.
+grown() {
+    pages=$(sed -n 's/^pages: *//p' m/info)
+    [ "$pages" -gt "$before" ] || fail "the file did not grow"
+    [ "$(ls m/raw | wc -l)" = "$pages" ] || fail "$(ls m/raw | wc -l) of $pages pages under /raw after $1"
+    [ "$(find m/raw -type f -size 2 | wc -l)" = "$pages" ] || fail "find in /raw after $1"
+    before=$pages
+}
+before=$pages
+touch "m/pages/$((before + 100))" && grown "creating a page"
+echo x >m/pages/x.tmp && mv m/pages/x.tmp "m/pages/$((before + 100))" && grown "a rename"
+python3 -c 'import os, sys
+while os.stat("f.mpp").st_size < 1024 * (int(sys.argv[1]) + 10):
+    os.close(os.open("m/protected/new", os.O_CREAT | os.O_WRONLY))' "$before" && grown "protected pages"
 echo x 2>/dev/null >m/raw/10 && fail "wrote to /raw"
 rm -f m/raw/10 2>/dev/null
 [ -e m/raw/10 ] || fail "deleted from /raw"

@@ -80,41 +80,41 @@ for dir in m/pages m/protected; do
     holds $dir/51 'erl\n'
     [ -e $dir/40 ] && fail "the name between is still there"
 
-    mv $dir/51 $dir/name 2>err && fail "renamed a page to a scratch file"
+    mv $dir/51 $dir/name.tmp 2>err && fail "renamed a page to a scratch file"
     complained 'not permitted'
     holds $dir/51 'erl\n'
 
     # Not to "new", for that name would stay; a copy does.
-    for source in 51 50 name; do
+    for source in 51 50 name.tmp; do
         echo "from $source" >$dir/$source
         mv $dir/$source $dir/new 2>err && fail "renamed $source to new"
         complained 'not permitted'
         holds_text=$(head -n 1 $dir/$source)
         [ "$holds_text" = "from $source" ] || fail "$source after a failed rename: $holds_text"
     done
-    cp $dir/name $dir/new || fail "copying to new"
-    number=$(ls $dir | sort -n | grep -v -x -e 50 -e 51 -e name)
-    holds "$dir/$number" 'from name\n'
-    rm "$dir/$number" $dir/name $dir/50 $dir/51
+    cp $dir/name.tmp $dir/new || fail "copying to new"
+    number=$(ls $dir | sort -n | grep -v -x -e 50 -e 51 -e name.tmp)
+    holds "$dir/$number" 'from name.tmp\n'
+    rm "$dir/$number" $dir/name.tmp $dir/50 $dir/51
 done
 grep -q 'nothing can be renamed to new: copy it there' m.log || fail "no word of a rename to new"
 
 # Numbers that no page can have: refused, and the log says which and why.
-echo x >m/pages/name
-mv m/pages/name m/pages/2 2>err && fail "renamed to a page of the file itself"
+echo x >m/pages/name.tmp
+mv m/pages/name.tmp m/pages/2 2>err && fail "renamed to a page of the file itself"
 complained 'not permitted'
 grep -q 'page 2 cannot be the target of a rename: it belongs to the file itself' m.log ||
     fail "no word of page 2: $(cat m.log)"
-mv m/pages/name m/protected/100000000000000 2>err && fail "renamed to a page that cannot be"
+mv m/pages/name.tmp m/protected/100000000000000 2>err && fail "renamed to a page that cannot be"
 complained 'too large'
 grep -q 'renamed to 100000000000000: the number is too big' m.log || fail "no word of that: $(cat m.log)"
 if [ "$1" = 0.2 ]; then
-    mv m/pages/name m/protected/40000 2>err && fail "renamed to a page beyond the format"
+    mv m/pages/name.tmp m/protected/40000 2>err && fail "renamed to a page beyond the format"
     complained 'too large'
     grep -q 'protected page 40000 cannot be the target of a rename: the format ends before it' m.log ||
         fail "no word of a page beyond the format: $(cat m.log)"
 fi
-rm m/pages/name
+rm m/pages/name.tmp
 [ "$(stat -c %i m/pages)" != "$(stat -c %i m/protected)" ] || fail "one inode number for two directories"
 ls m/pages/* 2>/dev/null && fail "there are files left"
 
@@ -157,11 +157,11 @@ os.unlink("0")
 END
 
 # The limit on memory.
-head -c 100000 /dev/zero 2>err >m/pages/huge && fail "100000 bytes within 64K"
-rm m/pages/huge
-head -c 40000 /dev/zero >m/pages/half || fail "40000 bytes within 64K"
-head -c 40000 /dev/zero 2>err >m/protected/half && fail "twice 40000 bytes within 64K"
-rm m/protected/half
+head -c 100000 /dev/zero 2>err >m/pages/huge.tmp && fail "100000 bytes within 64K"
+rm m/pages/huge.tmp
+head -c 40000 /dev/zero >m/pages/half.tmp || fail "40000 bytes within 64K"
+head -c 40000 /dev/zero 2>err >m/protected/half.tmp && fail "twice 40000 bytes within 64K"
+rm m/protected/half.tmp
 
 unmount m
 grep -q '1 scratch file is gone' m.log || fail "no word of the scratch file that was left: $(cat m.log)"
