@@ -27,9 +27,11 @@ struct command {
 extern const struct command command_alloc;
 extern const struct command command_check;
 extern const struct command command_create;
+extern const struct command command_dump;
 extern const struct command command_free;
 extern const struct command command_info;
 extern const struct command command_list;
+extern const struct command command_load;
 extern const struct command command_map;
 extern const struct command command_read;
 extern const struct command command_write;

@@ -40,18 +40,43 @@ static int report_busy(const char *path, const struct holder *holder, bool json)
     return report_error(path, &info, json);
 }
 
-int open_writing(mpg_pager **pager, const char *path, bool json)
+static int open_for_writing(void *pager, const char *path)
+{
+    return mpg_open(pager, path, NULL);
+}
+
+static int open_keeping_writers_out(void *pager, const char *path)
+{
+    mpg_options options = MPG_OPTIONS_INIT;
+
+    options.flags = MPG_LOCK_SHARED;
+    return mpg_open_readonly(pager, path, &options);
+}
+
+/* Opens what others may have, waiting for them as --wait says. `pager` is for `open`. */
+static int open_exclusive(void *pager, int (*open)(void *pager, const char *path), const char *path,
+                          bool json)
 {
     struct busy busy = {.seconds = wait_seconds};
     int result;
 
-    while ((result = mpg_open(pager, path, NULL)) == MPG_E_BUSY && busy_again(&busy, path)) {
+    while ((result = open(pager, path)) == MPG_E_BUSY && busy_again(&busy, path)) {
         let_signals_end(); /* nothing is begun yet */
     }
     if (result == MPG_E_BUSY) {
         return report_busy(path, &busy.holder, json);
     }
     return result != 0 ? report_failure(path, json) : STATUS_FINE;
+}
+
+int open_writing(mpg_pager **pager, const char *path, bool json)
+{
+    return open_exclusive(pager, open_for_writing, path, json);
+}
+
+int open_unchanging(const mpg_pager **pager, const char *path)
+{
+    return open_exclusive(pager, open_keeping_writers_out, path, false);
 }
 
 int close_file(const mpg_pager *pager, const char *path, int status)

@@ -12,6 +12,8 @@
 int open_reading(const mpg_pager **pager, const char *path, bool json);
 /* Waits for a driver that is ending, and as --wait says. */
 int open_writing(mpg_pager **pager, const char *path, bool json);
+/* For reading, with writers kept out meanwhile. Waits as open_writing does. */
+int open_unchanging(const mpg_pager **pager, const char *path);
 /* --wait: for how long to wait for a file that is busy, whoever has it. */
 void set_wait(uint64_t seconds);
 

@@ -1,0 +1,125 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# dump and load: every page goes out into an archive that tar reads, and comes back, in a file of either format, with
+# its number; what tar makes goes in as well; an archive that is broken changes nothing.
+# shellcheck source=tests/support/lib.sh
+. "${top_srcdir:?set by make check}/tests/support/lib.sh"
+
+contents() { # of a file: each page with its checksum
+    expect 0 mappedpages list --long "$1"
+    sed 's/ generation.*//' out
+}
+
+fresh() { # FILE LIKE FORMAT
+    size=$(mappedpages info --json "$2" | python3 -c 'import json, sys; print(json.load(sys.stdin)["page_size"])')
+    expect 0 mappedpages create --format "$3" --page-size "$size" "$1"
+}
+
+# Files of the crate, and one of ours with pages far apart.
+expect 0 mappedpages create --page-size 1K ours.mpp
+expect 0 mappedpages alloc ours.mpp 3-40 500 7000-7010
+expect 0 mappedpages alloc -p ours.mpp 0-20 64
+for page in 3 500 7010; do
+    echo "page $page" | mappedpages write ours.mpp $page || fail "write"
+done
+echo protected | mappedpages write -p ours.mpp 64 || fail "write -p"
+cp "$golden/v02-1024-mixed.mpp" "$golden/v02-4096-protected.mpp" "$golden/v02-16384-regular.mpp" . || fail "golden files"
+for file in ./*.mpp; do
+    contents "$file" >before
+    mappedpages dump "$file" >one.tar || fail "dump $file"
+    tar tf one.tar >names || fail "tar does not read it"
+    head -n 1 names | grep -qx info.json || fail "the first name: $(head -n 1 names)"
+    [ "$(($(wc -l <before) + 1))" -eq "$(wc -l <names)" ] || fail "not a member a page"
+    for format in 0.2 1; do
+        rm -f copy
+        fresh copy "$file" $format
+        expect 0 mappedpages load copy <one.tar
+        contents copy >after
+        diff before after >&2 || fail "$file, by way of an archive into format $format"
+        expect 0 mappedpages check copy
+    done
+    rm -rf tree && mkdir tree && tar xf one.tar -C tree || fail "tar xf"
+    for page in $(sed -n 's/^page \([0-9]*\) .*/\1/p' before | head -n 5); do
+        mappedpages read "$file" "$page" | cmp - "tree/pages/$page" >&2 || fail "page $page as tar has it"
+    done
+done
+
+# What tar makes of a tree, shorter contents and all, in one transaction with what is there.
+mkdir -p work/pages work/protected
+printf 'nine' >work/pages/90
+printf 'zero' >work/protected/0
+printf 'seventy' >work/protected/70
+(cd work && tar cf ../some.tar ./pages protected/0 protected/70) || fail "tar"
+expect 0 mappedpages create --page-size 1K some.mpp
+expect 0 mappedpages alloc -p some.mpp 0-3
+expect 0 mappedpages load some.mpp <some.tar
+expect 0 mappedpages list some.mpp
+said 'page 90' 'protected 0' 'protected 1' 'protected 2' 'protected 3' 'protected 70'
+mappedpages read some.mpp 90 >page
+{ printf nine && head -c 1020 /dev/zero; } | cmp - page >&2 || fail "page 90"
+[ "$(mappedpages read -p some.mpp 70 | tr -d '\0')" = seventy ] || fail "protected page 70"
+gzip -c some.tar >some.tar.gz
+expect 0 mappedpages load some.mpp <some.tar.gz
+# A page that comes twice ends as it came last.
+printf 'later' >work/protected/0
+(cd work && tar rf ../some.tar protected/0) || fail "tar r"
+expect 0 mappedpages load some.mpp <some.tar
+[ "$(mappedpages read -p some.mpp 0 | tr -d '\0')" = later ] || fail "the last one does not count"
+
+# With little memory it takes several transactions, and says so.
+rm -f copy
+fresh copy ours.mpp 1
+mappedpages dump ours.mpp >one.tar || fail "dump"
+expect 0 mappedpages load --memory 4K copy <one.tar
+complained 'steps'
+contents ours.mpp >before
+contents copy >after
+diff before after >&2 || fail "in steps"
+
+# What is broken changes nothing.
+unchanged() { # what was tried
+    contents some.mpp >after
+    diff some.before after >&2 || fail "$1 changed the file"
+}
+contents some.mpp >some.before
+refuses() { # WHAT WHY: the archive broken.tar is refused
+    expect 3 mappedpages load some.mpp <broken.tar
+    complained "$2"
+    unchanged "$1"
+}
+mkdir -p bad/pages bad/protected
+echo x >bad/pages/120
+echo y >bad/other
+(cd bad && tar cf ../broken.tar pages/120 other) && refuses "a name that is no page" 'names no page'
+echo z >bad/pages/new
+(cd bad && tar cf ../broken.tar pages/120 pages/new) && refuses "new" 'names no page'
+head -c 1025 /dev/zero >bad/pages/121
+(cd bad && tar cf ../broken.tar pages/120 pages/121) && refuses "a page too long" 'longer than a page'
+ln -sf 120 bad/pages/122
+(cd bad && tar cf ../broken.tar pages/120 pages/122) && refuses "a link" 'no ordinary file'
+echo w >bad/pages/1
+(cd bad && tar cf ../broken.tar pages/120 pages/1) && refuses "page 1" 'page 1'
+(cd bad && tar cf ../whole.tar pages/120)
+for length in 100 700 1000 1400; do
+    head -c $length whole.tar >broken.tar
+    refuses "an archive of $length bytes" .
+done
+head -c 3000 /dev/urandom >broken.tar
+refuses "noise" .
+: >broken.tar
+expect 0 mappedpages load some.mpp <broken.tar
+unchanged "an empty archive"
+
+# dump shows one state: a writer holds it off, and is named.
+if [ -w /dev/fuse ] && command -v fusermount3 >/dev/null; then
+    mount_file some.mpp mnt
+    expect 3 mappedpages dump --wait 0 some.mpp
+    complained 'busy'
+    said_nothing
+    unmount mnt
+fi
+if [ -w /dev/full ]; then
+    mappedpages dump some.mpp >/dev/full 2>err
+    [ $? -eq 3 ] || fail "a full disk is no success"
+    complained 'standard output'
+fi

@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: MIT */
+/* mappedpages dump: all pages of a file, as a tar archive. */
+
+#include "arguments.h"
+#include "command.h"
+#include "describe.h"
+#include "file.h"
+#include "output.h"
+#include "progress.h"
+
+#include <archive.h>
+#include <archive_entry.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const struct option options[] = {
+    {"quiet", no_argument, NULL, 'q'},
+    {"wait", required_argument, NULL, 'w'},
+    {"help", no_argument, NULL, 'h'},
+    {NULL, 0, NULL, 0},
+};
+
+struct dump {
+    const char *path;
+    const mpg_pager *pager;
+    struct archive *archive;
+    struct archive_entry *entry;
+    void *content;
+    uint64_t created; /* the time that all members bear */
+    uint64_t done;
+    struct progress progress;
+};
+
+static int add(struct dump *dump, const char *name, const void *data, size_t length)
+{
+    archive_entry_clear(dump->entry);
+    archive_entry_set_pathname(dump->entry, name);
+    archive_entry_set_filetype(dump->entry, AE_IFREG);
+    archive_entry_set_perm(dump->entry, 0644);
+    archive_entry_set_size(dump->entry, (la_int64_t)length);
+    archive_entry_set_mtime(dump->entry, (time_t)dump->created, 0);
+    if (archive_write_header(dump->archive, dump->entry) != ARCHIVE_OK ||
+        archive_write_data(dump->archive, data, length) != (la_ssize_t)length) {
+        complain("standard output", "%s", archive_error_string(dump->archive));
+        return STATUS_FAILED;
+    }
+    return STATUS_FINE;
+}
+
+/* Returns an exit status. */
+static int add_page(struct dump *dump, const char *folder, uint64_t id, int status)
+{
+    char name[64];
+
+    if (status != 0) {
+        return report_failure(dump->path, false);
+    }
+    (void)snprintf(name, sizeof name, "%s/%" PRIu64, folder, id);
+    progress_update(&dump->progress, ++dump->done);
+    return add(dump, name, dump->content, mpg_page_size(dump->pager));
+}
+
+static int add_regular(struct dump *dump)
+{
+    size_t size = mpg_page_size(dump->pager);
+    mpg_page_iter iter;
+    mpg_page_id id = {0};
+    int more;
+
+    mpg_page_iter_begin(&iter, dump->pager, id);
+    while ((more = mpg_page_iter_next(&id, &iter)) > 0) {
+        int read = mpg_page_read(dump->content, dump->pager, id, 0, size);
+        int status = add_page(dump, "pages", id.value, read);
+
+        if (status != STATUS_FINE) {
+            return status;
+        }
+    }
+    return more < 0 ? report_failure(dump->path, false) : STATUS_FINE;
+}
+
+static int add_protected(struct dump *dump)
+{
+    mpg_protected_iter iter;
+    mpg_protected_id id = {0};
+    int more;
+
+    mpg_protected_iter_begin(&iter, dump->pager, id);
+    while ((more = mpg_protected_iter_next(&id, &iter)) > 0) {
+        int read = mpg_protected_read(dump->content, dump->pager, id);
+        int status = add_page(dump, "protected", id.value, read);
+
+        if (status != STATUS_FINE) {
+            return status;
+        }
+    }
+    return more < 0 ? report_failure(dump->path, false) : STATUS_FINE;
+}
+
+/* The first member: what a page file that is to hold the pages needs to be. Returns an exit status. */
+static int add_info(struct dump *dump, const struct mpg_stat *st)
+{
+    struct json json;
+    char *text = NULL;
+    size_t length = 0;
+    FILE *out = open_memstream(&text, &length);
+    int status;
+
+    if (out == NULL) {
+        complain(dump->path, "not enough memory");
+        return STATUS_FAILED;
+    }
+    json_begin(&json, out);
+    json_string(&json, "format", format_name(st->format));
+    json_number(&json, "page_size", st->page_size);
+    json_number(&json, "total_pages", st->total_pages);
+    json_number(&json, "regular_pages", st->regular_pages);
+    json_number(&json, "protected_pages", st->protected_pages);
+    if (st->format == MPG_FORMAT_1) {
+        json_string(&json, "label", st->label);
+    }
+    json_end(&json);
+    if (fclose(out) != 0) {
+        complain(dump->path, "not enough memory");
+        return STATUS_FAILED;
+    }
+    status = add(dump, "info.json", text, length);
+    free(text);
+    return status;
+}
+
+static int write_archive(struct dump *dump, bool quiet)
+{
+    struct mpg_stat st = {.size = sizeof st};
+    int status;
+
+    if (mpg_stat(&st, dump->pager) != 0) {
+        return report_failure(dump->path, false);
+    }
+    dump->created = st.created;
+    progress_begin(&dump->progress, "dump", st.regular_pages + st.protected_pages, quiet);
+    status = add_info(dump, &st);
+    if (status == STATUS_FINE) {
+        status = add_regular(dump);
+    }
+    if (status == STATUS_FINE) {
+        status = add_protected(dump);
+    }
+    progress_end(&dump->progress);
+    /* Without its end an archive that was cut short is seen to be so. */
+    if (status == STATUS_FINE && archive_write_close(dump->archive) != ARCHIVE_OK) {
+        complain("standard output", "%s", archive_error_string(dump->archive));
+        status = STATUS_FAILED;
+    }
+    return status;
+}
+
+static int dump_to_output(struct dump *dump, bool quiet)
+{
+    int status = STATUS_FAILED;
+
+    dump->content = allocate(1, mpg_page_size(dump->pager));
+    dump->archive = archive_write_new();
+    dump->entry = archive_entry_new();
+    if (dump->archive == NULL || dump->entry == NULL) {
+        complain(dump->path, "not enough memory");
+    } else if (archive_write_set_format_pax_restricted(dump->archive) != ARCHIVE_OK ||
+               archive_write_open_fd(dump->archive, STDOUT_FILENO) != ARCHIVE_OK) {
+        complain("standard output", "%s", archive_error_string(dump->archive));
+    } else {
+        status = write_archive(dump, quiet);
+    }
+    archive_entry_free(dump->entry);
+    /* What is left of one that failed is not ended as if it were whole. */
+    if (status != STATUS_FINE && dump->archive != NULL) {
+        (void)archive_write_fail(dump->archive);
+    }
+    (void)archive_write_free(dump->archive);
+    free(dump->content);
+    return status;
+}
+
+static int run(int argc, char **argv)
+{
+    struct dump dump = {0};
+    bool quiet = false;
+
+    while (next_option(&command_dump, argc, argv) != -1) {
+        quiet = true;
+    }
+    expect_arguments(&command_dump, argc, argv, 1, 1);
+    dump.path = argv[optind];
+    if (isatty(STDOUT_FILENO)) {
+        usage_error(&command_dump, "an archive is not for a terminal; put '> FILE.tar' behind it");
+    }
+    if (open_unchanging(&dump.pager, dump.path) != STATUS_FINE) {
+        return STATUS_FAILED;
+    }
+    return close_file(dump.pager, dump.path, dump_to_output(&dump, quiet));
+}
+
+const struct command command_dump = {
+    .name = "dump",
+    .summary = "Writes all pages to standard output, as a tar archive",
+    .usage = "[-q] [-w SECONDS] FILE",
+    .help =
+        "The archive holds info.json, then pages/<id> and protected/<id> in order of ids, as they\n"
+        "are called on a mount. It shows one state: while it is written nobody else can write to\n"
+        "the file. 'mappedpages load' makes pages of it again, in a file of either format.\n\n"
+        "  -q, --quiet         no progress bar\n"
+        "  -w, --wait SECONDS  wait that long for a file that is busy\n"
+        "  -h, --help          this help\n",
+    .options = options,
+    .run = run,
+};

@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: MIT */
+/* mappedpages load: pages of a tar archive, into a page file. */
+
+#include "arguments.h"
+#include "command.h"
+#include "file.h"
+#include "output.h"
+#include "page_archive.h"
+#include "progress.h"
+#include "spool.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Contents that one transaction holds in memory, in bytes, unless --memory says otherwise. */
+#define MEMORY (UINT64_C(1) << 30)
+
+static const struct option options[] = {
+    {"memory", required_argument, NULL, 'm'},
+    {"quiet", no_argument, NULL, 'q'},
+    {"wait", required_argument, NULL, 'w'},
+    {"help", no_argument, NULL, 'h'},
+    {NULL, 0, NULL, 0},
+};
+
+struct load {
+    const char *path;
+    mpg_pager *pager;
+    struct spool spool;
+    uint64_t memory;
+    bool quiet;
+    void *content; /* room for a page */
+    uint64_t done;
+    struct progress progress;
+};
+
+/* ---- Reading the archive, all of it, before anything changes ---- */
+
+static int spool_archive(struct load *load, struct page_archive *archive)
+{
+    struct archived_page page;
+    int more;
+
+    while ((more = page_archive_next(&page, archive, load->content)) > 0) {
+        if (spool_add(&load->spool, &page, load->content) != 0) {
+            complain("temporary file", "%s; nothing was changed", strerror(errno));
+            return STATUS_FAILED;
+        }
+        progress_update(&load->progress, load->spool.count);
+    }
+    if (more < 0) {
+        complain("standard input", "%s; nothing was changed", page_archive_error(archive));
+        return STATUS_FAILED;
+    }
+    spool_sort(&load->spool);
+    return STATUS_FINE;
+}
+
+static int read_archive(struct load *load)
+{
+    struct page_archive *archive;
+    int status;
+
+    if (spool_begin(&load->spool, load->spool.page_size) != 0) {
+        complain("temporary file", "%s", strerror(errno));
+        return STATUS_FAILED;
+    }
+    archive = page_archive_open(STDIN_FILENO, load->spool.page_size);
+    if (archive == NULL) {
+        complain(load->path, "not enough memory");
+        return STATUS_FAILED;
+    }
+    progress_begin(&load->progress, "reading", 0, load->quiet);
+    status = spool_archive(load, archive);
+    progress_end(&load->progress);
+    page_archive_close(archive);
+    return status;
+}
+
+/* ---- Changing the file. What follows returns 0 or the library's error, unless it says otherwise. ---- */
+
+/* Whether a page must be allocated first. */
+static int is_missing(bool *missing, const struct load *load, const struct archived_page *page)
+{
+    enum mpg_page_use use = MPG_USE_FREE;
+    mpg_protected_info info;
+    int status;
+
+    if (page->protected) {
+        status = mpg_protected_stat(&info, load->pager, (mpg_protected_id){page->id});
+        *missing = status == MPG_E_NOT_ALLOCATED;
+        return *missing ? 0 : status;
+    }
+    status = mpg_page_use(&use, load->pager, page->id);
+    *missing = status == MPG_E_OUT_OF_BOUNDS || use != MPG_USE_REGULAR;
+    return status == MPG_E_OUT_OF_BOUNDS ? 0 : status;
+}
+
+static int allocate_missing(mpg_txn *txn, const struct load *load)
+{
+    /* Where contents come with a later transaction, nobody is to see what an earlier owner left. */
+    bool later = load->spool.count > load->memory / load->spool.page_size;
+
+    for (size_t i = 0; i < load->spool.count; i++) {
+        const struct archived_page *page = &load->spool.pages[i].page;
+        bool missing = false;
+        int status = is_missing(&missing, load, page);
+
+        if (status == 0 && missing) {
+            status = page->protected
+                         ? mpg_txn_alloc_protected_at(txn, (mpg_protected_id){page->id})
+                         : mpg_txn_alloc_at(txn, (mpg_page_id){page->id}, later ? MPG_ZERO : 0);
+        }
+        if (status != 0) {
+            return status;
+        }
+    }
+    return 0;
+}
+
+/* The content of a page that the transaction may write: any protected one, a regular one that it allocated. */
+static int write_in(mpg_txn *txn, const struct load *load, const struct archived_page *page)
+{
+    size_t size = load->spool.page_size;
+
+    if (page->protected) {
+        return mpg_txn_protected_write(txn, (mpg_protected_id){page->id}, load->content, 0, size);
+    }
+    return mpg_txn_page_write(txn, (mpg_page_id){page->id}, load->content, 0, size);
+}
+
+/* Contents from *next on, as many as memory allows. */
+static int write_contents(mpg_txn *txn, struct load *load, size_t *next, bool allocated_here)
+{
+    uint64_t left = load->memory;
+
+    for (; *next < load->spool.count && left >= load->spool.page_size; ++*next) {
+        const struct spooled_page *spooled = &load->spool.pages[*next];
+        bool missing = false;
+        int status = is_missing(&missing, load, &spooled->page);
+
+        if (status == 0 && spool_read(load->content, &load->spool, spooled) != 0) {
+            complain("temporary file", "%s", strerror(errno));
+            return MPG_E_IO;
+        }
+        if (status == 0 && !spooled->page.protected && !(missing && allocated_here)) {
+            /* One that was there before cannot be a part of a transaction. */
+            status = mpg_page_write(load->pager, (mpg_page_id){spooled->page.id}, load->content, 0,
+                                    load->spool.page_size);
+        } else if (status == 0) {
+            status = write_in(txn, load, &spooled->page);
+            left -= load->spool.page_size;
+        }
+        if (status != 0) {
+            return status;
+        }
+        progress_update(&load->progress, ++load->done);
+    }
+    return 0;
+}
+
+/* One transaction: allocations in the first one, and contents. */
+static int step(struct load *load, size_t *next, bool first)
+{
+    mpg_txn *txn;
+    int status = mpg_txn_begin(&txn, load->pager);
+
+    if (status != 0) {
+        return status;
+    }
+    if (first) {
+        status = allocate_missing(txn, load);
+    }
+    if (status == 0) {
+        status = write_contents(txn, load, next, first);
+    }
+    if (status == 0) {
+        status = mpg_txn_commit(txn, 0);
+    }
+    if (status != 0) {
+        mpg_txn_abort(txn);
+    }
+    return status;
+}
+
+static int apply(struct load *load)
+{
+    size_t next = 0;
+    int status = 0;
+    unsigned steps = 0;
+
+    progress_begin(&load->progress, "writing", load->spool.count, load->quiet);
+    while (status == 0 && (next < load->spool.count || steps == 0)) {
+        status = step(load, &next, steps++ == 0);
+    }
+    if (status == 0) {
+        status = mpg_sync(load->pager);
+    }
+    progress_end(&load->progress);
+    if (status == 0 && steps > 1) {
+        complain(load->path,
+                 "written in %u steps, for one of %" PRIu64 " bytes at most; see --memory", steps,
+                 load->memory);
+    }
+    return status;
+}
+
+static int load_file(struct load *load)
+{
+    int status;
+
+    hold_signals();
+    if (open_writing(&load->pager, load->path, false) != STATUS_FINE) {
+        return STATUS_FAILED;
+    }
+    if (mpg_page_size(load->pager) != load->spool.page_size) {
+        complain(load->path,
+                 "the file was replaced by one with another page size; nothing was changed");
+        return close_file(load->pager, load->path, STATUS_FAILED);
+    }
+    status = apply(load);
+    if (status != 0) {
+        return fail_and_close(load->pager, load->path, false);
+    }
+    return close_file(load->pager, load->path, STATUS_FINE);
+}
+
+static int run(int argc, char **argv)
+{
+    struct load load = {.memory = MEMORY, .spool = {.fd = -1}};
+    const mpg_pager *reader;
+    int option;
+    int status;
+
+    while ((option = next_option(&command_load, argc, argv)) != -1) {
+        if (option == 'm') {
+            load.memory = parse_size(&command_load, "memory", optarg);
+        }
+        load.quiet |= option == 'q';
+    }
+    expect_arguments(&command_load, argc, argv, 1, 1);
+    load.path = argv[optind];
+    if (open_reading(&reader, load.path, false) != STATUS_FINE) {
+        return STATUS_FAILED;
+    }
+    load.spool.page_size = mpg_page_size(reader);
+    status = close_file(reader, load.path, STATUS_FINE);
+    if (load.memory < load.spool.page_size) {
+        load.memory = load.spool.page_size;
+    }
+    load.content = allocate(1, load.spool.page_size);
+    if (status == STATUS_FINE) {
+        status = read_archive(&load);
+    }
+    if (status == STATUS_FINE) {
+        status = load_file(&load);
+    }
+    spool_end(&load.spool);
+    free(load.content);
+    return status;
+}
+
+const struct command command_load = {
+    .name = "load",
+    .summary = "Puts the pages of a tar archive into a file",
+    .usage = "[-m SIZE] [-q] [-w SECONDS] FILE",
+    .help =
+        "Reads from standard input what 'mappedpages dump' writes, or any tar archive of files\n"
+        "called pages/<id> and protected/<id>; what is shorter than a page is followed by zeros.\n"
+        "Pages that are not there are allocated. All of it is one transaction: after a crash it "
+        "is\n"
+        "there, or nothing of it. Only regular pages that were there before are written in place.\n"
+        "An archive that is damaged or holds anything else changes nothing.\n\n"
+        "  -m, --memory SIZE   what does not fit into that is written in several transactions,\n"
+        "                      which is told (default 1G)\n"
+        "  -q, --quiet         no progress bar\n"
+        "  -w, --wait SECONDS  wait that long for a file that is busy\n"
+        "  -h, --help          this help\n",
+    .options = options,
+    .run = run,
+};

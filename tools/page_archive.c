@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: MIT */
+
+#include "page_archive.h"
+
+#include <archive.h>
+#include <archive_entry.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct page_archive {
+    struct archive *archive;
+    size_t page_size;
+    char error[256];
+};
+
+static int fail(struct page_archive *archive, const char *name, const char *why)
+{
+    (void)snprintf(archive->error, sizeof archive->error, "%s%s%s", name, *name != '\0' ? ": " : "",
+                   why);
+    return -1;
+}
+
+/* Archives as tar makes them, and what compressors make of them. */
+static struct page_archive *begin(size_t page_size)
+{
+    struct page_archive *made = calloc(1, sizeof *made);
+
+    if (made == NULL) {
+        return NULL;
+    }
+    made->page_size = page_size;
+    made->archive = archive_read_new();
+    if (made->archive == NULL) {
+        free(made);
+        return NULL;
+    }
+    (void)archive_read_support_format_tar(made->archive);
+    (void)archive_read_support_format_gnutar(made->archive);
+    (void)archive_read_support_format_empty(made->archive);
+    (void)archive_read_support_filter_gzip(made->archive);
+    (void)archive_read_support_filter_xz(made->archive);
+    (void)archive_read_support_filter_zstd(made->archive);
+    return made;
+}
+
+struct page_archive *page_archive_open(int fd, size_t page_size)
+{
+    struct page_archive *made = begin(page_size);
+
+    if (made != NULL && archive_read_open_fd(made->archive, fd, 65536) != ARCHIVE_OK) {
+        (void)fail(made, "", archive_error_string(made->archive));
+    }
+    return made;
+}
+
+struct page_archive *page_archive_open_memory(const void *data, size_t length, size_t page_size)
+{
+    struct page_archive *made = begin(page_size);
+
+    if (made != NULL && archive_read_open_memory(made->archive, data, length) != ARCHIVE_OK) {
+        (void)fail(made, "", archive_error_string(made->archive));
+    }
+    return made;
+}
+
+void page_archive_close(struct page_archive *archive)
+{
+    if (archive != NULL) {
+        (void)archive_read_free(archive->archive);
+        free(archive);
+    }
+}
+
+const char *page_archive_error(const struct page_archive *archive)
+{
+    return archive->error;
+}
+
+static const char *without_prefix(const char *name, const char *prefix)
+{
+    size_t length = strlen(prefix);
+
+    return strncmp(name, prefix, length) == 0 ? name + length : NULL;
+}
+
+/* A number as it names a page on a mount: digits, no leading zero. */
+static bool parse_id(uint64_t *id, const char *text)
+{
+    uint64_t value = 0;
+
+    if (*text == '\0' || (text[0] == '0' && text[1] != '\0')) {
+        return false;
+    }
+    for (; *text != '\0'; text++) {
+        unsigned digit = (unsigned)(*text - '0');
+
+        if (digit > 9 || value > (UINT64_MAX - digit) / 10) {
+            return false;
+        }
+        value = value * 10 + digit;
+    }
+    *id = value;
+    return true;
+}
+
+/* Whether a name is that of a page. */
+static bool parse_name(struct archived_page *page, const char *name)
+{
+    const char *id = without_prefix(name, "pages/");
+
+    page->protected = id == NULL;
+    if (id == NULL) {
+        id = without_prefix(name, "protected/");
+    }
+    return id != NULL && parse_id(&page->id, id);
+}
+
+static bool may_be_passed_over(const char *name)
+{
+    return strcmp(name, "info") == 0 || strcmp(name, "info.json") == 0;
+}
+
+static int read_content(struct page_archive *archive, const char *name, unsigned char *content)
+{
+    size_t filled = 0;
+    unsigned char beyond;
+    la_ssize_t got = 1;
+
+    while (filled < archive->page_size && got > 0) {
+        got = archive_read_data(archive->archive, content + filled, archive->page_size - filled);
+        filled += got > 0 ? (size_t)got : 0;
+    }
+    if (got > 0) {
+        got = archive_read_data(archive->archive, &beyond, 1);
+    }
+    if (got < 0) {
+        return fail(archive, name, archive_error_string(archive->archive));
+    }
+    if (got > 0) {
+        return fail(archive, name, "it is longer than a page");
+    }
+    memset(content + filled, 0, archive->page_size - filled);
+    return 1;
+}
+
+int page_archive_next(struct archived_page *page, struct page_archive *archive, void *content)
+{
+    while (archive->error[0] == '\0') {
+        struct archive_entry *entry;
+        const char *name;
+        int status = archive_read_next_header(archive->archive, &entry);
+
+        if (status == ARCHIVE_EOF) {
+            return 0;
+        }
+        if (status != ARCHIVE_OK) {
+            return fail(archive, "", archive_error_string(archive->archive));
+        }
+        name = archive_entry_pathname(entry);
+        if (name == NULL) {
+            return fail(archive, "", "it holds a name that cannot be read");
+        }
+        while (name[0] == '.' && name[1] == '/') {
+            name += 2;
+        }
+        if (archive_entry_filetype(entry) == AE_IFDIR || may_be_passed_over(name)) {
+            continue;
+        }
+        if (archive_entry_filetype(entry) != AE_IFREG || archive_entry_hardlink(entry) != NULL) {
+            return fail(archive, name, "it is no ordinary file");
+        }
+        if (!parse_name(page, name)) {
+            return fail(archive, name, "it names no page; pages/<id> and protected/<id> do");
+        }
+        return read_content(archive, name, content);
+    }
+    return -1;
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Pages in a tar archive: pages/<id> and protected/<id>, as they are called on a mount. What such an archive
+ * holds besides (directories, info.json, info) is passed over; anything else makes it one that is refused.
+ */
+#ifndef PAGE_ARCHIVE_H
+#define PAGE_ARCHIVE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct archived_page {
+    bool protected;
+    uint64_t id;
+};
+
+struct page_archive; /* one that is being read */
+
+/* Reads from a descriptor, which stays the caller's. NULL: no memory, or what it says is no archive. */
+struct page_archive *page_archive_open(int fd, size_t page_size);
+/* Reads from memory, which must stay. */
+struct page_archive *page_archive_open_memory(const void *data, size_t length, size_t page_size);
+void page_archive_close(struct page_archive *archive);
+
+/*
+ * The next page; its content, followed by zeros up to page_size, into `content`. Returns 1; 0 at the end
+ * of the archive; -1 where it is damaged, or holds what is no page: see page_archive_error.
+ */
+int page_archive_next(struct archived_page *page, struct page_archive *archive, void *content);
+/* What was wrong with it, for a person. */
+const char *page_archive_error(const struct page_archive *archive);
+
+#endif
