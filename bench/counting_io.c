@@ -74,9 +74,9 @@ static int count_unlink(void *context, const char *path)
     return mpgi_io_system.unlink(context, path);
 }
 
-static int count_sync_directory(void *context, const char *path)
+static int count_sync_name(void *context, int fd, const char *path)
 {
-    return mpgi_io_system.sync_directory(context, path);
+    return mpgi_io_system.sync_name(context, fd, path);
 }
 
 static void *count_reserve(void *context, uint64_t offset, size_t length)
@@ -106,7 +106,7 @@ const struct io counting_io = {
     .allocate = count_allocate,
     .truncate = count_truncate,
     .unlink = count_unlink,
-    .sync_directory = count_sync_directory,
+    .sync_name = count_sync_name,
     .reserve = count_reserve,
     .map = count_map,
     .unmap = count_unmap,

@@ -264,6 +264,7 @@ struct mpg_stat {
     int version[4];            /* the four version bytes of the superblock */
     uint32_t page_size;        /* bytes */
     bool read_only;            /* this pager cannot write */
+    bool name_unsure;          /* this pager made it, and could not make its name durable */
     uint64_t total_pages;      /* pages the file has, the three of its own included */
     uint64_t free_pages;       /* of these */
     uint64_t regular_pages;    /* of these */

@@ -68,7 +68,10 @@ enum look {
 struct format_ops {
     int id; /* MPG_FORMAT_… */
 
-    /* Writes a new, empty file. The file is open, writable and empty. Does not sync. */
+    /*
+     * Writes a new, empty file. The file is open, writable and empty. Page 0 comes last, after
+     * mpgi_new_file_complete. Does not sync otherwise.
+     */
     int (*create)(struct file *file, const struct create_parameters *parameters);
 
     /*

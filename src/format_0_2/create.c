@@ -9,6 +9,7 @@
 #include "format_0_2/state.h"
 #include "os/grow.h"
 #include "os/io.h"
+#include "os/new_file.h"
 
 /* Both metadata pages, alike. */
 static int write_metadata(const struct page_io *io, uint64_t total, uint32_t *crc)
@@ -70,6 +71,8 @@ int mpgi_0_2_create(struct file *file, const struct create_parameters *parameter
     result = mpgi_0_2_io_init(&io, file, page_size);
     if (result == 0)
         result = write_metadata(&io, total, &crc);
+    if (result == 0)
+        result = mpgi_new_file_complete(file);
     if (result == 0)
         result = write_page_0(&io, crc);
     mpgi_0_2_io_free(&io);

@@ -204,8 +204,17 @@ static int look_again(struct format *format, enum look look, bool *same)
 static int restore_root(struct format *format)
 {
     struct format_1 *f = format_1_of(format);
+    const struct node_space *space = &f->cache.space;
+    int result = put_root(f, f->root.durable);
 
-    return put_root(f, f->root.durable);
+    /* On a full disk neither of the two may have been written as a whole: what is there is known. */
+    if (result == MPG_E_NO_SPACE &&
+        mpgi_file_read(space->file, f->other_root, NODE_BODY,
+                       (uint64_t)f->frozen_root_page * space->page_size, f->frozen_root_page) != 0)
+        return MPG_E_IO;
+    if (result == 0 && f->root.durable != NULL)
+        memcpy(f->other_root, f->root.durable->bytes, NODE_BODY);
+    return result;
 }
 
 /* The same state as another commit, one that need not be verified when it is opened. */

@@ -8,8 +8,9 @@
 #include "base/bytes.h"
 #include "base/crc.h"
 #include "base/error.h"
-#include "os/grow.h"
 #include "format_1/state.h"
+#include "os/grow.h"
+#include "os/new_file.h"
 
 /* ---- Page 0 -------------------------------------------------------------------------------- */
 
@@ -191,8 +192,10 @@ int mpgi_create_1(struct file *file, const struct create_parameters *parameters)
     if (error == 0)
         error = mpgi_file_grow(file, parameters->initial_pages * parameters->page_size);
     if (error == 0)
-        error = write_superblock(file, &superblock, buffer);
-    if (error == 0)
         error = write_roots(file, &superblock, parameters->initial_pages, buffer);
+    if (error == 0)
+        error = mpgi_new_file_complete(file);
+    if (error == 0)
+        error = write_superblock(file, &superblock, buffer);
     return error;
 }

@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <linux/fiemap.h>
 #include <linux/fs.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -200,21 +201,83 @@ static bool system_has_name(void *context, int fd)
     return fstat(fd, &st) != 0 || st.st_nlink > 0;
 }
 
-static int system_sync_directory(void *context, const char *path)
+static int system_link(void *context, int fd, const char *path)
 {
-    char *copy = strdup(path);
-    int fd, result, saved;
+    char self[32];
 
     (void)context;
+    if (linkat(fd, "", AT_FDCWD, path, AT_EMPTY_PATH) == 0)
+        return 0;
+    if (errno == EEXIST)
+        return -1;
+    /* That takes a privilege; this takes /proc. */
+    (void)snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
+    return linkat(AT_FDCWD, self, AT_FDCWD, path, AT_SYMLINK_FOLLOW);
+}
+
+static int system_rename(void *context, const char *from, const char *to)
+{
+    (void)context;
+    if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0)
+        return 0;
+    if (errno != EINVAL && errno != ENOSYS && errno != EOPNOTSUPP)
+        return -1;
+    if (link(from, to) != 0)
+        return -1;
+    (void)unlink(from);
+    return 0;
+}
+
+static char *system_target(void *context, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    int directory = slash != NULL ? (int)(slash - path) + 1 : 0;
+    char found[PATH_MAX];
+    ssize_t length = readlink(path, found, sizeof(found) - 1);
+    char *whole = NULL;
+
+    (void)context;
+    if (length <= 0)
+        return NULL;
+    found[length] = '\0';
+    if (found[0] == '/')
+        directory = 0;
+    return asprintf(&whole, "%.*s%s", directory, path, found) >= 0 ? whole : NULL;
+}
+
+/* On btrfs, what is written again goes to a new place, unless this was asked for in time. */
+static void system_prepare(void *context, int fd)
+{
+    struct statfs st;
+    int flags;
+
+    (void)context;
+    if (fstatfs(fd, &st) != 0 || st.f_type != BTRFS_SUPER_MAGIC ||
+        ioctl(fd, FS_IOC_GETFLAGS, &flags) != 0)
+        return;
+    flags |= FS_NOCOW_FL;
+    (void)ioctl(fd, FS_IOC_SETFLAGS, &flags);
+}
+
+static int system_sync_name(void *context, int fd, const char *path)
+{
+    char *copy;
+    int directory, result, saved;
+
+    (void)context;
+    /* With some filesystems that alone makes the name durable, too. */
+    if (fsync(fd) != 0)
+        return -1;
+    copy = strdup(path);
     if (copy == NULL)
         return -1;
-    fd = mpgi_open_descriptor(dirname(copy), O_RDONLY | O_DIRECTORY, 0);
+    directory = mpgi_open_descriptor(dirname(copy), O_RDONLY | O_DIRECTORY, 0);
     free(copy);
-    if (fd < 0)
+    if (directory < 0)
         return -1;
-    result = fsync(fd);
+    result = fsync(directory);
     saved = errno;
-    (void)close(fd);
+    (void)close(directory);
     errno = saved;
     return result;
 }
@@ -265,7 +328,11 @@ const struct io mpgi_io_system = {
     .truncate = system_truncate,
     .unlink = system_unlink,
     .has_name = system_has_name,
-    .sync_directory = system_sync_directory,
+    .link = system_link,
+    .rename = system_rename,
+    .target = system_target,
+    .prepare = system_prepare,
+    .sync_name = system_sync_name,
     .reserve = system_reserve,
     .map = system_map,
     .unmap = system_unmap,
@@ -283,16 +350,10 @@ bool mpgi_interrupted(unsigned *times)
     return errno == EINTR && ++*times < MOST_INTERRUPTIONS;
 }
 
-int mpgi_file_open(struct file *file, const struct io *io, void *context, const char *path,
-                   enum file_mode mode)
+int mpgi_file_open_as(struct file *file, const struct io *io, void *context, const char *path,
+                      const char *opened, int flags)
 {
-    static const int flags[] = {
-        [FILE_READ] = O_RDONLY,
-        [FILE_WRITE] = O_RDWR,
-        [FILE_MAKE] = O_RDWR | O_CREAT | O_EXCL,
-        [FILE_MAKE_IF_MISSING] = O_RDWR | O_CREAT,
-    };
-    bool read_only = mode == FILE_READ;
+    bool read_only = (flags & O_ACCMODE) == O_RDONLY;
     unsigned interrupted = 0;
     int result;
 
@@ -305,7 +366,7 @@ int mpgi_file_open(struct file *file, const struct io *io, void *context, const 
     if (file->path == NULL)
         return mpgi_fail_memory("open");
     do {
-        file->fd = io->open(context, path, flags[mode], 0666);
+        file->fd = io->open(context, opened, flags, 0666);
     } while (file->fd < 0 && mpgi_interrupted(&interrupted));
     if (file->fd < 0 && !read_only && errno == EACCES)
         result =
@@ -314,11 +375,17 @@ int mpgi_file_open(struct file *file, const struct io *io, void *context, const 
         result = fail(file, "open", MPG_NO_PAGE);
     else
         result = mpgi_file_reload_size(file);
-    if (result != 0 && file->fd >= 0 && mode == FILE_MAKE)
-        (void)io->unlink(context, path); /* it was not there before */
+    if (result != 0 && file->fd >= 0 && (flags & O_EXCL) != 0)
+        (void)io->unlink(context, opened); /* it was not there before */
     if (result != 0)
         (void)mpgi_file_close(file);
     return result;
+}
+
+int mpgi_file_open(struct file *file, const struct io *io, void *context, const char *path,
+                   bool read_only)
+{
+    return mpgi_file_open_as(file, io, context, path, path, read_only ? O_RDONLY : O_RDWR);
 }
 
 int mpgi_file_close(struct file *file)
@@ -330,6 +397,8 @@ int mpgi_file_close(struct file *file)
     file->fd = -1;
     free(file->path);
     file->path = NULL;
+    free(file->temporary);
+    file->temporary = NULL;
     mpgi_id_map_clear(&file->backed);
     return result;
 }

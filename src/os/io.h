@@ -54,8 +54,19 @@ struct io {
     int (*unlink)(void *context, const char *path);
     /* Whether the file still has a name. May be NULL: it has. */
     bool (*has_name)(void *context, int fd);
+    /* Gives a file that was opened with O_TMPFILE its name; EEXIST where it is taken. May be NULL. */
+    int (*link)(void *context, int fd, const char *path);
+    /* Renames a file; EEXIST where the new name is taken. May be NULL. */
+    int (*rename)(void *context, const char *from, const char *to);
+    /* The name that a symbolic link to nothing leads to, to be freed; NULL: none. May be NULL. */
+    char *(*target)(void *context, const char *path);
+    /*
+     * Makes an empty file one whose bytes can be written again without new disk space, where that
+     * is not so by itself and can be had. May be NULL.
+     */
+    void (*prepare)(void *context, int fd);
     /* Makes the name of a new file durable. */
-    int (*sync_directory)(void *context, const char *path);
+    int (*sync_name)(void *context, int fd, const char *path);
     /*
      * Reserves address space, for the file from `offset` on; NULL on failure. Released by unmap.
      */
@@ -80,18 +91,17 @@ struct file {
     atomic_bool changed;  /* rule 12: it was seen not to be what this pager left; never reset */
     uint64_t backed_from; /* from here on this pager itself reserved the space for it */
     struct id_map backed; /* below that: what is known to have space behind it, see grow.c */
+    char *temporary;      /* the name it has until it gets its own; owned, or NULL */
+    bool in_place;        /* others can see it under its name while it is made */
+    bool name_unsure;     /* its name may not be durable: its directory cannot be synced */
 };
 
-enum file_mode {
-    FILE_READ,           /* opens it for reading only */
-    FILE_WRITE,          /* for reading and writing */
-    FILE_MAKE,           /* makes it, failing with EXISTS */
-    FILE_MAKE_IF_MISSING /* makes it, empty, unless it is there */
-};
-
-/* Opens the file and learns its length. */
+/* Opens the file, for reading alone or for writing, too, and learns its length. */
 int mpgi_file_open(struct file *file, const struct io *io, void *context, const char *path,
-                   enum file_mode mode);
+                   bool read_only);
+/* The same for what `opened` names, with flags of open(2); in messages it is `path`. */
+int mpgi_file_open_as(struct file *file, const struct io *io, void *context, const char *path,
+                      const char *opened, int flags);
 /* Releases everything; reports a failed close. */
 int mpgi_file_close(struct file *file);
 /* BUSY if another description has it. */

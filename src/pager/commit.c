@@ -94,6 +94,23 @@ static int write_below(mpg_pager *pager, const struct batch *batch, uint64_t byt
     return result != 0 ? result : mpgi_look_again_committing(pager, bytes, LOOK_BEFORE);
 }
 
+/*
+ * Rule 13: the disk was full as the root was to be written. If the durable root is as it was, the
+ * batch alone has failed: a root that was written in part is none.
+ */
+static int fail_without_space(mpg_pager *pager, enum progress *progress)
+{
+    const struct format_ops *ops = pager->ops;
+    mpg_error_info error;
+    bool same = false;
+
+    (void)mpg_last_error(&error);
+    (void)ops->restore_root(pager->format);
+    if (ops->look_again(pager->format, LOOK_BEFORE, &same) == 0 && same)
+        *progress = NOTHING_SYNCED;
+    return mpgi_fail_again(&error);
+}
+
 /* Writes the sealed batch out, to a file of so many bytes. Runs without the lock. */
 static int write_out(mpg_pager *pager, const struct batch *batch, uint64_t bytes,
                      enum progress *progress)
@@ -104,6 +121,8 @@ static int write_out(mpg_pager *pager, const struct batch *batch, uint64_t bytes
         return result;
     *progress = ROOT_TOUCHED;
     result = pager->ops->write_root(pager->format);
+    if (result == MPG_E_NO_SPACE && RULE_HOLDS(13))
+        return fail_without_space(pager, progress);
     if (result == 0 && (RULE_HOLDS(3) || batch->changes % 2 != 0))
         result = sync_file(pager);
     return result != 0 ? result : mpgi_look_again_committing(pager, bytes, LOOK_AFTER);

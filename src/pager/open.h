@@ -5,9 +5,8 @@
 
 #include "mappedpages.h"
 #include "os/io.h"
+#include "pager/create.h"
 
-int mpgi_create_with(mpg_pager **pager, const char *path, const mpg_options *options,
-                     const struct io *io, void *context);
 int mpgi_open_with(mpg_pager **pager, const char *path, const mpg_options *options, bool read_only,
                    const struct io *io, void *context);
 

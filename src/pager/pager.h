@@ -113,6 +113,13 @@ static inline void pager_search_protected(mpg_pager *pager, uint64_t id)
     pager->search_protected = min_u64(pager->search_protected, id);
 }
 
+/* A pager that has no file yet; NULL: no memory. */
+mpg_pager *mpgi_pager_new(bool read_only);
+/* Closes the file and frees everything. Returns what closing met. */
+int mpgi_pager_free(mpg_pager *pager);
+/* Completes it with what follows from the page size and the loaded format. */
+void mpgi_pager_set_up(mpg_pager *pager, const mpg_options *options);
+
 /* The address of a page in the map. NO_MEMORY where no address space is left for it. Lock held. */
 int mpgi_map_page(unsigned char **data, mpg_pager *pager, uint64_t page);
 

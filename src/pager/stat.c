@@ -22,6 +22,7 @@ int mpg_stat(struct mpg_stat *st, const mpg_pager *pager)
     facts.format = pager->ops->id;
     facts.page_size = pager->page_size;
     facts.read_only = pager->read_only;
+    facts.name_unsure = pager->file.name_unsure;
     *st = facts;
     return 0;
 }

@@ -443,8 +443,8 @@ static void call_fails(enum disk_call call, int error)
 static void every_call_can_fail(void **state)
 {
     static const enum disk_call calls[] = {
-        CALL_OPEN,      CALL_LOCK,     CALL_SIZE,           CALL_PREAD, CALL_PWRITE, CALL_ALLOCATE,
-        CALL_FDATASYNC, CALL_TRUNCATE, CALL_SYNC_DIRECTORY, CALL_CLOSE, CALL_MAP,
+        CALL_OPEN,      CALL_LOCK,     CALL_SIZE, CALL_PREAD,     CALL_PWRITE, CALL_ALLOCATE,
+        CALL_FDATASYNC, CALL_TRUNCATE, CALL_LINK, CALL_SYNC_NAME, CALL_CLOSE,  CALL_MAP,
     };
 
     (void)state;

@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "base/rules.h"
+#include "crash/promises.h"
 #include "crash/scenarios.h"
 
 int mpgi_broken_rule;
@@ -95,6 +96,47 @@ static void all_rules_are_enough(void **state)
     assert_false(is_caught(0, MPG_FORMAT_0_2, 1));
 }
 
+/* Holds with all rules, in both formats, and in neither without this one. */
+static void is_kept_by(int rule, bool (*promise)(int format, char *why, size_t size))
+{
+    static const int formats[] = {MPG_FORMAT_1, MPG_FORMAT_0_2};
+    char why[600];
+
+    for (size_t i = 0; i < 2; i++) {
+        bool caught;
+
+        if (!promise(formats[i], why, sizeof(why)))
+            fail_msg("with all rules, format %s: %s", formats[i] == MPG_FORMAT_1 ? "1" : "0.2",
+                     why);
+        mpgi_broken_rule = rule;
+        caught = !promise(formats[i], why, sizeof(why));
+        mpgi_broken_rule = 0;
+        if (!caught)
+            fail_msg("nothing goes wrong without rule %d in format %s", rule,
+                     formats[i] == MPG_FORMAT_1 ? "1" : "0.2");
+        print_message("rule %d, format %s: caught: %s\n", rule,
+                      formats[i] == MPG_FORMAT_1 ? "1" : "0.2", why);
+    }
+}
+
+static void a_full_disk_is_no_failed_sync(void **state)
+{
+    (void)state;
+    is_kept_by(13, promise_full_disk);
+}
+
+static void a_page_given_out_has_space_behind_it(void **state)
+{
+    (void)state;
+    is_kept_by(14, promise_space);
+}
+
+static void a_file_appears_whole_or_not_at_all(void **state)
+{
+    (void)state;
+    is_kept_by(15, promise_whole_file);
+}
+
 #define NEEDS(rule, format, name)                                                                  \
     static void name(void **state)                                                                 \
     {                                                                                              \
@@ -147,6 +189,9 @@ int main(void)
         cmocka_unit_test(format_0_2_trusts_no_zeros_in_the_cache),
         cmocka_unit_test(format_0_2_writes_page_0_again),
         cmocka_unit_test(format_0_2_grows_the_file_first),
+        cmocka_unit_test(a_full_disk_is_no_failed_sync),
+        cmocka_unit_test(a_page_given_out_has_space_behind_it),
+        cmocka_unit_test(a_file_appears_whole_or_not_at_all),
     };
 
     return cmocka_run_group_tests_name("rules of durability", tests, NULL, NULL);

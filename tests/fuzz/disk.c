@@ -207,9 +207,10 @@ static int disk_unlink(void *context, const char *path)
     return disk_truncate(context, 0, 0);
 }
 
-static int disk_sync_directory(void *context, const char *path)
+static int disk_sync_name(void *context, int fd, const char *path)
 {
     (void)enter(context);
+    (void)fd;
     (void)path;
     return 0;
 }
@@ -253,7 +254,7 @@ const struct io fuzz_disk_io = {
     .allocate = disk_allocate,
     .truncate = disk_truncate,
     .unlink = disk_unlink,
-    .sync_directory = disk_sync_directory,
+    .sync_name = disk_sync_name,
     .reserve = disk_reserve,
     .map = disk_map,
     .unmap = disk_unmap,

@@ -15,8 +15,8 @@
 #define RESERVATION_SLACK (4u << 20)
 
 const char *const disk_call_names[CALL_COUNT] = {
-    "open",     "close",    "lock",   "size",           "pread",   "pwrite", "fdatasync",
-    "allocate", "truncate", "unlink", "sync_directory", "reserve", "map",    "unmap",
+    "open",     "close",  "lock", "size",   "pread",     "pwrite",  "fdatasync", "allocate",
+    "truncate", "unlink", "link", "rename", "sync_name", "reserve", "map",       "unmap",
 };
 
 /* ---- The log -------------------------------------------------------------------------------- */
@@ -282,31 +282,60 @@ static void changed(struct memory_disk *disk, enum event_kind kind, uint64_t off
         memory_disk_touch(disk, offset, length);
 }
 
-static int disk_open(void *context, const char *path, int flags, unsigned mode)
+static int take_descriptor(struct memory_disk *disk, int flags)
 {
-    struct memory_disk *disk = context;
-
-    (void)path;
-    (void)mode;
-    if (enter(disk, CALL_OPEN, NULL) < 0)
-        return -1;
-    if (!disk->exists && !(flags & O_CREAT))
-        return fail(ENOENT);
-    if (disk->exists && (flags & O_CREAT) && (flags & O_EXCL))
-        return fail(EEXIST);
     for (int fd = 0; fd < DISK_DESCRIPTORS; fd++) {
         if (disk->descriptors[fd].open)
             continue;
-        if (!disk->exists) {
-            disk->exists = true;
-            disk->size = 0;
-        }
         disk->descriptors[fd].open = true;
         disk->descriptors[fd].writable = (flags & O_ACCMODE) != O_RDONLY;
         disk->descriptors[fd].lock = 0;
         return fd;
     }
     return fail(EMFILE);
+}
+
+/* A file without its name. The disk has one file: there can be no other. */
+static int open_hidden(struct memory_disk *disk, int flags)
+{
+    bool nameless = (flags & O_TMPFILE) == O_TMPFILE;
+
+    if (nameless && disk->no_nameless)
+        return fail(EOPNOTSUPP);
+    must(!disk->exists && !disk->hidden);
+    disk->hidden = true;
+    disk->size = 0;
+    return take_descriptor(disk, flags);
+}
+
+/* It is gone with its last descriptor, or with its other name. */
+static void forget_hidden(struct memory_disk *disk)
+{
+    disk->hidden = false;
+    memory_disk_touch(disk, 0, (size_t)disk->size);
+    resize(disk->cache, &disk->size, 0);
+}
+
+static int disk_open(void *context, const char *path, int flags, unsigned mode)
+{
+    struct memory_disk *disk = context;
+
+    bool hidden = (flags & O_TMPFILE) == O_TMPFILE || strstr(path, ".mappedpages-") != NULL;
+
+    (void)mode;
+    if (enter(disk, CALL_OPEN, NULL) < 0)
+        return -1;
+    if (hidden)
+        return open_hidden(disk, flags);
+    if (!disk->exists && !(flags & O_CREAT))
+        return fail(ENOENT);
+    if (disk->exists && (flags & O_CREAT) && (flags & O_EXCL))
+        return fail(EEXIST);
+    if (!disk->exists) {
+        disk->exists = true;
+        disk->size = 0;
+    }
+    return take_descriptor(disk, flags);
 }
 
 static int disk_close(void *context, int fd)
@@ -318,6 +347,8 @@ static int disk_close(void *context, int fd)
     must(fd >= 0 && fd < DISK_DESCRIPTORS && disk->descriptors[fd].open);
     disk->descriptors[fd].open = false;
     disk->descriptors[fd].lock = 0;
+    if (disk->hidden)
+        forget_hidden(disk);
     return failed;
 }
 
@@ -442,9 +473,10 @@ static int disk_unlink(void *context, const char *path)
 {
     struct memory_disk *disk = context;
 
-    (void)path;
     if (enter(disk, CALL_UNLINK, NULL) < 0)
         return -1;
+    if (strstr(path, ".mappedpages-") != NULL)
+        return disk->hidden ? 0 : fail(ENOENT);
     if (!disk->exists)
         return fail(ENOENT);
     disk->exists = false;
@@ -454,12 +486,45 @@ static int disk_unlink(void *context, const char *path)
     return 0;
 }
 
-static int disk_sync_directory(void *context, const char *path)
+static int give_name(struct memory_disk *disk, bool can)
+{
+    if (!can)
+        return fail(EOPNOTSUPP);
+    if (disk->exists)
+        return fail(EEXIST);
+    must(disk->hidden);
+    disk->hidden = false;
+    disk->exists = true;
+    return 0;
+}
+
+static int disk_link(void *context, int fd, const char *path)
 {
     struct memory_disk *disk = context;
 
     (void)path;
-    if (enter(disk, CALL_SYNC_DIRECTORY, NULL) < 0)
+    if (enter(disk, CALL_LINK, NULL) < 0)
+        return -1;
+    must(disk->descriptors[fd].open);
+    return give_name(disk, !disk->no_nameless);
+}
+
+static int disk_rename(void *context, const char *from, const char *to)
+{
+    struct memory_disk *disk = context;
+
+    (void)from;
+    (void)to;
+    return enter(disk, CALL_RENAME, NULL) < 0 ? -1 : give_name(disk, !disk->no_rename);
+}
+
+static int disk_sync_name(void *context, int fd, const char *path)
+{
+    struct memory_disk *disk = context;
+
+    (void)fd;
+    (void)path;
+    if (enter(disk, CALL_SYNC_NAME, NULL) < 0)
         return -1;
     disk->name_durable = disk->exists;
     return 0;
@@ -515,7 +580,9 @@ const struct io memory_disk_io = {
     .allocate = disk_allocate,
     .truncate = disk_truncate,
     .unlink = disk_unlink,
-    .sync_directory = disk_sync_directory,
+    .link = disk_link,
+    .rename = disk_rename,
+    .sync_name = disk_sync_name,
     .reserve = disk_reserve,
     .map = disk_map,
     .unmap = disk_unmap,

@@ -32,7 +32,9 @@ enum disk_call {
     CALL_ALLOCATE,
     CALL_TRUNCATE,
     CALL_UNLINK,
-    CALL_SYNC_DIRECTORY,
+    CALL_LINK,
+    CALL_RENAME,
+    CALL_SYNC_NAME,
     CALL_RESERVE,
     CALL_MAP,
     CALL_UNMAP,
@@ -85,6 +87,9 @@ struct memory_disk {
     size_t reservation;    /* bytes of address space at each of the two */
     bool exists;           /* the file does */
     bool name_durable;     /* and its name survives a power cut */
+    bool hidden;           /* a file is open that has no name, or another one, so far */
+    bool no_nameless;      /* this disk cannot make files without a name */
+    bool no_rename;        /* nor rename without replacing */
     uint64_t size;         /* bytes of the file */
 
     struct {

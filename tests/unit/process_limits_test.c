@@ -85,8 +85,9 @@ static int no_sync(void *context, int fd)
     return 0;
 }
 
-static int no_sync_of_name(void *context, const char *path)
+static int no_sync_of_name(void *context, int fd, const char *path)
 {
+    (void)fd;
     (void)context;
     (void)path;
     return 0;
@@ -457,6 +458,6 @@ int main(void)
 
     quick = mpgi_io_system;
     quick.fdatasync = no_sync;
-    quick.sync_directory = no_sync_of_name;
+    quick.sync_name = no_sync_of_name;
     return scratch_run("limits of the process", tests, sizeof(tests) / sizeof(tests[0]));
 }

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Floor 1: a file that appears under its name whole, or not at all (rule 15).
+ *
+ * It is made without a name, and gets its name when its content is durable. Where a filesystem
+ * cannot do that, it has another name first. Where it can neither rename without replacing nor
+ * link, the file is made in place: it begins with a mark that says so until its content is durable,
+ * and what was not finished may be made anew.
+ */
+#ifndef MPGI_NEW_FILE_H
+#define MPGI_NEW_FILE_H
+
+#include <stdbool.h>
+
+#include "os/io.h"
+
+/* In the order in which they are tried. */
+enum new_way { NEW_NAMELESS, NEW_TEMPORARY, NEW_IN_PLACE, NEW_WAYS };
+
+/* What the functions return where the next way is to be tried. */
+#define NEW_NOT_HERE 1
+
+/* The first way to try. */
+enum new_way mpgi_new_file_first_way(void);
+
+/*
+ * Makes a file for `path`, empty, open for writing and not locked. EXISTS where there is one.
+ * Errors leave nothing behind; the file is closed then.
+ */
+int mpgi_new_file_begin(struct file *file, const struct io *io, void *context, const char *path,
+                        enum new_way way);
+
+/*
+ * Marks an empty file that others can see as one that is being made. Its length is that of the mark
+ * afterwards, and it must be locked.
+ */
+int mpgi_new_file_mark(struct file *file);
+/* Whether a file is marked so. An error of reading it counts as no. */
+bool mpgi_new_file_is_marked(const struct file *file);
+
+/*
+ * What is to be written next makes a page file of it, and everything else is written: where others
+ * can see it, that becomes durable first.
+ */
+int mpgi_new_file_complete(struct file *file);
+
+/* Gives it its name, its content being durable. EXISTS where there is one by now. */
+int mpgi_new_file_give_name(struct file *file);
+/* Makes the name durable, or notes in the file that nobody can tell. */
+int mpgi_new_file_sync_name(struct file *file);
+
+/* Removes what may be left of it under any name. It stays open. */
+void mpgi_new_file_abandon(struct file *file);
+
+#endif

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT */
+/* A pager in memory: made, completed with what its file says, and freed. */
+#include "pager/pager.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+#include "base/crc.h"
+
+static void init_locks(mpg_pager *pager)
+{
+    pthread_mutexattr_t adaptive;
+    pthread_condattr_t monotonic;
+
+    (void)pthread_mutexattr_init(&adaptive);
+#ifdef PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP
+    /* It is held for a microsecond or two, and sleeping takes longer than that. */
+    (void)pthread_mutexattr_settype(&adaptive, PTHREAD_MUTEX_ADAPTIVE_NP);
+#endif
+    (void)pthread_mutex_init(&pager->lock, &adaptive);
+    (void)pthread_mutexattr_destroy(&adaptive);
+    (void)pthread_condattr_init(&monotonic);
+    (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(&pager->settled, &monotonic);
+    (void)pthread_condattr_destroy(&monotonic);
+}
+
+mpg_pager *mpgi_pager_new(bool read_only)
+{
+    mpg_pager *pager = calloc(1, sizeof(*pager));
+
+    if (pager == NULL)
+        return NULL;
+    pager->file.fd = -1;
+    pager->read_only = read_only;
+    if (!read_only) {
+        pager->gathering = mpgi_batch_new();
+        if (pager->gathering == NULL) {
+            free(pager);
+            return NULL;
+        }
+    }
+    init_locks(pager);
+    return pager;
+}
+
+int mpgi_pager_free(mpg_pager *pager)
+{
+    int result = 0;
+
+    if (pager->format != NULL)
+        pager->format->ops->unload(pager->format);
+    if (pager->file.io != NULL) {
+        mpgi_map_release(&pager->map, &pager->file);
+        result = mpgi_file_close(&pager->file);
+    }
+    mpgi_batch_free(pager->gathering);
+    mpgi_batch_free(pager->spare);
+    mpgi_id_map_clear(&pager->pins);
+    mpgi_id_map_clear(&pager->writers);
+    mpgi_id_map_clear(&pager->reserved);
+    mpgi_id_map_clear(&pager->reserved_protected);
+    mpgi_id_map_clear(&pager->verified);
+    (void)pthread_cond_destroy(&pager->settled);
+    (void)pthread_mutex_destroy(&pager->lock);
+    free(pager);
+    return result;
+}
+
+void mpgi_pager_set_up(mpg_pager *pager, const mpg_options *options)
+{
+    pager->page_size = pager->format->page_size;
+    pager->ops = pager->format->ops;
+    pager->format->reserved = &pager->reserved;
+    pager->zero_crc = mpgi_crc_extend_zeros(0, pager->page_size);
+    pager->entry_changes = 1;
+    pager->deferred = !pager->read_only && (options->flags & MPG_DEFER_ALLOCATION) != 0;
+    mpgi_map_init(&pager->map, &pager->file, options->address_space, pager->page_size);
+}
