@@ -47,7 +47,7 @@ static const struct fuse_opt templates[] = {
     OPTION("fsname=%s", fsname),
     OPTION("allow_other", allow_other),
     OPTION("allow_root", allow_root),
-    OPTION("no_io_uring", no_ring),
+    OPTION("io_uring", ring),
     OPTION("default_permissions", permissions),
     FUSE_OPT_KEY("uid=", KEY_NUMBER),
     FUSE_OPT_KEY("gid=", KEY_NUMBER),
@@ -88,14 +88,13 @@ static const struct fuse_opt templates[] = {
  * ends in = has a value.
  */
 static const char *const ignored[] = {
-    "defaults",  "nofail",      "fail",        "user",          "user=",     "nouser",
-    "users",     "nousers",     "owner",       "noowner",       "group",     "nogroup",
-    "auto",      "noauto",      "_netdev",     "comment=",      "helper=",   "uhelper=",
-    "relatime",  "norelatime",  "strictatime", "nostrictatime", "diratime",  "nodiratime",
-    "lazytime",  "nolazytime",  "iversion",    "noiversion",    "mand",      "nomand",
-    "symfollow", "nosymfollow", "silent",      "loud",          "bg",        "fg",
-    "io_uring",  "subtype=",    "user_id=",    "group_id=",     "rootmode=", "blksize=",
-    "max_read=",
+    "defaults",  "nofail",      "fail",        "user",          "user=",    "nouser",
+    "users",     "nousers",     "owner",       "noowner",       "group",    "nogroup",
+    "auto",      "noauto",      "_netdev",     "comment=",      "helper=",  "uhelper=",
+    "relatime",  "norelatime",  "strictatime", "nostrictatime", "diratime", "nodiratime",
+    "lazytime",  "nolazytime",  "iversion",    "noiversion",    "mand",     "nomand",
+    "symfollow", "nosymfollow", "silent",      "loud",          "bg",       "fg",
+    "subtype=",  "user_id=",    "group_id=",   "rootmode=",     "blksize=", "max_read=",
 };
 
 /* Options whose value is a number, which goes to a field of type int64_t. */
@@ -156,7 +155,7 @@ static void print_help(FILE *to)
           "    -o ready_fd=N          write a line there once the mount is serving\n"
           "    -o max_threads=N       most threads that serve (32)\n"
           "    -o clone_fd            a descriptor of /dev/fuse for each thread\n"
-          "    -o no_io_uring         talk to the kernel through /dev/fuse alone\n"
+          "    -o io_uring            requests through io_uring, where that is to be had\n"
           "    -o io_uring_q_depth=N  requests of each processor at a time, with io_uring\n",
           to);
 }
@@ -302,15 +301,16 @@ static bool check_ready_fd(int64_t fd)
 }
 
 /*
- * Requests through io_uring, where libfuse knows of it and the kernel offers it; libfuse goes on
- * without where it does not. An older libfuse would refuse the option.
+ * Requests through io_uring, where libfuse knows of it; it goes on without where the kernel does not
+ * offer it. An older libfuse would refuse the option. Only where asked for: a processor's requests are
+ * then served one after the other, so commits do not share their syncs.
  */
 static bool ask_for_ring(const struct options *options, struct fuse_args *args)
 {
 #ifdef HAVE_FUSE_OVER_IO_URING
     char depth[48];
 
-    if (options->no_ring || fuse_version() < FUSE_MAKE_VERSION(3, 18)) {
+    if (!options->ring || fuse_version() < FUSE_MAKE_VERSION(3, 18)) {
         return true;
     }
     (void)snprintf(depth, sizeof(depth), "-oio_uring_q_depth=%d", (int)options->ring_depth);

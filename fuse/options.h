@@ -34,7 +34,7 @@ struct options {
     int64_t ring_depth;  /* io_uring_q_depth=; 0: as libfuse has it */
     int allow_other;     /* allow_other */
     int allow_root;      /* allow_root */
-    int no_ring;         /* no_io_uring */
+    int ring;            /* io_uring */
     int permissions;     /* default_permissions was named; where we mount it is always on */
 };
 

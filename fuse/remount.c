@@ -172,6 +172,17 @@ static bool is_current(const struct remount *remount, const char *option)
     return false;
 }
 
+/*
+ * mount(8) gives all options of the mount, changed as it was told, unless it is given both names; then
+ * what it left out is to be off. The kernel's own options among them tell.
+ */
+static bool is_of_change(void *context, const char *option, const char *other)
+{
+    (void)context;
+    (void)other;
+    return option == NULL || strncmp(option, "user_id=", 8) != 0;
+}
+
 static bool take_option(void *context, const char *option, const char *other)
 {
     struct remount *remount = context;
@@ -272,8 +283,13 @@ enum remount_result remount_run(const struct fuse_args *args)
     }
     if (!find_mount(&remount)) {
         result = REMOUNT_FAILED;
-    } else if (each_argument(args, take_option, &remount)) {
-        result = change(&remount) ? REMOUNT_DONE : REMOUNT_FAILED;
+    } else {
+        if (!each_argument(args, is_of_change, NULL)) {
+            remount.flags = 0;
+        }
+        if (each_argument(args, take_option, &remount)) {
+            result = change(&remount) ? REMOUNT_DONE : REMOUNT_FAILED;
+        }
     }
     free(remount.point);
     free(remount.current);

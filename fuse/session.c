@@ -159,12 +159,13 @@ static bool is_alive(const char *mountpoint, struct stat *st)
     bool alive = stat(mountpoint, st) == 0;
 
     if (alive && statvfs(mountpoint, &unused) != 0) {
-        alive = errno != ENOTCONN;
+        alive = errno != ENOTCONN && errno != ECONNABORTED;
     }
     if (!alive) {
         log_line(LOG_ERR, "%s: %s%s", mountpoint, strerror(errno),
-                 errno == ENOTCONN ? ": the driver that served it was killed; unmount it first"
-                                   : "");
+                 errno == ENOTCONN || errno == ECONNABORTED
+                     ? ": the driver that served it was killed; unmount it first"
+                     : "");
     }
     return alive;
 }

@@ -45,7 +45,7 @@ for seed_file in "$top_srcdir"/tests/fuzz/corpus/*.mpp; do
             mounts=m
             visit
             mountpoint -q m && kill -0 "$daemon" || fail "the daemon died of $file: $(cat m.log)"
-            fusermount3 -u m || fail "unmounting $file"
+            take_down m
             served=$((served + 1))
             mounts=
         fi

@@ -13,6 +13,7 @@ import zlib
 SKIPPED = 77
 SECONDS_TO_MOUNT = 30
 SECONDS_TO_END = 60
+SECONDS_TO_UNMOUNT = 30
 
 BUILD = os.environ["top_builddir"]
 SOURCE = os.environ["top_srcdir"]
@@ -121,9 +122,18 @@ def mounted(file, options=None):
         stack.callback(end, driver, directory)
         wait_for_mount(driver, directory, log)
         yield directory
-        want(run("fusermount3", "-u", directory).returncode == 0, f"{directory}: cannot unmount")
+        unmount(directory)
         status = driver.wait(SECONDS_TO_END)
         want(status == 0, f"the driver's exit status is {status}: {text_of(log)}")
+
+
+def unmount(directory):
+    """Something else on the machine may look into a new mount for a moment, and keep it busy."""
+    deadline = time.monotonic() + SECONDS_TO_UNMOUNT
+    while (result := run("fusermount3", "-u", directory)).returncode != 0:
+        want(time.monotonic() < deadline,
+             f"{directory}: cannot unmount: {result.stderr.decode(errors='replace')}")
+        time.sleep(0.05)
 
 
 def end(driver, directory):

@@ -21,7 +21,7 @@ while [ $round -lt "$rounds" ]; do
     expect 0 mappedpagesfs "$page_file" "$work/m" -o commit=60
     touch m/pages/new || fail "round $round: not mounted"
     echo $round >m/protected/$round || fail "round $round: cannot write"
-    fusermount3 -u m || fail "round $round: cannot unmount"
+    take_down m
 done
 # And the command, at once after an unmount.
 round=0
@@ -29,7 +29,7 @@ while [ $round -lt 5 ]; do
     round=$((round + 1))
     expect 0 mappedpagesfs "$page_file" "$work/m" -o commit=60
     touch m/pages/new || fail "not mounted"
-    fusermount3 -u m || fail "cannot unmount"
+    take_down m
     expect 0 mappedpages alloc f.mpp
 done
 mounts=
@@ -66,7 +66,7 @@ expect 3 mappedpages alloc --json f.mpp
 grep -q '"name": "BUSY"' out || fail "--json: $(cat out)"
 grep -q "mounted on $work/m" out || fail "--json: $(cat out)"
 [ $(($(now) - start)) -lt 800 ] || fail "it was waited for a driver that is not ending"
-(sleep 0.5 && fusermount3 -u "$work/m") &
+(sleep 0.5 && take_down "$work/m") &
 expect 0 mappedpages alloc --wait 60 f.mpp
 mounts=
 wait $!
@@ -104,7 +104,7 @@ if [ "$(id -u)" = 0 ] && command -v runuser >/dev/null; then
     cp "$top_builddir"/src/.libs/libmappedpages.so* . 2>/dev/null
     expect 3 runuser -u nobody -- env LD_LIBRARY_PATH="$work" ./own alloc f.mpp
     complained "busy: mounted on $work/m$"
-    fusermount3 -u m || fail "cannot unmount"
+    take_down m
     mounts=
     expect 0 mappedpages alloc f.mpp
     mkfifo hold2 said2
@@ -116,7 +116,7 @@ if [ "$(id -u)" = 0 ] && command -v runuser >/dev/null; then
     exec 8>&-
     wait $holder
 else
-    fusermount3 -u m || fail "cannot unmount"
+    take_down m
     mounts=
 fi
 expect 0 mappedpages alloc f.mpp
@@ -126,7 +126,7 @@ dir=$(printf 'a\nb\033[31m')
 mkdir "$dir"
 expect 0 mappedpagesfs "$page_file" "$work/$dir"
 expect 3 mappedpages alloc f.mpp
-fusermount3 -u "$dir" || fail "cannot unmount"
+take_down "$dir"
 complained 'busy: mounted on .*/a?b?\[31m'
 [ "$(wc -l <err)" -eq 1 ] || fail "more than a line: $(cat err)"
 
@@ -136,6 +136,6 @@ kill -9 "$(cat m.pid)"
 wait "$(cat m.pid)" 2>/dev/null
 expect 32 mappedpagesfs "$page_file" "$work/m"
 complained 'Transport endpoint is not connected: the driver that served it was killed; unmount it first'
-fusermount3 -u m || fail "cannot unmount"
+take_down m
 mounts=
 expect 0 mappedpages check f.mpp

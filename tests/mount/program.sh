@@ -116,7 +116,7 @@ expect 32 mappedpagesfs "$file" m2
 complained 'busy'
 expect 32 mappedpagesfs "$file" m2 -o ro
 complained 'busy'
-fusermount3 -u m || fail "unmount"
+take_down m
 within 20 gone "$daemon" || fail "the daemon did not end"
 
 # The source in /proc/mounts is the file, whatever its name.
@@ -127,7 +127,7 @@ daemon=$(daemon_of m) || fail "no daemon"
 echo "$daemon" >m.pid
 [ "$(findmnt -n -o SOURCE "$work/m")" = "$work/a,b c.mpp" ] || fail "the source: $(findmnt "$work/m")"
 [ "$(findmnt -n -o FSTYPE "$work/m")" = fuse.mappedpagesfs ] || fail "the type: $(findmnt "$work/m")"
-fusermount3 -u m || fail "unmount"
+take_down m
 within 20 gone "$daemon" || fail "the daemon did not end"
 
 # Signals end it well, with files open, too.

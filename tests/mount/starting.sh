@@ -9,13 +9,14 @@ need_fuse
 mkdir m
 mappedpages create --page-size 1K f.mpp || fail "create"
 
-# driver - the process that serves m in the background.
+# driver - the process that serves m in the background: the one that has the file
 driver() {
-    pgrep -f "^([^ ]*/)?(lt-)?mappedpagesfs .*$work/m( |\$)"
+    mappedpages alloc --wait 0 f.mpp >/dev/null 2>driver.err || sed -n 's/.* process \([0-9]*\) (.*/\1/p' driver.err |
+        grep .
 }
 
 no_driver() {
-    ! driver
+    mappedpages free --wait 0 f.mpp "$(mappedpages alloc --wait 0 f.mpp)"
 }
 
 # start_background COMMAND... - mounts m by a command that returns; it does within ten seconds.
@@ -24,11 +25,11 @@ start_background() {
     status=$?
     [ $status -eq 0 ] || fail "status $status (124: it never returned): $*"
     mounts=m
-    driver >m.pid || fail "no driver: $*"
+    driver >m.pid || fail "no driver: $*: $(cat driver.err)"
 }
 
 end_background() {
-    within 20 fusermount3 -u m || fail "cannot unmount"
+    take_down m
     mounts=
     within 20 no_driver || fail "the driver does not end"
 }
@@ -63,7 +64,7 @@ for closed in '<&-' '>&-' '2>&-' '<&- >&-' '>&- 2>&-' '<&- 2>&-' '<&- >&- 2>&-';
         esac
     done
     works "foreground $closed"
-    fusermount3 -u m || fail "cannot unmount"
+    take_down m
     mounts=
     wait $pid || fail "closed $closed, in the foreground: status $?"
     expect 0 mappedpages check f.mpp
@@ -97,7 +98,7 @@ within 10 sh -c "! kill -0 $reader" || {
 }
 for fd in "/proc/$(cat m.pid)/fd"/*; do
     case $(readlink "$fd") in
-    /dev/null | /dev/fuse | */f.mpp | '' | socket:*) ;;
+    /dev/null | /dev/fuse | */f.mpp | '' | socket:* | anon_inode:*) ;;
     *) fail "the driver keeps $(readlink "$fd")" ;;
     esac
 done

@@ -33,6 +33,14 @@ cd "$1/theirs"
 LD_LIBRARY_PATH=$1
 export LD_LIBRARY_PATH
 mkdir m
+unmount() {
+    tries=600
+    until fusermount3 -u m 2>unmount.err; do
+        tries=$((tries - 1))
+        [ $tries -gt 0 ] || { cat unmount.err >&2; exit 1; }
+        sleep 0.05
+    done
+}
 ready() {
     read -r line <ready && [ "$line" = READY=1 ]
 }
@@ -49,12 +57,12 @@ sed -i s/mine/ours/ m/pages/5
 rm m/pages/5
 [ ! -e m/pages/5 ]
 touch outside
-fusermount3 -u m
+unmount
 wait $!
 "$1/mappedpagesfs" f.mpp "$1/theirs/m"
 grep -q ours m/pages/* && exit 1
 [ "$(head -n 1 m/protected/0)" = safe ]
-fusermount3 -u m
+unmount
 
 # A file that may only be read can be mounted read-only, one that may not be read cannot.
 chmod 444 f.mpp
@@ -79,6 +87,6 @@ daemon=$!
 read -r line <ready
 [ "$line" = READY=1 ] || fail "not mounted: $(cat err)"
 ls theirs/n >out 2>err && fail "root looks into a user's mount"
-runuser -u $user -- fusermount3 -u theirs/n || fail "unmount"
+within 30 runuser -u $user -- fusermount3 -u theirs/n || fail "unmount"
 wait $daemon || fail "the driver ended with status $?: $(cat err)"
 expect 0 mappedpages check theirs/f.mpp

@@ -101,9 +101,14 @@ mount_file() {
     within 20 mountpoint -q "$dir" || fail "$file was not mounted: $(cat "$dir.log")"
 }
 
+# take_down DIR - unmounts it; something else on the machine may look into it for a moment and keep it busy.
+take_down() {
+    within 30 fusermount3 -u "$1" || fail "cannot unmount $1: $(fusermount3 -u "$1" 2>&1)"
+}
+
 # unmount DIR - unmounts it, waits for its daemon and fails unless that ends well.
 unmount() {
-    fusermount3 -u "$1" || fail "cannot unmount $1"
+    take_down "$1"
     left=
     for dir in $mounts; do
         [ "$dir" = "$1" ] || left="$left $dir"
