@@ -50,8 +50,8 @@ done
 # ---- typesetting ----
 
 if command -v groff >/dev/null; then
-    for page in "$top_srcdir"/doc/*.[13]; do
-        groff -ww -man -Tutf8 "$page" 2>&1 >/dev/null | grep . >&2 && fail "groff warns of $page"
+    for page in "$top_srcdir"/doc/*.[137]; do
+        groff -t -ww -man -Tutf8 "$page" 2>&1 >/dev/null | grep . >&2 && fail "groff warns of $page"
     done
 fi
 
