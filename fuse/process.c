@@ -177,13 +177,33 @@ static bool may_look_into(pid_t thread)
     return readlink(path, link, sizeof(link)) > 0; /* the kernel asks for the same right */
 }
 
+/*
+ * Whether a thread has its memory still, which it gives up before its files: 1, or 0, or -1 if that
+ * cannot be told. This is asked first, for it never waits: stat does as long as the thread is in
+ * execve(2), which may wait for the answer to the close that we are asked about.
+ */
+static int has_memory(pid_t thread)
+{
+    char path[64], text[128];
+
+    snprintf(path, sizeof(path), "/proc/%ld/statm", (long)thread);
+    if (thread <= 0 || !read_file(path, text, sizeof(text))) {
+        return -1;
+    }
+    return strtoul(text, NULL, 10) > 0;
+}
+
 int process_signal(pid_t thread)
 {
+    const int alive = has_memory(thread);
     struct state state;
     char path[64];
 
+    if (alive != 0) {
+        return alive > 0 ? 0 : PROCESS_UNSEEN;
+    }
     snprintf(path, sizeof(path), "/proc/%ld/stat", (long)thread);
-    if (thread <= 0 || !read_state(&state, path)) {
+    if (!read_state(&state, path)) {
         return PROCESS_UNSEEN;
     }
     if (!(state.flags & PF_EXITING)) {
@@ -296,15 +316,15 @@ static bool shows_ours(void)
 
 const char *process_why_unseen(bool others)
 {
-    struct state state;
+    char text[64];
 
-    if (!read_state(&state, "/proc/self/stat")) {
+    if (!read_file("/proc/self/comm", text, sizeof(text))) {
         return "/proc is not mounted";
     }
     if (!shows_ours()) {
         return "/proc is that of another PID namespace";
     }
-    if (others && !read_state(&state, "/proc/1/stat")) {
+    if (others && !read_file("/proc/1/comm", text, sizeof(text))) {
         return "/proc hides the processes of other users (hidepid)";
     }
     return NULL;
