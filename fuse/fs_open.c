@@ -31,7 +31,7 @@ static void explain(int code, const char *path)
              has_message ? info.message : mpg_strerror(code));
     if (mpg_is_damage(code)) {
         log_line(LOG_ERR, "'mappedpages check %s' tells what is damaged", path);
-    } else if (code == MPG_E_READ_ONLY && access(path, R_OK) == 0) {
+    } else if ((code == MPG_E_READ_ONLY || code == MPG_E_LOCAL_LOCK) && access(path, R_OK) == 0) {
         log_line(LOG_ERR, "with -o ro it may be mounted read-only");
     }
 }
@@ -46,6 +46,7 @@ static int try_to_open(struct fs *fs)
         return mpg_open_readonly(&fs->pager, fs->path, &options);
     }
     options.flags = fs->options->commit > 0 ? MPG_DEFER_ALLOCATION : 0;
+    options.flags |= fs->options->local_lock ? MPG_LOCAL_LOCK : 0;
     code = mpg_open(&fs->writable, fs->path, &options);
     fs->pager = fs->writable;
     return code;

@@ -43,6 +43,7 @@ static const struct fuse_opt templates[] = {
     OPTION("ro", read_only),
     OPTION("-r", read_only),
     OPTION("raw", raw),
+    OPTION("local_lock", local_lock),
     OPTION("clone_fd", clone_fd),
     OPTION("fsname=%s", fsname),
     OPTION("allow_other", allow_other),
@@ -143,6 +144,7 @@ static void print_help(FILE *to)
           "    -o uid=N,gid=N         owner of everything, by number or name (those of the file)\n"
           "    -o umask=OCTAL         permission bits that are off (the mode of the file)\n"
           "    -o fmask=, dmask=      the same for files alone, and for directories alone\n"
+          "    -o local_lock          write also where a lock does not keep other writers out\n"
           "    -o raw                 show every physical page under /raw\n"
           "    -o commit=SECONDS      make creations and deletions durable only that often\n"
           "    -o scratch=SIZE        memory for scratch files (64M)\n"

@@ -15,13 +15,10 @@
 #include <stdlib.h>
 
 static const struct option options[] = {
-    {"protected", no_argument, NULL, 'p'},
-    {"count", required_argument, NULL, 'c'},
-    {"zero", no_argument, NULL, 'z'},
-    {"json", no_argument, NULL, 'j'},
-    {"wait", required_argument, NULL, 'w'},
-    {"help", no_argument, NULL, 'h'},
-    {NULL, 0, NULL, 0},
+    {"protected", no_argument, NULL, 'p'},  {"count", required_argument, NULL, 'c'},
+    {"zero", no_argument, NULL, 'z'},       {"json", no_argument, NULL, 'j'},
+    {"wait", required_argument, NULL, 'w'}, {"local-lock", no_argument, NULL, OPTION_LOCAL_LOCK},
+    {"help", no_argument, NULL, 'h'},       {NULL, 0, NULL, 0},
 };
 
 struct request {
@@ -244,6 +241,7 @@ const struct command command_alloc = {
         "  -z, --zero         regular pages hold zeros, as protected ones always do\n"
         "  -j, --json         as a JSON object\n"
         "  -w, --wait SECONDS wait that long for a file that is busy\n"
+        "      --local-lock   also where a lock does not keep other writers out (sshfs, ...)\n"
         "  -h, --help         this help\n",
     .options = options,
     .run = run,

@@ -39,6 +39,9 @@ static void short_options(char *list, size_t size, const struct option *options)
 
     list[used++] = ':';
     for (; options->name != NULL && used + 3 <= size; options++) {
+        if (options->val == OPTION_LOCAL_LOCK) {
+            continue;
+        }
         list[used++] = (char)options->val;
         if (options->has_arg == required_argument) {
             list[used++] = ':';
@@ -77,6 +80,10 @@ int next_option(const struct command *command, int argc, char **argv)
     }
     if (option == 'w') {
         set_wait(parse_number(command, "number of seconds", optarg));
+        return next_option(command, argc, argv);
+    }
+    if (option == OPTION_LOCAL_LOCK) {
+        set_local_lock();
         return next_option(command, argc, argv);
     }
     if (option == ':') {

@@ -15,6 +15,9 @@ _Noreturn void usage_error(const struct command *command, const char *format, ..
 /* Prints the command's help to standard output and exits. */
 _Noreturn void print_help(const struct command *command);
 
+/* The `val` of --local-lock, which has no letter. */
+#define OPTION_LOCAL_LOCK 256
+
 /*
  * The next option, as its `val`, or -1 when only arguments are left, from argv[optind] on.
  * Serves --help and --wait itself and ends in usage_error for what is no option of the command.

@@ -13,6 +13,7 @@ static const struct option options[] = {
     {"format", required_argument, NULL, 'f'},
     {"pages", required_argument, NULL, 'n'},
     {"label", required_argument, NULL, 'l'},
+    {"local-lock", no_argument, NULL, OPTION_LOCAL_LOCK},
     {"help", no_argument, NULL, 'h'},
     {NULL, 0, NULL, 0},
 };
@@ -84,6 +85,7 @@ static int run(int argc, char **argv)
         usage_error(&command_create, "format 0.2 has no room for a label");
     }
     path = argv[optind];
+    file.flags = open_flags();
     hold_signals();
     if (mpg_create(&pager, path, &file) != 0) {
         return report_failure(path, false);
@@ -95,12 +97,14 @@ const struct command command_create = {
     .name = "create",
     .summary = "Makes a new page file",
     .usage = "[-s SIZE] [-f 1|0.2] [-n PAGES] [-l TEXT] FILE",
-    .help = "FILE must not exist yet.\n\n"
-            "  -s, --page-size SIZE  bytes in a page: a power of two from 1K to 1G (default 4K)\n"
-            "  -f, --format FORMAT   1 (default), or 0.2 for the crate `mappedpages`\n"
-            "  -n, --pages PAGES     pages the file has at first, at least 4 (default 4)\n"
-            "  -l, --label TEXT      a name kept in the file, at most 64 bytes (format 1)\n"
-            "  -h, --help            this help\n",
+    .help =
+        "FILE must not exist yet.\n\n"
+        "  -s, --page-size SIZE  bytes in a page: a power of two from 1K to 1G (default 4K)\n"
+        "  -f, --format FORMAT   1 (default), or 0.2 for the crate `mappedpages`\n"
+        "  -n, --pages PAGES     pages the file has at first, at least 4 (default 4)\n"
+        "  -l, --label TEXT      a name kept in the file, at most 64 bytes (format 1)\n"
+        "      --local-lock      also where a lock does not keep other writers out (sshfs, ...)\n"
+        "  -h, --help            this help\n",
     .options = options,
     .run = run,
 };

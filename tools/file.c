@@ -19,6 +19,19 @@ int open_reading(const mpg_pager **pager, const char *path, bool json)
     return STATUS_FINE;
 }
 
+/* What --local-lock said. */
+static bool local_lock;
+
+void set_local_lock(void)
+{
+    local_lock = true;
+}
+
+unsigned open_flags(void)
+{
+    return local_lock ? MPG_LOCAL_LOCK : 0;
+}
+
 /* What --wait said. */
 static int64_t wait_seconds = BUSY_ENDING;
 
@@ -42,7 +55,10 @@ static int report_busy(const char *path, const struct holder *holder, bool json)
 
 static int open_for_writing(void *pager, const char *path)
 {
-    return mpg_open(pager, path, NULL);
+    mpg_options options = MPG_OPTIONS_INIT;
+
+    options.flags = open_flags();
+    return mpg_open(pager, path, &options);
 }
 
 static int open_keeping_writers_out(void *pager, const char *path)

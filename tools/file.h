@@ -14,6 +14,10 @@ int open_reading(const mpg_pager **pager, const char *path, bool json);
 int open_writing(mpg_pager **pager, const char *path, bool json);
 /* For reading, with writers kept out meanwhile. Waits as open_writing does. */
 int open_unchanging(const mpg_pager **pager, const char *path);
+/* --local-lock: write also where a lock does not keep others out. */
+void set_local_lock(void);
+/* The flags of enum mpg_option_flags that the command line asks for. */
+unsigned open_flags(void);
 /* --wait: for how long to wait for a file that is busy, whoever has it. */
 void set_wait(uint64_t seconds);
 

@@ -13,6 +13,7 @@
 static const struct option options[] = {
     {"protected", no_argument, NULL, 'p'},
     {"wait", required_argument, NULL, 'w'},
+    {"local-lock", no_argument, NULL, OPTION_LOCAL_LOCK},
     {"help", no_argument, NULL, 'h'},
     {NULL, 0, NULL, 0},
 };
@@ -51,6 +52,7 @@ const struct command command_free = {
             "written 3-900.\n\n"
             "  -p, --protected     the ids name protected pages\n"
             "  -w, --wait SECONDS  wait that long for a file that is busy\n"
+            "      --local-lock    also where a lock does not keep other writers out (sshfs, ...)\n"
             "  -h, --help          this help\n",
     .options = options,
     .run = run,

@@ -20,11 +20,9 @@
 #define MEMORY (UINT64_C(1) << 30)
 
 static const struct option options[] = {
-    {"memory", required_argument, NULL, 'm'},
-    {"quiet", no_argument, NULL, 'q'},
-    {"wait", required_argument, NULL, 'w'},
-    {"help", no_argument, NULL, 'h'},
-    {NULL, 0, NULL, 0},
+    {"memory", required_argument, NULL, 'm'}, {"quiet", no_argument, NULL, 'q'},
+    {"wait", required_argument, NULL, 'w'},   {"local-lock", no_argument, NULL, OPTION_LOCAL_LOCK},
+    {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0},
 };
 
 struct load {
@@ -279,6 +277,7 @@ const struct command command_load = {
         "                      which is told (default 1G)\n"
         "  -q, --quiet         no progress bar\n"
         "  -w, --wait SECONDS  wait that long for a file that is busy\n"
+        "      --local-lock    also where a lock does not keep other writers out (sshfs, ...)\n"
         "  -h, --help          this help\n",
     .options = options,
     .run = run,

@@ -56,6 +56,7 @@ const char *error_name(int code)
         [-MPG_E_STALE] = "STALE",
         [-MPG_E_CANCELLED] = "CANCELLED",
         [-MPG_E_CHANGED] = "CHANGED",
+        [-MPG_E_LOCAL_LOCK] = "LOCAL_LOCK",
     };
     size_t index = (size_t)-code;
 

@@ -14,6 +14,7 @@
 static const struct option options[] = {
     {"protected", no_argument, NULL, 'p'},
     {"wait", required_argument, NULL, 'w'},
+    {"local-lock", no_argument, NULL, OPTION_LOCAL_LOCK},
     {"help", no_argument, NULL, 'h'},
     {NULL, 0, NULL, 0},
 };
@@ -136,6 +137,7 @@ const struct command command_write = {
         "changes by one commit: after a crash it shows the old content or the new one, whole.\n\n"
         "  -p, --protected     ID names a protected page\n"
         "  -w, --wait SECONDS  wait that long for a file that is busy\n"
+        "      --local-lock    also where a lock does not keep other writers out (sshfs, ...)\n"
         "  -h, --help          this help\n",
     .options = options,
     .run = run,

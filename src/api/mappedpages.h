@@ -121,6 +121,7 @@ enum mpg_error {
     MPG_E_STALE = -24,                      /* read-only: the state seen was overwritten: refresh */
     MPG_E_CANCELLED = -25,                  /* async: cancelled before it was begun */
     MPG_E_CHANGED = -26,                    /* somebody else changed the file: close, and look */
+    MPG_E_LOCAL_LOCK = -27,                 /* a lock there does not keep others out */
 };
 
 /* Details of a failure. Fields that do not apply hold 0, or MPG_NO_PAGE. */
@@ -182,6 +183,14 @@ enum mpg_option_flags {
     MPG_SPARSE = 1u << 2,
     /* mpg_open: if there is no such file, or an empty one, make it as mpg_create does. */
     MPG_CREATE = 1u << 3,
+    /*
+     * mpg_create, mpg_open: write also where a lock does not keep others out who come to the file
+     * from another machine or by another path: sshfs, bindfs and other filesystems in user space
+     * that are not known to share locks, virtiofs, 9p, NFS with local_lock, SMB with nobrl. It is
+     * for who knows that nobody does; a change by somebody else is noticed all the same
+     * (MPG_E_CHANGED), but what it takes with it is gone.
+     */
+    MPG_LOCAL_LOCK = 1u << 4,
 };
 
 typedef struct mpg_options {
@@ -205,8 +214,8 @@ typedef struct mpg_options {
  * `options` may be NULL for all defaults. The pager belongs to the caller, who ends it with
  * mpg_close.
  * Errors: EXISTS, INVALID_PAGE_SIZE, INVALID (size of the options, format, label), FILE_FULL
- * (initial_pages beyond the format), READ_ONLY (permissions), NO_SPACE, NO_MEMORY, IO. On error no
- * file is left behind.
+ * (initial_pages beyond the format), READ_ONLY (permissions), LOCAL_LOCK (see MPG_LOCAL_LOCK),
+ * NO_SPACE, NO_MEMORY, IO. On error no file is left behind.
  * Durability: the file and its name are durable when this returns.
  */
 MPG_API MPG_MUST_CHECK int mpg_create(mpg_pager **pager, const char *path,
@@ -218,8 +227,8 @@ MPG_API MPG_MUST_CHECK int mpg_create(mpg_pager **pager, const char *path,
  * Errors: BUSY at once if another process or pager has it open for writing or keeps writers out;
  * INVALID_PAGE_SIZE if options->page_size is set and is not the file's; CORRUPT_SUPERBLOCK,
  * CORRUPT_METADATA, CORRUPT_DIRECTORY_INDEX, CORRUPT_PROTECTED_DIRECTORY, CORRUPT_PAGE, TRUNCATED,
- * UNSUPPORTED_VERSION, READ_ONLY (permissions, or a feature that can only be read), INVALID (size
- * of the options, flags), NO_SPACE, NO_MEMORY, IO (also a file that is not there: system_errno is
+ * UNSUPPORTED_VERSION, READ_ONLY (permissions, or a feature that can only be read), LOCAL_LOCK (see
+ * MPG_LOCAL_LOCK), INVALID (size of the options, flags), NO_SPACE, NO_MEMORY, IO (also a file that is not there: system_errno is
  * ENOENT); with MPG_CREATE, those of mpg_create but EXISTS.
  * Durability: what was found, or made, is durable when this returns.
  */

@@ -128,6 +128,7 @@ const char *mpg_strerror(int code)
         [-MPG_E_INVALID] = "invalid argument",
         [-MPG_E_STALE] = "state overwritten, refresh needed",
         [-MPG_E_CANCELLED] = "cancelled",
+        [-MPG_E_LOCAL_LOCK] = "lock does not keep others out",
         [-MPG_E_CHANGED] = "changed by somebody else",
     };
 

@@ -186,3 +186,17 @@ void mpgi_map_release(struct address_map *map, const struct file *file)
     free(map->segments);
     memset(map, 0, sizeof(*map));
 }
+
+void mpgi_map_unfault(const struct file *file, const void *map, uint64_t offset, uint64_t length)
+{
+    while (length > 0) {
+        unsigned char *data;
+        uint64_t piece = mpgi_map_piece(&data, map, offset, length);
+
+        if (piece == 0)
+            return;
+        file->io->unfault(file->context, data, (size_t)piece);
+        offset += piece;
+        length -= piece;
+    }
+}

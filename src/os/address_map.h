@@ -56,4 +56,7 @@ uint64_t mpgi_map_piece(unsigned char **data, const struct address_map *map, uin
 
 void mpgi_map_release(struct address_map *map, const struct file *file);
 
+/* Undoes what access has done to a range of the file; `unfault` of struct file. */
+void mpgi_map_unfault(const struct file *file, const void *map, uint64_t offset, uint64_t length);
+
 #endif

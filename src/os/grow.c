@@ -195,6 +195,7 @@ static int back_in_group(struct file *file, uint64_t begin, uint64_t end, uint64
     union id_value *group = mpgi_id_map_find(&file->backed, number);
     uint64_t wide_begin, wide_end;
     uintptr_t missing = 0;
+    int result;
 
     if (group == NULL) {
         group = mpgi_id_map_put(&file->backed, number);
@@ -207,6 +208,10 @@ static int back_in_group(struct file *file, uint64_t begin, uint64_t end, uint64
         missing |= ~group->number & bit_of(piece);
     if (missing == 0)
         return 0;
+    /* Rule 12: what somebody has cut off is not to be there again. */
+    result = RULE_HOLDS(12) ? mpgi_file_check_length(file) : 0;
+    if (result != 0)
+        return result;
     wide_begin = begin / PIECE * PIECE;
     wide_end = min_u64(round_up(end, PIECE), file->backed_from);
     if (back_range(file, wide_begin, wide_end - wide_begin) == 0) {

@@ -43,13 +43,38 @@ static int system_close(void *context, int fd)
 
 static int system_lock(void *context, int fd, enum io_lock lock)
 {
-    struct flock whole = {
-        .l_type = lock == IO_LOCK_EXCLUSIVE ? F_WRLCK : F_RDLCK,
-        .l_whence = SEEK_SET,
+    static const short types[] = {
+        [IO_LOCK_SHARED] = F_RDLCK,
+        [IO_LOCK_EXCLUSIVE] = F_WRLCK,
+        [IO_LOCK_NONE] = F_UNLCK,
     };
+    struct flock whole = {.l_type = types[lock], .l_whence = SEEK_SET};
 
     (void)context;
     return fcntl(fd, F_OFD_SETLK, &whole);
+}
+
+static void system_sharing(void *context, int fd, struct sharing *sharing)
+{
+    (void)context;
+    mpgi_sharing_of(sharing, fd);
+}
+
+static void system_forget(void *context, int fd, uint64_t offset, uint64_t length)
+{
+    struct statx st;
+
+    (void)context;
+    if (length == 0)
+        (void)statx(fd, "", AT_EMPTY_PATH | AT_STATX_FORCE_SYNC, STATX_SIZE, &st);
+    else
+        (void)posix_fadvise(fd, (off_t)offset, (off_t)length, POSIX_FADV_DONTNEED);
+}
+
+static void system_unfault(void *context, void *address, size_t length)
+{
+    (void)context;
+    (void)madvise(address, length, MADV_DONTNEED);
 }
 
 static int system_size(void *context, int fd, uint64_t *bytes)
@@ -142,11 +167,13 @@ static int system_allocate(void *context, int fd, uint64_t offset, uint64_t leng
 static int system_back(void *context, int fd, uint64_t offset, uint64_t length)
 {
     (void)context;
-    if (fallocate(fd, FALLOC_FL_UNSHARE_RANGE, (off_t)offset, (off_t)length) == 0)
+    /* The length stays: where somebody has cut the file, it must not become as long as it was. */
+    if (fallocate(fd, FALLOC_FL_UNSHARE_RANGE | FALLOC_FL_KEEP_SIZE, (off_t)offset,
+                  (off_t)length) == 0)
         return 0;
     if (errno != EOPNOTSUPP && errno != ENOSYS && errno != EINVAL)
         return -1;
-    return system_allocate(context, fd, offset, length);
+    return fallocate(fd, FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)length);
 }
 
 #define MOST_EXTENTS 16
@@ -316,6 +343,9 @@ const struct io mpgi_io_system = {
     .open = system_open,
     .close = system_close,
     .lock = system_lock,
+    .sharing = system_sharing,
+    .forget = system_forget,
+    .unfault = system_unfault,
     .size = system_size,
     .pread = system_pread,
     .pwrite = system_pwrite,
@@ -375,6 +405,8 @@ int mpgi_file_open_as(struct file *file, const struct io *io, void *context, con
         result = fail(file, "open", MPG_NO_PAGE);
     else
         result = mpgi_file_reload_size(file);
+    if (result == 0 && io->sharing != NULL)
+        io->sharing(context, file->fd, &file->sharing);
     if (result != 0 && file->fd >= 0 && (flags & O_EXCL) != 0)
         (void)io->unlink(context, opened); /* it was not there before */
     if (result != 0)
@@ -407,6 +439,7 @@ int mpgi_file_lock(struct file *file, enum io_lock lock)
 {
     unsigned interrupted = 0;
 
+    file->holds_lock = false;
     while (file->io->lock(file->context, file->fd, lock) != 0) {
         if (mpgi_interrupted(&interrupted))
             continue;
@@ -415,6 +448,7 @@ int mpgi_file_lock(struct file *file, enum io_lock lock)
                              "%s: busy: it is open or mounted elsewhere", file->path);
         return fail(file, "lock", MPG_NO_PAGE);
     }
+    file->holds_lock = lock != IO_LOCK_NONE;
     return 0;
 }
 
@@ -424,6 +458,8 @@ int mpgi_file_read(const struct file *file, void *data, size_t length, uint64_t 
     unsigned char *at = data;
     unsigned interrupted = 0;
 
+    if (file->ask)
+        mpgi_file_forget(file, offset, length);
     while (length > 0) {
         ssize_t got = file->io->pread(file->context, file->fd, at, length, offset);
 
@@ -527,9 +563,32 @@ int mpgi_file_length(const struct file *file, uint64_t *bytes)
     return 0;
 }
 
+int mpgi_file_length_now(const struct file *file, uint64_t *bytes)
+{
+    if (file->sharing.others && file->io->forget != NULL)
+        file->io->forget(file->context, file->fd, 0, 0);
+    return mpgi_file_length(file, bytes);
+}
+
 int mpgi_file_reload_size(struct file *file)
 {
-    return mpgi_file_length(file, &file->bytes);
+    return mpgi_file_length_now(file, &file->bytes);
+}
+
+/* Larger than the pieces in which a system caches a file, of which it drops whole ones only. */
+#define FORGOTTEN ((uint64_t)2 << 20)
+
+void mpgi_file_forget(const struct file *file, uint64_t offset, uint64_t length)
+{
+    uint64_t begin = offset / FORGOTTEN * FORGOTTEN;
+    uint64_t end = round_up(offset + length, FORGOTTEN);
+
+    if (!file->sharing.others || file->io->forget == NULL || length == 0)
+        return;
+    /* What is mapped is not dropped. */
+    if (file->unfault != NULL)
+        file->unfault(file, file->map, begin, end - begin);
+    file->io->forget(file->context, file->fd, begin, end - begin);
 }
 
 int mpgi_file_fail_changed(struct file *file, const char *how)
@@ -545,7 +604,9 @@ int mpgi_file_check_length(struct file *file)
 {
     char how[80];
     uint64_t bytes;
-    int result = mpgi_file_length(file, &bytes);
+    /* Where a lock reaches everybody, each page written does not ask anew. */
+    int result = file->sharing.lock_is_local ? mpgi_file_length_now(file, &bytes)
+                                             : mpgi_file_length(file, &bytes);
 
     if (result != 0 || bytes == file->bytes)
         return result;
@@ -561,6 +622,7 @@ int mpgi_file_shows(bool *same, const struct file *file, const void *data, size_
     unsigned char found[4096];
 
     *same = true;
+    mpgi_file_forget(file, offset, length);
     for (size_t at = 0; at < length && *same; at += sizeof(found)) {
         size_t piece = (size_t)min_u64(sizeof(found), length - at);
         int result = mpgi_file_read(file, found, piece, offset + at, page);

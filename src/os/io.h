@@ -16,18 +16,31 @@
 #include <sys/types.h>
 
 #include "base/id_map.h"
+#include "os/sharing.h"
 
 struct iovec;
 
 /* What keeps others out; held on the open file description. */
-enum io_lock { IO_LOCK_SHARED, IO_LOCK_EXCLUSIVE };
+enum io_lock { IO_LOCK_SHARED, IO_LOCK_EXCLUSIVE, IO_LOCK_NONE };
 
 struct io {
     /* Opens a file; O_CLOEXEC is the implementation's business. */
     int (*open)(void *context, const char *path, int flags, unsigned mode);
     int (*close)(void *context, int fd);
-    /* Takes the whole-file lock without waiting; EAGAIN if another description holds it. */
+    /*
+     * Takes the whole-file lock without waiting, or gives it back (IO_LOCK_NONE); EAGAIN if another
+     * description holds it.
+     */
     int (*lock)(void *context, int fd, enum io_lock lock);
+    /* Who else can come to the file. May be NULL: nobody whom a lock would not reach. */
+    void (*sharing)(void *context, int fd, struct sharing *sharing);
+    /*
+     * Drops what the system has cached of a range that is not mapped, so that it is read from where
+     * others write to. With a length of 0: of the file's length. Best effort. May be NULL.
+     */
+    void (*forget)(void *context, int fd, uint64_t offset, uint64_t length);
+    /* Undoes what access has done to a part of the map, which stays. May be NULL if forget is. */
+    void (*unfault)(void *context, void *address, size_t length);
     /* The length in bytes. */
     int (*size)(void *context, int fd, uint64_t *bytes);
     ssize_t (*pread)(void *context, int fd, void *data, size_t length, uint64_t offset);
@@ -81,19 +94,25 @@ extern const struct io mpgi_io_system;
 
 /* An open page file. */
 struct file {
-    const struct io *io;  /* the calls to use */
-    void *context;        /* their first argument */
-    int fd;               /* the descriptor, or -1 */
-    char *path;           /* as the caller named it, for messages; owned */
-    uint64_t bytes;       /* length, as far as this pager knows */
-    bool read_only;       /* opened with O_RDONLY */
-    bool sparse;          /* grow without reserving disk space */
-    atomic_bool changed;  /* rule 12: it was seen not to be what this pager left; never reset */
+    const struct io *io;    /* the calls to use */
+    void *context;          /* their first argument */
+    int fd;                 /* the descriptor, or -1 */
+    char *path;             /* as the caller named it, for messages; owned */
+    uint64_t bytes;         /* length, as far as this pager knows */
+    bool read_only;         /* opened with O_RDONLY */
+    bool sparse;            /* grow without reserving disk space */
+    struct sharing sharing; /* who else can come to it */
+    bool holds_lock;        /* shared or exclusive */
+    bool ask;               /* others may have written: reads do not trust the system's cache */
+    /* Undoes what access through the map has done to a range, or NULL; `map` is its argument. */
+    void (*unfault)(const struct file *file, const void *map, uint64_t offset, uint64_t length);
+    const void *map;
     uint64_t backed_from; /* from here on this pager itself reserved the space for it */
     struct id_map backed; /* below that: what is known to have space behind it, see grow.c */
     char *temporary;      /* the name it has until it gets its own; owned, or NULL */
     bool in_place;        /* others can see it under its name while it is made */
     bool name_unsure;     /* its name may not be durable: its directory cannot be synced */
+    atomic_bool changed;  /* rule 12: it was seen not to be what this pager left; never reset */
 };
 
 /* Opens the file, for reading alone or for writing, too, and learns its length. */
@@ -127,11 +146,14 @@ bool mpgi_file_is_hole(const struct file *file, uint64_t offset, size_t length);
 int mpgi_file_check_length(struct file *file);
 /* Notes and reports that the file is not this pager's any more: CHANGED. `how` says what was seen. */
 int mpgi_file_fail_changed(struct file *file, const char *how);
-/* Sets *same to whether the file has these bytes there. TRUNCATED where it ends before. */
+/* Sets *same to whether the file has these bytes there now, for everybody. TRUNCATED where it ends before. */
 int mpgi_file_shows(bool *same, const struct file *file, const void *data, size_t length,
                     uint64_t offset, uint64_t page);
-/* How long the file is now. */
+/* How long the file is now, as far as this system knows; and as those know who also write to it. */
 int mpgi_file_length(const struct file *file, uint64_t *bytes);
+int mpgi_file_length_now(const struct file *file, uint64_t *bytes);
+/* Drops what the system has cached of a range, where others may have written to it. */
+void mpgi_file_forget(const struct file *file, uint64_t offset, uint64_t length);
 
 /*
  * Whether a call that failed is to be made once more: a signal came, and not so often without any

@@ -19,7 +19,8 @@
 
 /* ---- options ---- */
 
-#define KNOWN_OPTIONS (MPG_LOCK_SHARED | MPG_DEFER_ALLOCATION | MPG_SPARSE | MPG_CREATE)
+#define KNOWN_OPTIONS                                                                              \
+    (MPG_LOCK_SHARED | MPG_DEFER_ALLOCATION | MPG_SPARSE | MPG_CREATE | MPG_LOCAL_LOCK)
 
 int mpgi_take_options(mpg_options *taken, const mpg_options *options)
 {
@@ -108,7 +109,7 @@ static int make_this_way(mpg_pager *pager, const char *path, const struct format
     if (result != 0)
         return result;
     file->sparse = (options->flags & MPG_SPARSE) != 0;
-    result = mpgi_file_lock(file, IO_LOCK_EXCLUSIVE);
+    result = mpgi_pager_lock_to_write(pager, options->flags);
     if (result == MPG_E_BUSY)
         return result; /* somebody opened it already, and it is theirs */
     if (result == 0)
@@ -225,7 +226,7 @@ static int make_unfinished(mpg_pager **pager, const char *path, const mpg_option
         return exists;
     }
     made->file.sparse = (options->flags & MPG_SPARSE) != 0;
-    result = mpgi_file_lock(&made->file, IO_LOCK_EXCLUSIVE);
+    result = mpgi_pager_lock_to_write(made, options->flags);
     if (result == 0)
         result = mpgi_file_reload_size(&made->file);
     if (result == 0 && !mpgi_new_file_is_marked(&made->file))

@@ -20,6 +20,9 @@ int mpgi_look_again(mpg_pager *pager)
 
     if (result == 0 && RULE_HOLDS(12))
         result = mpgi_file_check_length(&pager->file);
+    /* Where others are on another machine, and a lock reaches them, the next commit will do. */
+    if (result == 0 && pager->file.sharing.others && !pager->file.sharing.lock_is_local)
+        return 0;
     return result != 0 ? result : mpgi_format_look_again(pager->format, LOOK_ASIDE);
 }
 
@@ -30,7 +33,7 @@ int mpgi_look_again_committing(mpg_pager *pager, uint64_t bytes, enum look look)
 
     if (!RULE_HOLDS(12))
         return 0;
-    result = mpgi_file_length(&pager->file, &now);
+    result = mpgi_file_length_now(&pager->file, &now);
     if (result == 0 && now != bytes) {
         /* Another thread may have made it grow, which it does under the lock. */
         pager_lock(pager);

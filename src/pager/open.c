@@ -96,9 +96,10 @@ static int lock_file(mpg_pager *pager, unsigned flags)
     int result = 0;
 
     if (!pager->read_only)
-        result = mpgi_file_lock(&pager->file, IO_LOCK_EXCLUSIVE);
+        result = mpgi_pager_lock_to_write(pager, flags);
     else if ((flags & MPG_LOCK_SHARED) != 0)
         result = mpgi_file_lock(&pager->file, IO_LOCK_SHARED);
+    pager->file.ask = true; /* others had it until now */
     if (result == 0)
         result = mpgi_file_reload_size(&pager->file); /* it may have grown before the lock */
     pager->file.backed_from = pager->file.bytes;

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "base/crc.h"
+#include "base/error.h"
 
 static void init_locks(mpg_pager *pager)
 {
@@ -75,5 +76,29 @@ void mpgi_pager_set_up(mpg_pager *pager, const mpg_options *options)
     pager->zero_crc = mpgi_crc_extend_zeros(0, pager->page_size);
     pager->entry_changes = 1;
     pager->deferred = !pager->read_only && (options->flags & MPG_DEFER_ALLOCATION) != 0;
+    pager->file.map = &pager->map;
+    pager->file.unfault = mpgi_map_unfault;
+    /* A lock that reaches everybody keeps what was read as it is; a reader without one must ask. */
+    pager->file.ask =
+        pager->read_only && (!pager->file.holds_lock || pager->file.sharing.lock_is_local);
     mpgi_map_init(&pager->map, &pager->file, options->address_space, pager->page_size);
+}
+
+int mpgi_pager_lock_to_write(mpg_pager *pager, unsigned flags)
+{
+    const struct sharing *sharing = &pager->file.sharing;
+
+    if (!sharing->lock_is_local || (flags & MPG_LOCAL_LOCK) != 0)
+        return mpgi_file_lock(&pager->file, IO_LOCK_EXCLUSIVE);
+    if (sharing->unknown)
+        return mpgi_fail(MPG_E_LOCAL_LOCK, "lock", MPG_NO_PAGE,
+                         "%s: it cannot be told (/proc/self/mountinfo) whether a lock on this "
+                         "filesystem keeps other writers out; MPG_LOCAL_LOCK (--local-lock, "
+                         "-o local_lock) writes all the same",
+                         pager->file.path);
+    return mpgi_fail(MPG_E_LOCAL_LOCK, "lock", MPG_NO_PAGE,
+                     "%s: on %s a lock does not keep out who comes to the file by another path or "
+                     "from another machine; if nobody does, MPG_LOCAL_LOCK (--local-lock, "
+                     "-o local_lock) writes all the same",
+                     pager->file.path, sharing->type);
 }

@@ -117,6 +117,11 @@ static inline void pager_search_protected(mpg_pager *pager, uint64_t id)
 mpg_pager *mpgi_pager_new(bool read_only);
 /* Closes the file and frees everything. Returns what closing met. */
 int mpgi_pager_free(mpg_pager *pager);
+/*
+ * Takes the lock for writing, where it keeps other writers out at all (LOCAL_LOCK), or MPG_LOCAL_LOCK
+ * in the flags says that there are none: then rule 12 stands guard.
+ */
+int mpgi_pager_lock_to_write(mpg_pager *pager, unsigned flags);
 /* Completes it with what follows from the page size and the loaded format. */
 void mpgi_pager_set_up(mpg_pager *pager, const mpg_options *options);
 

@@ -46,6 +46,33 @@ static bool has_changed(uint32_t *state, struct file *file, uint32_t page_size)
            *state != before;
 }
 
+/*
+ * What damage means that a reader without a lock found in a file that others may be writing to from
+ * elsewhere, after looking past this system's cache: only where a lock tells that nobody is writing
+ * it is what it looks like. The failure is this thread's last one.
+ */
+static int judge_from_afar(struct file *file, int result)
+{
+    mpg_error_info error;
+    const char *why;
+
+    if (!mpg_is_damage(result) || !file->ask || !file->sharing.others)
+        return result;
+    (void)mpg_last_error(&error);
+    if (file->sharing.lock_is_local) {
+        why = "what is read there need not be of one moment";
+    } else if (mpgi_file_lock(file, IO_LOCK_SHARED) != 0) {
+        why = "a writer has it open elsewhere";
+    } else {
+        (void)mpgi_file_lock(file, IO_LOCK_NONE);
+        return mpgi_fail_again(&error);
+    }
+    return mpgi_fail(MPG_E_STALE, error.operation, error.page,
+                     "%s: it cannot be read as one state (%s), or it is damaged: refresh, or look "
+                     "where it lies",
+                     file->path, why);
+}
+
 int mpgi_load_state(struct format **format, const struct format_ops *ops, struct file *file,
                     size_t cache_size, uint32_t page_size)
 {
@@ -60,7 +87,7 @@ int mpgi_load_state(struct format **format, const struct format_ops *ops, struct
         (void)mpg_last_error(&error);
         unchanged = has_changed(&state, file, page_size) ? 0 : unchanged + 1;
         if (unchanged == ENOUGH_LOOKS)
-            return mpgi_fail_again(&error);
+            return judge_from_afar(file, mpgi_fail_again(&error));
         result = ops->load(format, file, true, cache_size);
     }
     return result;
@@ -164,12 +191,12 @@ int mpgi_explain_damage(const mpg_pager *pager, int result)
     if (loaded == MPG_E_STALE || loaded == MPG_E_CHANGED)
         return loaded;
     if (loaded != 0)
-        return mpgi_fail_again(&error);
+        return judge_from_afar(&unconst(pager)->file, mpgi_fail_again(&error));
     pager->ops->facts(pager->format, VERSION_DURABLE, &seen);
     pager->ops->facts(newest, VERSION_DURABLE, &now);
     pager->ops->unload(newest);
     if (now.generation == seen.generation)
-        return mpgi_fail_again(&error);
+        return judge_from_afar(&unconst(pager)->file, mpgi_fail_again(&error));
     return mpgi_fail(MPG_E_STALE, error.operation, error.page,
                      "%s: a writer has overwritten the state that was opened; refresh",
                      pager->file.path);

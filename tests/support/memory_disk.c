@@ -355,7 +355,7 @@ static int disk_close(void *context, int fd)
 static int disk_lock(void *context, int fd, enum io_lock lock)
 {
     struct memory_disk *disk = context;
-    int wanted = lock == IO_LOCK_EXCLUSIVE ? 2 : 1;
+    int wanted = lock == IO_LOCK_EXCLUSIVE ? 2 : lock == IO_LOCK_SHARED ? 1 : 0;
 
     if (enter(disk, CALL_LOCK, NULL) < 0)
         return -1;

@@ -77,6 +77,21 @@ static mpg_pager *make_file(const struct scratch *scratch)
     return pager;
 }
 
+/* The same, opened again, and with holes, which a page that is handed out must not have. */
+static mpg_pager *make_file_with_holes(const struct scratch *scratch)
+{
+    int fd;
+
+    assert_int_equal(mpg_close(make_file(scratch)), 0);
+    fd = open(scratch->path, O_RDWR | O_CLOEXEC);
+    assert_true(fd >= 0);
+    /* Where the filesystem cannot, there are none. */
+    (void)fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                    (off_t)(20 * (uint64_t)api_page_size), (off_t)(20 * (uint64_t)api_page_size));
+    close(fd);
+    return scratch_open(scratch);
+}
+
 static int put_in_transaction(mpg_pager *pager)
 {
     unsigned char *page = page_of(9);
@@ -106,6 +121,7 @@ static int write_page(mpg_pager *pager, mpg_page_id id)
 enum change {
     CHANGE_ALLOC,
     CHANGE_ALLOC_ZERO,
+    CHANGE_ALLOC_IN_HOLE,
     CHANGE_GROW,
     CHANGE_FREE,
     CHANGE_WRITE_FIRST,
@@ -128,6 +144,8 @@ static int change(mpg_pager *pager, enum change what)
         return mpg_alloc(&id, pager, 0);
     case CHANGE_ALLOC_ZERO:
         return mpg_alloc(&id, pager, MPG_ZERO);
+    case CHANGE_ALLOC_IN_HOLE:
+        return mpg_alloc_at(pager, (mpg_page_id){39}, 0);
     case CHANGE_GROW:
         return mpg_alloc_at(pager, (mpg_page_id){200}, 0);
     case CHANGE_FREE:
@@ -180,11 +198,12 @@ static void a_file_cut_short_is_left_alone(void **state)
                                 (last.value + 1) * api_page_size - 1};
 
     for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++)
-        for (int what = 0; what < CHANGE_COUNT; what++) {
-            mpg_pager *pager = make_file(scratch);
+        for (int what = 0; what < 2 * CHANGE_COUNT; what++) {
+            mpg_pager *pager =
+                what < CHANGE_COUNT ? make_file(scratch) : make_file_with_holes(scratch);
 
             assert_int_equal(truncate(scratch->path, (off_t)lengths[i]), 0);
-            assert_noticed(scratch, pager, (enum change)what);
+            assert_noticed(scratch, pager, (enum change)(what % CHANGE_COUNT));
             unlink(scratch->path);
         }
 }
