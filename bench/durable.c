@@ -166,7 +166,7 @@ static struct contestant contestant_of(enum kind kind, struct subject *subject)
     return contestant;
 }
 
-static const struct other_store *const others[] = {
+const struct other_store *const other_stores[] = {
 #ifdef WITH_LMDB
     &lmdb_store,
 #endif
@@ -205,10 +205,10 @@ void bench_durable(const struct place *place)
         subjects[i] = subject_open(place, formats[i / KINDS], kind);
         all[count++] = contestant_of(kind, subjects[i]);
     }
-    for (size_t i = 0; others[i] != NULL; i++) {
-        stores[i] = others[i]->open(place);
-        all[count++] = (struct contestant){.name = others[i]->name,
-                                           .run = others[i]->put,
+    for (size_t i = 0; other_stores[i] != NULL; i++) {
+        stores[i] = other_stores[i]->open(place, OLD_PAGES);
+        all[count++] = (struct contestant){.name = other_stores[i]->name,
+                                           .run = other_stores[i]->put,
                                            .context = stores[i],
                                            .operations = OPERATIONS};
     }
@@ -217,11 +217,12 @@ void bench_durable(const struct place *place)
            0);
     report_format("", all + 1, all, rounds, false);
     report_format("format 0.2: ", all + 1 + KINDS, all, rounds, true);
-    for (size_t i = 0; others[i] != NULL; i++)
-        report(others[i]->what, times_faster(&all[1 + COMMIT], &all[1 + 2 * KINDS + i], rounds),
-               "x", AT_LEAST, others[i]->target);
-    for (size_t i = 0; others[i] != NULL; i++)
-        others[i]->close(stores[i]);
+    for (size_t i = 0; other_stores[i] != NULL; i++)
+        report(other_stores[i]->what,
+               times_faster(&all[1 + COMMIT], &all[1 + 2 * KINDS + i], rounds), "x", AT_LEAST,
+               other_stores[i]->target);
+    for (size_t i = 0; other_stores[i] != NULL; i++)
+        other_stores[i]->close(stores[i]);
     for (int i = 0; i < 2 * KINDS; i++)
         subject_close(subjects[i]);
     floor_close(all[0].context);

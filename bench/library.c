@@ -2,9 +2,10 @@
 /*
  * The library's benchmark: how fast it is compared with what the disk and the memory can do.
  *
- *     bench/library [-q] [DIRECTORY [PART…]]
+ *     bench/library [-q] [-n PAGES] [-r ROUNDS] [DIRECTORY [PART…]]
  *
- * -q takes few rounds. The parts are durable, threads, bulk, memory and large; without any, all.
+ * -q takes few rounds. The parts are durable, threads, bulk, memory, large and commits; without any, all.
+ * -n and -r are for the last: of how many pages (20,000 if not said), and how many rounds.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,7 +21,7 @@ static const struct part {
     void (*run)(const struct place *place);
 } parts[] = {
     {"durable", bench_durable}, {"threads", bench_threads}, {"bulk", bench_bulk},
-    {"memory", bench_memory},   {"large", bench_large},
+    {"memory", bench_memory},   {"large", bench_large},     {"commits", bench_commits},
 };
 
 static bool is_wanted(const char *name, char *const *wanted, int count)
@@ -31,18 +32,45 @@ static bool is_wanted(const char *name, char *const *wanted, int count)
     return count == 0;
 }
 
+static uint64_t number(const char *text, uint64_t most)
+{
+    char *end;
+    unsigned long long value = strtoull(text, &end, 10);
+
+    if (*text == 0 || *end != 0 || value == 0 || value > most) {
+        (void)fprintf(stderr, "bench: %s is not a number from 1 to %llu\n", text,
+                      (unsigned long long)most);
+        exit(2);
+    }
+    return value;
+}
+
+static void take_options(struct place *place, int argc, char **argv)
+{
+    int option;
+
+    while ((option = getopt(argc, argv, "qn:r:")) != -1) {
+        if (option == 'q')
+            place->quick = true;
+        else if (option == 'n')
+            place->pages = number(optarg, MOST_COMMIT_PAGES);
+        else if (option == 'r')
+            place->rounds = (unsigned)number(optarg, 100000);
+        else
+            exit(2);
+    }
+}
+
 int main(int argc, char **argv)
 {
-    struct place place = {NULL, false};
+    struct place place = {.pages = 20000};
     char directory[4096];
-    int at = 1;
+    int at;
 
     if (argc == 3 && strcmp(argv[1], LARGE_CHILD) == 0)
         return large_child(argv[2]);
-    if (at < argc && strcmp(argv[at], "-q") == 0) {
-        place.quick = true;
-        at++;
-    }
+    take_options(&place, argc, argv);
+    at = optind;
     (void)snprintf(directory, sizeof(directory), "%s/mpg-bench-XXXXXX", at < argc ? argv[at] : ".");
     if (mkdtemp(directory) == NULL)
         die_errno(directory);

@@ -11,10 +11,15 @@
 
 #define PAGE_SIZE_USED 4096u
 
-/* Where the files of a run live. */
+/* Pages that the part commits can have: as many bytes as a file system has room for, rather. */
+#define MOST_COMMIT_PAGES 100000000u
+
+/* Where the files of a run live, and how much is done. */
 struct place {
     const char *directory;
-    bool quick; /* few rounds: to see that it works */
+    bool quick;      /* few rounds: to see that it works */
+    uint64_t pages;  /* of the part commits */
+    unsigned rounds; /* of that part; 0: as usual */
 };
 
 /*
@@ -36,22 +41,28 @@ void floor_run(void *floor_file, unsigned operations);
 void floor_write(struct floor_file *floor, unsigned pages);
 void floor_close(struct floor_file *floor);
 
-/* Other stores, where they are installed: put 4 KiB under a random known key, durable. */
+/* Other stores, where they are installed: values of 4 KiB under the keys from 0 on. */
 struct other_store {
     const char *name;
     const char *what; /* as it stands in the table */
     double target;
-    void *(*open)(const struct place *place);
+    void *(*open)(const struct place *place, uint64_t keys);
+    /* So many transactions, each with a random key. */
     void (*put)(void *store, unsigned operations);
+    /* One transaction. */
+    void (*commit)(void *store, const uint64_t *keys, unsigned count);
     void (*close)(void *store);
 };
 extern const struct other_store lmdb_store;
 extern const struct other_store sqlite_store;
+/* A list of those that there are, which ends with NULL. */
+extern const struct other_store *const other_stores[];
 
 void bench_durable(const struct place *place);
 void bench_threads(const struct place *place);
 void bench_bulk(const struct place *place);
 void bench_memory(const struct place *place);
 void bench_large(const struct place *place);
+void bench_commits(const struct place *place);
 
 #endif
