@@ -4,7 +4,9 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 
+#include "escape.h"
 #include "mappedpages.h"
 
 static bool use_syslog;
@@ -17,17 +19,23 @@ void log_to_syslog(void)
 
 void log_line(int priority, const char *format, ...)
 {
-    char line[1024];
+    char *text = NULL, *line = NULL;
+    const char *shown;
     va_list arguments;
 
     va_start(arguments, format);
-    vsnprintf(line, sizeof(line), format, arguments);
-    va_end(arguments);
-    if (use_syslog) {
-        syslog(priority, "%s", line);
-    } else {
-        fprintf(stderr, "mappedpagesfs: %s\n", line);
+    if (vasprintf(&text, format, arguments) >= 0) {
+        line = escape_copy(text);
+        free(text);
     }
+    va_end(arguments);
+    shown = line != NULL ? line : "(out of memory)";
+    if (use_syslog) {
+        syslog(priority, "%s", shown);
+    } else {
+        fprintf(stderr, "mappedpagesfs: %s\n", shown);
+    }
+    free(line);
 }
 
 /* A quota and the limit for files have names of their own. */

@@ -8,6 +8,7 @@
 
 /* From then on messages go to syslog instead of stderr. */
 void log_to_syslog(void);
+/* One line, escaped as a whole: tools/escape.h. The format has no line breaks. */
 void log_line(int priority, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /*

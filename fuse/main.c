@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* mappedpagesfs: mounts a page file as a directory. */
 #include <errno.h>
+#include <fuse_log.h>
 #include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "background.h"
@@ -84,12 +87,30 @@ static enum status remount(const struct fuse_args *args)
     return STATUS_MOUNT_FAILURE;
 }
 
+/* What libfuse has to say: its levels are those of syslog, and a line break ends what it says. */
+static void log_of_libfuse(enum fuse_log_level level, const char *format, va_list arguments)
+{
+    char *text;
+    size_t length;
+
+    if (vasprintf(&text, format, arguments) < 0) {
+        return;
+    }
+    length = strlen(text);
+    if (length > 0 && text[length - 1] == '\n') {
+        text[length - 1] = '\0';
+    }
+    log_line((int)level, "%s", text);
+    free(text);
+}
+
 int main(int argc, char **argv)
 {
     struct fuse_args args = FUSE_ARGS_INIT(argc, argv);
     enum status status = STATUS_USAGE;
     struct options options;
 
+    fuse_set_log_func(log_of_libfuse);
     if (!descriptors_reserve()) {
         log_line(LOG_ERR, "/dev/null: %s", strerror(errno));
         return STATUS_MOUNT_FAILURE;

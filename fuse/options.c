@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "options.h"
 
+#include "log.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -214,7 +216,7 @@ static bool take_number(struct options *options, const char *argument)
         number++; /* there is one: `templates` has the same names */
     }
     if (!parse_number(&value, argument + strlen(number->name), number)) {
-        fprintf(stderr, "mappedpagesfs: %s: expected %s\n", argument, number->expected);
+        log_line(LOG_ERR, "%s: expected %s", argument, number->expected);
         return false;
     }
     memcpy((char *)options + number->field, &value, sizeof(value));
@@ -232,7 +234,7 @@ static bool take_name(struct options *options, const char *argument)
         return false;
     }
     if (*name != NULL) {
-        fprintf(stderr, "mappedpagesfs: one argument too many: %s\n", argument);
+        log_line(LOG_ERR, "one argument too many: %s", argument);
         return false;
     }
     *name = strdup(argument);
@@ -284,8 +286,8 @@ static int process(void *data, const char *argument, int key, struct fuse_args *
         if (is_ignored(argument)) {
             return 0;
         }
-        fprintf(stderr, "mappedpagesfs: there is no option '%s%s'\nTry 'mappedpagesfs --help'.\n",
-                argument[0] == '-' ? "" : "-o ", argument);
+        log_line(LOG_ERR, "there is no option '%s%s'", argument[0] == '-' ? "" : "-o ", argument);
+        fputs("Try 'mappedpagesfs --help'.\n", stderr);
         return -1;
     }
 }

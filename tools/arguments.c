@@ -2,6 +2,7 @@
 
 #include "arguments.h"
 
+#include "escape.h"
 #include "file.h"
 #include "output.h"
 
@@ -18,7 +19,7 @@ void usage_error(const struct command *command, const char *format, ...)
 
     fprintf(stderr, "mappedpages %s: ", command->name);
     va_start(arguments, format);
-    vfprintf(stderr, format, arguments);
+    escape_vprintf(stderr, format, arguments);
     va_end(arguments);
     fprintf(stderr, "\nUsage: mappedpages %s %s\nTry 'mappedpages %s --help'.\n", command->name,
             command->usage, command->name);

@@ -3,6 +3,7 @@
 
 #include "arguments.h"
 #include "command.h"
+#include "escape.h"
 #include "file.h"
 #include "json.h"
 #include "output.h"
@@ -61,7 +62,7 @@ static void report_fault(void *context, const mpg_fault *fault)
         fprintf(report->out, " %s %" PRIu64, kind, fault->page);
     }
     fputs(": ", report->out);
-    print_text(report->out, message);
+    escape_print(report->out, message);
     fputc('\n', report->out);
 }
 
@@ -76,7 +77,7 @@ static void end_report(struct report *report, const mpg_check_result *result)
         json_end(&report->json);
         return;
     }
-    print_text(report->out, report->path);
+    escape_print(report->out, report->path);
     if (result->faults == 0) {
         fputs(": no fault", report->out);
     } else {

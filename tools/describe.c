@@ -2,6 +2,8 @@
 
 #include "describe.h"
 
+#include "escape.h"
+
 #include <inttypes.h>
 #include <stdarg.h>
 #include <string.h>
@@ -36,24 +38,9 @@ static void fact(FILE *out, const char *name, const char *format, ...)
 
     fprintf(out, "%s:%*s", name, (int)(18 - strlen(name)), "");
     va_start(arguments, format);
-    vfprintf(out, format, arguments);
+    escape_vprintf(out, format, arguments);
     va_end(arguments);
     fputc('\n', out);
-}
-
-/* The label came with the file: control characters in it could steer a terminal. */
-static void describe_label(FILE *out, const char *label)
-{
-    char text[4 * MPG_LABEL_MAX + 1];
-    char *end = text;
-
-    for (; *label != '\0' && end + 5 <= text + sizeof text; label++) {
-        unsigned char c = (unsigned char)*label;
-
-        end += snprintf(end, 5, c < 0x20 || c == 0x7f ? "\\x%02x" : "%c", c);
-    }
-    *end = '\0';
-    fact(out, "label", "%s", text);
 }
 
 static void describe_time(FILE *out, uint64_t seconds)
@@ -77,7 +64,7 @@ static void describe_format_1(FILE *out, const struct mpg_stat *st)
 
     format_uuid(uuid, st->uuid);
     fact(out, "uuid", "%s", uuid);
-    describe_label(out, st->label);
+    fact(out, "label", "%s", st->label);
     describe_time(out, st->created);
     fact(out, "space tree", "height %u", st->space_height);
     fact(out, "directory tree", "height %u", st->directory_height);

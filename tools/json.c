@@ -2,6 +2,8 @@
 
 #include "json.h"
 
+#include "escape.h"
+
 #include <inttypes.h>
 #include <stddef.h>
 
@@ -58,50 +60,36 @@ void json_close(struct json *json, char bracket)
     json->empty = false;
 }
 
-/* The length of the well-formed UTF-8 sequence at `text`, or 0 if there is none. */
-static size_t utf8_length(const unsigned char *text)
+/* \uNNNN, for characters beyond the first 65536 as two of them. */
+static void escape_character(struct json *json, uint32_t character)
 {
-    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-    size_t length = text[0] < 0x80             ? 1
-                    : (text[0] & 0xe0) == 0xc0 ? 2
-                    : (text[0] & 0xf0) == 0xe0 ? 3
-                    : (text[0] & 0xf8) == 0xf0 ? 4
-                                               : 0;
-    uint32_t point = length > 1 ? text[0] & (0x7fu >> length) : text[0];
-
-    for (size_t i = 1; i < length; i++) {
-        if ((text[i] & 0xc0) != 0x80) {
-            return 0;
-        }
-        point = point << 6 | (text[i] & 0x3fu);
+    if (character > 0xffff) {
+        character -= 0x10000;
+        fprintf(json->out, "\\u%04x", 0xd800 + (unsigned)(character >> 10));
+        character = 0xdc00 + (character & 0x3ff);
     }
-    if (length == 0 || point < least[length] || point > 0x10ffff ||
-        (point >= 0xd800 && point <= 0xdfff)) {
-        return 0;
-    }
-    return length;
+    fprintf(json->out, "\\u%04x", (unsigned)character);
 }
 
 void json_string(struct json *json, const char *key, const char *text)
 {
-    const unsigned char *c = (const unsigned char *)text;
-
     begin_value(json, key);
     fputc('"', json->out);
-    while (*c != '\0') {
-        size_t length = utf8_length(c);
+    while (*text != '\0') {
+        uint32_t character = 0;
+        size_t length = escape_utf8(text, &character);
 
         if (length == 0) {
             fputs("\\ufffd", json->out);
-            c++;
-        } else if (*c == '"' || *c == '\\') {
-            fprintf(json->out, "\\%c", *c++);
-        } else if (*c < 0x20 || *c == 0x7f) {
-            fprintf(json->out, "\\u%04x", *c++);
+            length = 1;
+        } else if (character == '"' || character == '\\') {
+            fprintf(json->out, "\\%c", *text);
+        } else if (!escape_is_plain(character)) {
+            escape_character(json, character);
         } else {
-            fwrite(c, 1, length, json->out);
-            c += length;
+            fwrite(text, 1, length, json->out);
         }
+        text += length;
     }
     fputc('"', json->out);
 }

@@ -5,6 +5,7 @@
 #include "command.h"
 #include "descriptors.h"
 #include "mappedpages.h"
+#include "escape.h"
 #include "output.h"
 
 #include <errno.h>
@@ -46,7 +47,9 @@ static void print_version(void)
 /* Returns an exit status. */
 static int refuse_command(const char *name)
 {
-    fprintf(stderr, "mappedpages: there is no command '%s'\nTry 'mappedpages --help'.\n", name);
+    fputs("mappedpages: ", stderr);
+    escape_printf(stderr, "there is no command '%s'", name);
+    fputs("\nTry 'mappedpages --help'.\n", stderr);
     return STATUS_USAGE;
 }
 

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* Draws a page file as text and as SVG. */
 
+#include "escape.h"
 #include "map.h"
 #include "output.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 
 /* The same colours in both, light and dark paper alike. */
 static const struct {
@@ -105,9 +107,11 @@ void map_draw_text(FILE *out, const struct map *map, size_t columns, bool colour
 #define TITLE_HEIGHT 30
 #define LEGEND_HEIGHT 56
 
-static void print_xml(FILE *out, const char *text)
+static void print_xml(FILE *out, const char *title)
 {
-    for (; *text != '\0'; text++) {
+    char *escaped = escape_copy(title);
+
+    for (const char *text = escaped != NULL ? escaped : ""; *text != '\0'; text++) {
         switch (*text) {
         case '&':
             fputs("&amp;", out);
@@ -122,6 +126,7 @@ static void print_xml(FILE *out, const char *text)
             fputc(*text, out);
         }
     }
+    free(escaped);
 }
 
 static void draw_svg_cells(FILE *out, const struct map *map, size_t columns)

@@ -3,6 +3,7 @@
 #include "output.h"
 
 #include "command.h"
+#include "escape.h"
 #include "mappedpages.h"
 
 #include <errno.h>
@@ -18,10 +19,10 @@ void complain(const char *subject, const char *format, ...)
     va_list arguments;
 
     fputs("mappedpages: ", stderr);
-    print_text(stderr, subject);
+    escape_print(stderr, subject);
     fputs(": ", stderr);
     va_start(arguments, format);
-    vfprintf(stderr, format, arguments);
+    escape_vprintf(stderr, format, arguments);
     va_end(arguments);
     fputc('\n', stderr);
 }
@@ -155,19 +156,6 @@ int finish_output(int status)
         return STATUS_FAILED;
     }
     return status;
-}
-
-void print_text(FILE *out, const char *text)
-{
-    for (; *text != '\0'; text++) {
-        unsigned char c = (unsigned char)*text;
-
-        if (c < 0x20 || c == 0x7f) {
-            fprintf(out, "\\x%02x", c);
-        } else {
-            fputc(c, out);
-        }
-    }
 }
 
 void *allocate(size_t count, size_t size)

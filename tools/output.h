@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Says "mappedpages: SUBJECT: …" on standard error; `subject` is a path or a stream's name. */
+/* Says "mappedpages: SUBJECT: …" on standard error, escaped; `subject` is a path or a stream's name. */
 void complain(const char *subject, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /*
@@ -39,11 +39,6 @@ int finish_output(int status);
 
 /* Writes to standard output, then as finish_output. */
 int write_output(const void *data, size_t length, int status);
-
-/*
- * Writes text from a file to `out`, with control characters as \xNN: they could steer a terminal.
- */
-void print_text(FILE *out, const char *text);
 
 /* Memory for `count` items of `size` bytes. Where there is none, says so and exits. */
 void *allocate(size_t count, size_t size);
