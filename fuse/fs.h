@@ -27,7 +27,7 @@ struct fs {
     uint64_t max_pages;     /* most pages the format can hold */
     uint64_t max_protected; /* most protected pages */
     char *path;             /* absolute path of the file; owned */
-    int location;           /* O_PATH descriptor of it, for statvfs and stat */
+    int location;           /* its descriptor, the pager's own, for statvfs and stat */
     uid_t uid;              /* owner of everything */
     gid_t gid;
     mode_t mode;           /* permission bits of files */

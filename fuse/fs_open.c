@@ -2,7 +2,6 @@
 #include "fs_open.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -93,14 +92,17 @@ static mode_t enterable(mode_t mode)
     return mode | (mode & 0444) >> 2;
 }
 
-/* Owner, mode and time, from the options and the file. */
-static bool take_attributes(struct fs *fs)
+/*
+ * Owner, mode and time, from the options and the file: the one that is open, whatever its path
+ * names by now. `before`: what the path named before that, for the time alone.
+ */
+static bool take_attributes(struct fs *fs, const struct stat *before)
 {
     const struct options *options = fs->options;
     struct stat st;
 
-    fs->location = open(fs->path, O_PATH | O_CLOEXEC);
-    if (fs->location < 0 || fstatat(fs->location, "", &st, AT_EMPTY_PATH) != 0) {
+    fs->location = mpg_descriptor(fs->pager);
+    if (fstat(fs->location, &st) != 0) {
         log_line(LOG_ERR, "%s: %s", fs->path, strerror(errno));
         return false;
     }
@@ -111,7 +113,9 @@ static bool take_attributes(struct fs *fs)
     if (options->dmask < 0) {
         fs->directory_mode = enterable(fs->directory_mode);
     }
-    fs->time = st.st_mtim;
+    /* Opening it may have written to it. */
+    fs->time =
+        before->st_dev == st.st_dev && before->st_ino == st.st_ino ? before->st_mtim : st.st_mtim;
     return true;
 }
 
@@ -160,19 +164,19 @@ static bool make_tables(struct fs *fs)
 
 bool fs_open(struct fs *fs, const struct options *options)
 {
+    struct stat before;
+
     memset(fs, 0, sizeof(*fs));
     fs->options = options;
-    fs->location = -1;
     pthread_mutex_init(&fs->handles_mutex, NULL);
     fs->path = realpath(options->file, NULL);
     if (fs->path == NULL) {
         log_line(LOG_ERR, "%s: %s", options->file, strerror(errno));
         return false;
     }
-    if (!take_attributes(fs)) {
-        return false;
-    }
-    return open_pager(fs) && make_tables(fs);
+    memset(&before, 0, sizeof(before));
+    (void)stat(fs->path, &before); /* where there is none, opening says so */
+    return open_pager(fs) && take_attributes(fs, &before) && make_tables(fs);
 }
 
 bool fs_close(struct fs *fs)
@@ -200,9 +204,6 @@ bool fs_close(struct fs *fs)
     cached_free(fs->cached);
     attributes_free(fs->attributes);
     nodes_free(fs->nodes);
-    if (fs->location >= 0) {
-        close(fs->location);
-    }
     map_free(&fs->openers);
     pthread_mutex_destroy(&fs->handles_mutex);
     free(fs->path);

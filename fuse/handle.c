@@ -105,8 +105,8 @@ static bool has_room(const struct fs *fs)
     struct statvfs host;
     struct stat file;
 
-    if (fstatat(fs->location, "", &file, AT_EMPTY_PATH) != 0 ||
-        fstatvfs(fs->location, &host) != 0 || file.st_blocks * 512 >= file.st_size) {
+    if (fstat(fs->location, &file) != 0 || fstatvfs(fs->location, &host) != 0 ||
+        file.st_blocks * 512 >= file.st_size) {
         return true; /* what cannot be asked is left to the commit */
     }
     return host.f_bavail * host.f_frsize >= 2 * fs->page_size;

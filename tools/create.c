@@ -57,6 +57,17 @@ static const char *parse_label(const char *text)
     return text;
 }
 
+/* It was made, all the same. */
+static void warn_of_name(const mpg_pager *pager, const char *path)
+{
+    struct mpg_stat st = {.size = sizeof(st)};
+
+    if (mpg_stat(&st, pager) == 0 && st.name_unsure) {
+        complain(path, "made, but its directory cannot be synced: after a loss of power the name "
+                       "may be gone");
+    }
+}
+
 static int run(int argc, char **argv)
 {
     mpg_options file = MPG_OPTIONS_INIT;
@@ -90,6 +101,7 @@ static int run(int argc, char **argv)
     if (mpg_create(&pager, path, &file) != 0) {
         return report_failure(path, false);
     }
+    warn_of_name(pager, path);
     return close_file(pager, path, STATUS_FINE);
 }
 

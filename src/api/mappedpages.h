@@ -181,7 +181,10 @@ enum mpg_option_flags {
      * itself as SIGBUS on access through a pointer; functions that copy return MPG_E_NO_SPACE.
      */
     MPG_SPARSE = 1u << 2,
-    /* mpg_open: if there is no such file, or an empty one, make it as mpg_create does. */
+    /*
+     * mpg_open: if there is no such file, or an empty one, make it as mpg_create does. Of two that
+     * do so at once one makes it, and the other opens it (or finds it BUSY).
+     */
     MPG_CREATE = 1u << 3,
     /*
      * mpg_create, mpg_open: write also where a lock does not keep others out who come to the file
@@ -216,7 +219,11 @@ typedef struct mpg_options {
  * Errors: EXISTS, INVALID_PAGE_SIZE, INVALID (size of the options, format, label), FILE_FULL
  * (initial_pages beyond the format), READ_ONLY (permissions), LOCAL_LOCK (see MPG_LOCAL_LOCK),
  * NO_SPACE, NO_MEMORY, IO. On error no file is left behind.
- * Durability: the file and its name are durable when this returns.
+ * The file appears under its name whole, or not at all, also if the process dies meanwhile. Where a
+ * filesystem can neither make files without a name, nor link, nor rename without replacing, its name
+ * may then stand for an unfinished file, which mpg_create, or mpg_open with MPG_CREATE, makes anew.
+ * Durability: the file is durable when this returns, and so is its name, unless name_unsure in
+ * mpg_stat says that its directory cannot be synced.
  */
 MPG_API MPG_MUST_CHECK int mpg_create(mpg_pager **pager, const char *path,
                                       const mpg_options *options);
@@ -273,7 +280,11 @@ struct mpg_stat {
     int version[4];            /* the four version bytes of the superblock */
     uint32_t page_size;        /* bytes */
     bool read_only;            /* this pager cannot write */
-    bool name_unsure;          /* this pager made it, and could not make its name durable */
+    /*
+     * This pager made the file, and its directory could not be synced (for lack of permission, or
+     * as the filesystem does not do it): after a loss of power the name may be gone.
+     */
+    bool name_unsure;
     uint64_t total_pages;      /* pages the file has, the three of its own included */
     uint64_t free_pages;       /* of these */
     uint64_t regular_pages;    /* of these */
@@ -296,6 +307,14 @@ MPG_API MPG_MUST_CHECK int mpg_stat(struct mpg_stat *st, const mpg_pager *pager)
 
 /* The page size in bytes. Cannot fail. */
 MPG_API size_t mpg_page_size(const mpg_pager *pager);
+
+/*
+ * The descriptor of the open file, the pager's own until it is closed. For asking about the very file
+ * that was opened, whatever its path names by now (fstat, fstatfs), and nothing else: not for
+ * reading, writing, locking, duplicating or closing it. It is close-on-exec and above 2. Cannot
+ * fail.
+ */
+MPG_API int mpg_descriptor(const mpg_pager *pager);
 
 /*
  * Makes everything written so far durable: content of regular pages and deferred allocations.

@@ -32,6 +32,11 @@ size_t mpg_page_size(const mpg_pager *pager)
     return pager->page_size;
 }
 
+int mpg_descriptor(const mpg_pager *pager)
+{
+    return pager->file.fd;
+}
+
 void mpg_version(int *major, int *minor, int *patch)
 {
     *major = MPG_VERSION_MAJOR;
