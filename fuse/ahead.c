@@ -228,8 +228,9 @@ void ahead_was_read(struct fs *fs, fuse_ino_t node)
     struct stream *stream;
     struct target target;
 
-    if (ahead == NULL || fs->page_size > PAGE_MAX || node_kind_of(node) != NODE_PAGE ||
-        nodes_resolve(fs->nodes, node, &target) != 0 || target.kind != NODE_PAGE) {
+    if (ahead == NULL || fs->follows || fs->page_size > PAGE_MAX ||
+        node_kind_of(node) != NODE_PAGE || nodes_resolve(fs->nodes, node, &target) != 0 ||
+        target.kind != NODE_PAGE) {
         return;
     }
     pthread_mutex_lock(&ahead->mutex);

@@ -2,6 +2,7 @@
 #include "attributes.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -130,6 +131,15 @@ void attributes_brief(const struct target *target, struct stat *st)
     st->st_mode = is_directory(target) ? S_IFDIR : S_IFREG;
 }
 
+/* When the file changed: before it was mounted, but for a writer that is followed. */
+static struct timespec time_of_file(const struct fs *fs)
+{
+    struct stat st;
+
+    return fs->follows && fstatat(fs->location, "", &st, AT_EMPTY_PATH) == 0 ? st.st_mtim
+                                                                             : fs->time;
+}
+
 int attributes_get(struct fs *fs, const struct target *target, struct stat *st)
 {
     int error = 0;
@@ -137,7 +147,7 @@ int attributes_get(struct fs *fs, const struct target *target, struct stat *st)
     attributes_brief(target, st);
     st->st_uid = fs->uid;
     st->st_gid = fs->gid;
-    st->st_mtim = st->st_ctim = st->st_atim = fs->time;
+    st->st_mtim = st->st_ctim = st->st_atim = time_of_file(fs);
     st->st_nlink = 1;
     st->st_size = (off_t)fs->page_size;
     st->st_mode |= fs->mode & (fs->writable != NULL ? 0666 : 0444);

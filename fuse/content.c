@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "attributes.h"
+#include "follow.h"
 #include "info.h"
 #include "log.h"
 #include "scratch.h"
@@ -61,6 +62,7 @@ int content_read(struct fs *fs, const struct target *target, struct handle *hand
                  const unsigned char **data, uint64_t offset, size_t *length)
 {
     unsigned char *buffer = NULL;
+    unsigned tries = 0;
     int code;
 
     if (target->kind == NODE_SCRATCH) {
@@ -76,14 +78,17 @@ int content_read(struct fs *fs, const struct target *target, struct handle *hand
     if (*length > fs->page_size - offset) {
         *length = fs->page_size - (size_t)offset;
     }
-    if (target->kind == NODE_PAGE) {
-        buffer = fs_buffer(*length);
-        code = buffer == NULL ? MPG_E_NO_MEMORY
-                              : mpg_page_read(buffer, fs->pager, (mpg_page_id){target->id},
-                                              (size_t)offset, *length);
-    } else {
-        code = snapshot_read(fs, target, &buffer, offset, *length);
-    }
+    follow_refresh(fs);
+    do {
+        if (target->kind == NODE_PAGE) {
+            buffer = fs_buffer(*length);
+            code = buffer == NULL ? MPG_E_NO_MEMORY
+                                  : mpg_page_read(buffer, fs->pager, (mpg_page_id){target->id},
+                                                  (size_t)offset, *length);
+        } else {
+            code = snapshot_read(fs, target, &buffer, offset, *length);
+        }
+    } while (follow_again(fs, code, &tries));
     if (code != MPG_OK) {
         return failure(code, "read");
     }

@@ -5,21 +5,22 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "follow.h"
 #include "log.h"
 
 int fs_page_exists(const struct fs *fs, enum node_kind kind, uint64_t id)
 {
+    enum mpg_page_use use = MPG_USE_REGULAR;
     mpg_protected_info info;
-    enum mpg_page_use use;
+    unsigned tries = 0;
     int code;
 
-    if (kind == NODE_PROTECTED) {
-        code = mpg_protected_stat(&info, fs->pager, (mpg_protected_id){id});
-    } else {
-        code = mpg_page_use(&use, fs->pager, id);
-        if (code == MPG_OK && kind == NODE_PAGE && use != MPG_USE_REGULAR) {
-            return ENOENT;
-        }
+    do {
+        code = kind == NODE_PROTECTED ? mpg_protected_stat(&info, fs->pager, (mpg_protected_id){id})
+                                      : mpg_page_use(&use, fs->pager, id);
+    } while (follow_again(fs, code, &tries));
+    if (code == MPG_OK && kind == NODE_PAGE && use != MPG_USE_REGULAR) {
+        return ENOENT;
     }
     return code == MPG_OK ? 0 : log_failure(code, "looking a page up");
 }

@@ -23,6 +23,7 @@ struct fs {
     const struct options *options;
     const mpg_pager *pager; /* the open file */
     mpg_pager *writable;    /* the same, or NULL on a read-only mount */
+    bool follows;           /* read-only beside a writer: see follow.h */
     size_t page_size;       /* bytes */
     uint64_t max_pages;     /* most pages the format can hold */
     uint64_t max_protected; /* most protected pages */

@@ -69,6 +69,10 @@ static bool open_pager(struct fs *fs)
     do {
         code = try_to_open(fs);
     } while (code == MPG_E_BUSY && busy_again(&busy, fs->path));
+    if (code == MPG_E_BUSY && fs->options->read_only) {
+        code = mpg_open_readonly(&fs->pager, fs->path, NULL);
+        fs->follows = code == MPG_OK;
+    }
     if (code == MPG_E_BUSY) {
         explain_busy(fs->path, &busy.holder);
     } else if (code != MPG_OK) {
@@ -145,7 +149,7 @@ static bool make_tables(struct fs *fs)
     fs->max_pages = st.max_pages < NODE_ID_LIMIT ? st.max_pages : NODE_ID_LIMIT;
     fs->max_protected = st.max_protected < NODE_ID_LIMIT ? st.max_protected : NODE_ID_LIMIT;
     /* What the kernel keeps it shows to everybody: who is allowed in is asked of libfuse. */
-    fs->timeout = fs->options->allow_root ? 0 : ALWAYS;
+    fs->timeout = fs->options->allow_root || fs->follows ? 0 : ALWAYS;
     fs->nodes = nodes_new();
     fs->attributes = attributes_new();
     fs->scratch = scratch_new((uint64_t)fs->options->scratch, getuid());

@@ -6,14 +6,20 @@
 #include <stdlib.h>
 
 #include "describe.h"
+#include "follow.h"
 #include "log.h"
 
 int info_text(char **text, size_t *length, const struct fs *fs)
 {
     struct mpg_stat st = {.size = sizeof(st)};
-    int code = mpg_stat(&st, fs->pager);
+    unsigned tries = 0;
+    int code;
     FILE *stream;
 
+    follow_refresh(fs);
+    do {
+        code = mpg_stat(&st, fs->pager);
+    } while (follow_again(fs, code, &tries));
     *text = NULL;
     *length = 0;
     if (code != MPG_OK) {

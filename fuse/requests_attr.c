@@ -9,6 +9,7 @@
 
 #include "ahead.h"
 #include "cached.h"
+#include "follow.h"
 #include "log.h"
 #include "requests.h"
 
@@ -20,6 +21,7 @@ void request_getattr(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
     int error = nodes_resolve(fs->nodes, node, &target);
 
     (void)fi;
+    follow_refresh(fs);
     if (error == 0) {
         error = attributes_get(fs, &target, &st);
         error = error == ENOENT ? ESTALE : error;
@@ -204,11 +206,16 @@ void request_statfs(fuse_req_t req, fuse_ino_t node)
 {
     struct fs *fs = fs_of(req);
     struct mpg_stat st = {.size = sizeof(st)};
-    int code = mpg_stat(&st, fs->pager);
     struct statvfs result = {0};
+    unsigned tries = 0;
     uint64_t more;
+    int code;
 
     (void)node;
+    follow_refresh(fs);
+    do {
+        code = mpg_stat(&st, fs->pager);
+    } while (follow_again(fs, code, &tries));
     if (code != MPG_OK) {
         fuse_reply_err(req, log_failure(code, "statfs"));
         return;

@@ -39,8 +39,8 @@ int open_target(struct fs *fs, fuse_ino_t node, const struct target *target,
      * renamed over the page) is not kept from one open to the next. Protected pages show what is
      * committed.
      */
-    fi->keep_cache = target->kind == NODE_PAGE && node_kind_of(node) == NODE_PAGE;
-    fi->direct_io = target->kind != NODE_PAGE && target->kind != NODE_SCRATCH;
+    fi->keep_cache = target->kind == NODE_PAGE && node_kind_of(node) == NODE_PAGE && !fs->follows;
+    fi->direct_io = (target->kind != NODE_PAGE && target->kind != NODE_SCRATCH) || fs->follows;
     /* Closing means something only to who wrote to a protected page, or may come to. */
     fi->noflush = !writes || (target->kind == NODE_PAGE && node_kind_of(node) == NODE_PAGE);
     if (target->kind == NODE_FIXED && target->id == FIXED_INFO) {

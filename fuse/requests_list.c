@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <stdlib.h>
 
+#include "follow.h"
 #include "log.h"
 #include "name.h"
 #include "options.h"
@@ -175,10 +176,14 @@ static int list_ids(struct listing *listing, off_t offset)
 
     if (offset < OFFSET_SCRATCH) {
         uint64_t from = offset < OFFSET_FIRST ? 0 : (uint64_t)(offset - OFFSET_FIRST) + 1;
+        const size_t used = listing->used;
+        unsigned tries = 0;
 
-        code = kind == NODE_PAGE        ? list_pages(listing, from, &full)
-               : kind == NODE_PROTECTED ? list_protected(listing, from, &full)
-                                        : list_raw(listing, from, &full);
+        do {
+            code = kind == NODE_PAGE        ? list_pages(listing, from, &full)
+                   : kind == NODE_PROTECTED ? list_protected(listing, from, &full)
+                                            : list_raw(listing, from, &full);
+        } while (listing->used == used && follow_again(listing->fs, code, &tries));
         offset = OFFSET_SCRATCH;
     }
     if (code == MPG_OK && !full && kind != NODE_RAW) {
@@ -195,6 +200,7 @@ static void list(fuse_req_t req, fuse_ino_t node, size_t size, off_t offset, boo
     struct listing listing = {req, fs_of(req), node, plus, malloc(size), size, 0};
     int error = 0;
 
+    follow_refresh(listing.fs);
     if (node >= FIXED_INFO) {
         error = ENOTDIR;
     } else if (listing.data == NULL) {
@@ -220,7 +226,7 @@ void request_opendir(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
         return;
     }
     /* Pages are added to /raw by what is done in other directories: the kernel would not know. */
-    fi->cache_readdir = node != FIXED_RAW;
+    fi->cache_readdir = node != FIXED_RAW && !fs_of(req)->follows;
     fi->keep_cache = fi->cache_readdir;
     fuse_reply_open(req, fi);
 }

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "follow.h"
 #include "last.h"
 #include "log.h"
 #include "name.h"
@@ -105,6 +106,7 @@ void request_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
     int error = find(fs, parent, name, &target, &node);
 
     if (error == 0) {
+        follow_refresh(fs);
         error = entry_fill(fs, &target, node, &entry);
     }
     if (error != 0) {

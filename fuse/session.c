@@ -7,6 +7,7 @@
  *     served (what is being pushed may wait for a request), and only then the loop;
  *   - one that pushes ahead (ahead.h);
  *   - one that drops what the kernel caches of protected pages (cached.h);
+ *   - beside a writer one that drops what maps show (follow.h);
  *   - with -o commit= one that syncs every so often (timed_sync.h).
  */
 #include "session.h"
@@ -26,6 +27,7 @@
 
 #include "ahead.h"
 #include "cached.h"
+#include "follow.h"
 #include "log.h"
 #include "options.h"
 #include "process.h"
@@ -55,9 +57,9 @@ static void init(void *data, struct fuse_conn_info *connection)
     connection->max_background = BACKGROUND;
     connection->congestion_threshold = BACKGROUND * 3 / 4;
     /* Listings are then kept until something is created or deleted in that directory. */
-    fs->no_opendir = !fs->options->allow_root && !fs->options->raw &&
+    fs->no_opendir = !fs->options->allow_root && !fs->options->raw && !fs->follows &&
                      (connection->capable & FUSE_CAP_NO_OPENDIR_SUPPORT) != 0;
-    fs->no_open = fs->writable == NULL && !fs->options->allow_root &&
+    fs->no_open = fs->writable == NULL && !fs->options->allow_root && !fs->follows &&
                   (connection->capable & FUSE_CAP_NO_OPEN_SUPPORT) != 0;
     if (fs->serving != NULL) {
         fs->serving(fs->serving_context);
@@ -366,12 +368,16 @@ static int run_loop(const struct fs *fs)
 bool session_serve(struct fs *fs)
 {
     struct watch watch = {.fs = fs, .main = pthread_self()};
+    struct follow *follow = NULL;
     pthread_t waiter;
     int result = -EAGAIN;
 
     fs->ahead = ahead_start(fs);
     if (fs->writable != NULL) {
         cached_start(fs);
+    }
+    if (fs->follows) {
+        follow = follow_start(fs);
     }
     /* A signal that came before is waiting to be waited for. */
     if (start_waiting(&waiter, &watch) == 0) {
@@ -382,6 +388,7 @@ bool session_serve(struct fs *fs)
     }
     ahead_stop(fs->ahead);
     cached_stop(fs->cached);
+    follow_stop(follow);
     handle_end_all(fs, !watch.signalled);
     if (result < 0) {
         /* libfuse says -1 where it has no thread. */

@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "fuse/follow.h"
 #include "fuse/last.h"
 #include "fuse/options.h"
 #include "fuse/requests.h"
@@ -102,6 +103,19 @@ int open_target(struct fs *fs, fuse_ino_t node, const struct target *target,
     (void)fi;
     (void)client;
     return open_error;
+}
+
+void follow_refresh(const struct fs *fs)
+{
+    (void)fs;
+}
+
+bool follow_again(const struct fs *fs, int code, unsigned *tries)
+{
+    (void)fs;
+    (void)code;
+    (void)tries;
+    return false;
 }
 
 void handle_close(struct fs *fs, struct handle *handle)
