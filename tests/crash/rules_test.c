@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "base/rules.h"
+#include "crash/intruder.h"
 #include "crash/promises.h"
 #include "crash/scenarios.h"
 
@@ -119,6 +120,12 @@ static void is_kept_by(int rule, bool (*promise)(int format, char *why, size_t s
     }
 }
 
+static void somebody_elses_file_is_left_alone(void **state)
+{
+    (void)state;
+    is_kept_by(12, intruder_run_some);
+}
+
 static void a_full_disk_is_no_failed_sync(void **state)
 {
     (void)state;
@@ -189,6 +196,7 @@ int main(void)
         cmocka_unit_test(format_0_2_trusts_no_zeros_in_the_cache),
         cmocka_unit_test(format_0_2_writes_page_0_again),
         cmocka_unit_test(format_0_2_grows_the_file_first),
+        cmocka_unit_test(somebody_elses_file_is_left_alone),
         cmocka_unit_test(a_full_disk_is_no_failed_sync),
         cmocka_unit_test(a_page_given_out_has_space_behind_it),
         cmocka_unit_test(a_file_appears_whole_or_not_at_all),
