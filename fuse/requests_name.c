@@ -176,12 +176,27 @@ static int allocate(struct fs *fs, enum node_kind kind, bool any, uint64_t *id)
     return code == MPG_OK ? 0 : log_failure(code, "create");
 }
 
-/* Who asks, and what permission bits for what he creates. */
+/*
+ * Who asks, and what permission bits for what he creates; but what the options say of everything in
+ * the mount holds for that, too.
+ */
 static struct stat owner_of(fuse_req_t req, mode_t mode)
 {
     const struct fuse_ctx *context = fuse_req_ctx(req);
+    const struct fs *fs = fs_of(req);
+    const struct options *options = fs->options;
+    struct stat owner = {.st_mode = mode, .st_uid = context->uid, .st_gid = context->gid};
 
-    return (struct stat){.st_mode = mode, .st_uid = context->uid, .st_gid = context->gid};
+    if (options->uid >= 0) {
+        owner.st_uid = fs->uid;
+    }
+    if (options->gid >= 0) {
+        owner.st_gid = fs->gid;
+    }
+    if (options->umask >= 0 || options->fmask >= 0) {
+        owner.st_mode = (mode & S_IFMT) | fs->mode;
+    }
+    return owner;
 }
 
 static void undo_create_page(struct fs *fs, const struct target *target)

@@ -13,17 +13,21 @@ static bool is_octal(char c)
 /* Spaces, newlines and such stand there as \ooo. */
 static void unescape(char *text)
 {
-    char *to = text;
+    size_t length = strlen(text);
+    size_t to = 0;
 
-    for (const char *from = text; *from != '\0'; to++) {
-        if (from[0] == '\\' && is_octal(from[1]) && is_octal(from[2]) && is_octal(from[3])) {
-            *to = (char)((from[1] - '0') << 6 | (from[2] - '0') << 3 | (from[3] - '0'));
+    for (size_t from = 0; from < length; to++) {
+        const char *c = text + from;
+
+        if (c[0] == '\\' && is_octal(c[1]) && is_octal(c[2]) && is_octal(c[3])) {
+            text[to] = (char)((c[1] - '0') << 6 | (c[2] - '0') << 3 | (c[3] - '0'));
             from += 4;
         } else {
-            *to = *from++;
+            text[to] = *c;
+            from++;
         }
     }
-    *to = '\0';
+    text[to] = '\0';
 }
 
 /* The field that begins at *rest, or NULL; *rest is what follows. */
@@ -56,6 +60,9 @@ static bool parse(struct mount_entry *entry, char *line)
     source = strsep(&rest, " \n"); /* may be empty */
     options = next_field(&rest);
     if (entry->type == NULL || source == NULL || options == NULL) {
+        return false;
+    }
+    if (point == NULL) {
         return false;
     }
     unescape(point);
