@@ -57,6 +57,16 @@ has m rw allow_other
 touch m/pages/10 || fail "not served"
 [ "$(stat -c '%a %U %G' m/pages/10)" = "660 nobody daemon" ] || fail "owner: $(stat m/pages/10)"
 [ "$(stat -c '%a %U %G' m/pages)" = "770 nobody daemon" ] || fail "owner: $(stat m/pages)"
+example new >new.sh
+[ "$(sh -e -c '. ./new.sh && head -n 1 "m/pages/$id"')" = hello ] || fail "the page that was new: $(cat new.sh)"
+echo x 2>err >m/pages/important.txt && fail "took a name to keep"
+complained 'Operation not permitted'
+chmod 600 m/pages/10 && touch -d '2001-02-03 UTC' m/pages/10 || fail "chmod, touch"
+chmod u+s m/pages/10 2>/dev/null && fail "set-user-ID was taken"
+[ "$(stat -c '%a %Y' m/pages/10)" = "600 $(date -d '2001-02-03 UTC' +%s)" ] || fail "not kept: $(stat m/pages/10)"
+off m
+expect 0 mount -T fstab "$work/m"
+[ "$(stat -c %a m/pages/10)" = 660 ] || fail "kept for longer than the mount: $(stat m/pages/10)"
 off m
 expect 0 mount -T fstab "$work/user"
 has user ro nosuid nodev noexec
