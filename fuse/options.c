@@ -140,7 +140,7 @@ static void print_help(FILE *to)
           "    -s                     serve with a single thread\n"
           "    -h, --help             this help\n"
           "    -V, --version          the version\n"
-          "    -o ro                  read-only; others may mount the file read-only, too\n"
+          "    -o ro                  read-only; follows a writer that is there already\n"
           "    -o allow_other         let other users in\n"
           "    -o allow_root          let root in\n"
           "    -o uid=N,gid=N         owner of everything, by number or name (those of the file)\n"

@@ -48,7 +48,7 @@ static const char *const patterns[] = {
     /* sed -i, perl -i, gawk -i inplace */
     "sed" XXXXXX,
     "XX" XXXXXX,
-    "gawk." XXXXXX,
+    "*.gawk." XXXXXX,
     /* rsync: .NAME.XXXXXX; NFS: .nfsXXXXXXXX */
     ".*." XXXXXX,
     ".nfs*",

@@ -130,7 +130,7 @@ static char directory[] = "fuse_create-XXXXXX";
 
 static int begin(void **state)
 {
-    static const struct options options;
+    static const struct options options = {.uid = -1, .gid = -1, .umask = -1, .fmask = -1};
     struct fs *fs = calloc(1, sizeof(*fs));
     mpg_pager *pager;
 

@@ -52,6 +52,54 @@ with_editors() {
     echo "ok vim, nano"
 }
 
+# changed DIR BY TEXT - page 15 begins with the text, and the tool left nothing beside it.
+changed() {
+    [ "$(head -c ${#3} "$1/15")" = "$3" ] || fail "$2 on $1/15: $(head -c 60 "$1/15")"
+    left=$(find "$1" ! -name '[0-9]*' ! -path "$1"; find "$1" -name '15?*')
+    [ -z "$left" ] || fail "$2 has left $left"
+}
+
+# Those that write a temporary file beside, each under a name of its own kind.
+with_other_tools() {
+    for dir in m/pages m/protected; do
+        printf 'first line\n' >$dir/15
+        if command -v busybox >/dev/null; then
+            busybox sed -i s/first/BUSYB/ $dir/15 || fail "busybox sed -i"
+            changed $dir "busybox sed -i" 'BUSYB line'
+        fi
+        if command -v gawk >/dev/null && [ -n "$(gawk -i inplace 'BEGIN { print 1 }' </dev/null 2>/dev/null)" ]; then
+            printf 'first line\n' >$dir/15
+            gawk -i inplace 'FNR == 1 { sub(/first/, "gawk!"); print }' $dir/15 || fail "gawk -i inplace"
+            changed $dir "gawk -i inplace" 'gawk! line'
+        fi
+        if command -v gio >/dev/null; then
+            echo 'from gio' | gio save $dir/15 || fail "gio save"
+            changed $dir "gio save" 'from gio'
+        fi
+        if command -v patch >/dev/null; then
+            printf 'a line!\n' >$dir/15
+            printf -- '--- a\n+++ b\n@@ -1 +1 @@\n-a line!\n+patched\n' >patch.in
+            patch -s $dir/15 patch.in >patch.out 2>&1 || fail "patch: $(cat patch.out)"
+            changed $dir patch patched
+        fi
+        if command -v emacs >/dev/null; then
+            printf 'first line\n' >$dir/15
+            emacs -Q --batch --eval "(progn (setq make-backup-files t create-lockfiles t)
+                (find-file \"$dir/15\") (goto-char (point-min)) (insert \"EMACS\") (delete-char 5)
+                (do-auto-save) (save-buffer))" >emacs.out 2>&1 || fail "emacs: $(cat emacs.out)"
+            changed $dir emacs 'EMACS line'
+        fi
+        rsync plain/16 $dir/15 || fail "rsync"
+        changed $dir rsync 'page 16'
+        new=$(mktemp $dir/15.XXXXXX) && echo 'from mktemp' >"$new" && mv "$new" $dir/15 || fail "mktemp"
+        changed $dir mktemp 'from mktemp'
+        git config -f $dir/77.tmp some.key value && mv -f $dir/77.tmp $dir/15 || fail "git config"
+        changed $dir git '[some]'
+    done
+    grep 'is refused' m.log && fail "a tool's temporary file was refused"
+    echo "ok other tools"
+}
+
 with_sizes() {
     truncate -s 100 m/pages/17 || fail "truncate"
     head -c 100 plain/17 >copy
@@ -113,6 +161,7 @@ for format in 1 0.2; do
     new_mount $format
     with_stream_editors
     with_editors
+    with_other_tools
     with_sizes
     with_python
     end_mount

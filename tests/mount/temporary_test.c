@@ -15,9 +15,9 @@ static const char *const temporary[] = {
     "seduxwkrt", /* GNU sed -i */
     "5XXa1B2",
     "5qKmzRt",
-    "51kdjf3",     /* busybox sed -i (source) */
-    "XXciRlrX",    /* perl -i */
-    "gawk.aB3dEf", /* gawk -i inplace (source) */
+    "51kdjf3",       /* busybox sed -i (source) */
+    "XXciRlrX",      /* perl -i */
+    "5.gawk.Ed9ClI", /* gawk -i inplace (source) */
     ".5.ouTsfd",
     ".~tmp~", /* rsync */
     ".5.swp",
