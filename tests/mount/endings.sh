@@ -99,6 +99,8 @@ if (way === 'close') {
     process.kill(process.pid, 'SIGKILL');
 } else if (way === 'exit')
     process.exit(5);
+else if (way === 'exception')
+    throw new Error(way);
 else if (way === 'abort')
     process.abort();
 else if (way !== 'return') {
@@ -106,7 +108,7 @@ else if (way !== 'return') {
     setTimeout(() => {}, 60000);
 }
 END
-    for way in close exit return; do
+    for way in close exit exception return; do
         forget
         timeout 60 node ends.js $way "$page" 2>err
         is_committed "node, $way"
@@ -134,6 +136,7 @@ public class Ends {
         case "exit": System.exit(5); break;
         case "halt": Runtime.getRuntime().halt(0); break;
         case "thread_exit": new Thread(() -> System.exit(0)).start(); Thread.sleep(60000); break;
+        case "exception": throw new Exception();
         case "return": return;
         default:
             System.out.println("written");
@@ -143,7 +146,7 @@ public class Ends {
 }
 END
     javac Ends.java || fail "no class"
-    for way in close exit halt thread_exit return; do
+    for way in close exit halt thread_exit exception return; do
         forget
         timeout 60 java Ends $way "$page" >out 2>err
         is_committed "java, $way"
