@@ -61,7 +61,7 @@ _Static_assert(INDEX_COUNT == SUPER_HEAD_SIZE, "the index follows the superblock
 enum spare_offset {
     SPARE_TAG = 0,        /* 4 bytes */
     SPARE_GENERATION = 4, /* 8 */
-    SPARE_CHECK = 12,     /* 4: CRC32 of the checksums at the ends of that metadata page, of this page,
+    SPARE_CHECK = 12, /* 4: CRC32 of the checksums at the ends of that metadata page, of this page,
                              and of both pages of each directory block */
     SPARE_HEAD_CRC = 16, /* 4: CRC32 of the bytes before it */
 };

@@ -44,9 +44,7 @@ look() { # look FILE: what library and programs have in common
 }
 
 seen=0
-for library in "$top_builddir"/src/.libs/libmappedpages.so; do
-    look "$library"
-done
+look "$top_builddir/src/.libs/libmappedpages.so"
 for name in tools/mappedpages fuse/mappedpagesfs; do
     program=$top_builddir/$(dirname $name)/.libs/$(basename $name)
     [ -e "$program" ] || program=$top_builddir/$name

@@ -16,9 +16,11 @@ fault() {
 grep '^|' "$document" | grep -v '^|---\|^| it may |\|^| they may |' >"$work/rows"
 [ "$(wc -l <"$work/rows")" -ge 20 ]
 while IFS='|' read -r _ may _ tests _; do
+    # shellcheck disable=SC2016
     echo "$tests" | grep -q '`[a-z]*/[a-z0-9_]*\.\(c\|sh\|py\)' || fault "no test for$may"
 done <"$work/rows"
 
+# shellcheck disable=SC2016 # the backquotes are the document's
 grep -o '`[a-z]*/[a-z0-9_]*\.\(c\|sh\|py\)\(:[a-z_0-9]*\)\?`' "$document" | tr -d '`' | sort -u >"$work/tests"
 [ "$(wc -l <"$work/tests")" -ge 25 ]
 while IFS=: read -r file function; do
