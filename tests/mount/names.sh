@@ -110,7 +110,7 @@ END
         wait "$child" || fail "a script was told another's page"
     done
     # It is never listed, and cannot be written, deleted, replaced or moved away.
-    ls -a $dir | grep -q -e last -e new && fail "listed: $(ls -a $dir)"
+    [ -z "$(find $dir -name last -o -name new)" ] || fail "listed: $(ls -a $dir)"
     cp -r $dir copy || fail "cp -r"
     [ -e copy/last ] && fail "cp -r copied last"
     rm -r copy
