@@ -221,9 +221,10 @@ static int back_in_group(struct file *file, uint64_t begin, uint64_t end, uint64
     }
     if (errno == EOPNOTSUPP || errno == ENOSYS)
         return is_new ? back_with_zeros(file, begin, end - begin, page) : 0;
-    if (back_range(file, begin, end - begin) == 0)
-        return 0;
-    return fail(file, "fallocate", page);
+    if (back_range(file, begin, end - begin) != 0)
+        return fail(file, "fallocate", page);
+    file->scarce = true;
+    return 0;
 }
 
 int mpgi_file_back(struct file *file, uint64_t offset, uint64_t length, uint64_t page, bool is_new)
@@ -240,4 +241,13 @@ int mpgi_file_back(struct file *file, uint64_t offset, uint64_t length, uint64_t
         offset = next;
     }
     return result;
+}
+
+int mpgi_file_try_address(const struct file *file, void *address, size_t length, uint64_t page)
+{
+    if (!file->scarce || file->io->populate == NULL ||
+        file->io->populate(file->context, address, length) == 0)
+        return 0;
+    errno = ENOSPC;
+    return fail(file, "map for writing", page);
 }

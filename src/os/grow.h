@@ -20,4 +20,11 @@ int mpgi_file_grow(struct file *file, uint64_t bytes);
  */
 int mpgi_file_back(struct file *file, uint64_t offset, uint64_t length, uint64_t page, bool is_new);
 
+/*
+ * Whether a page can be written at its address, where space is so scarce that there was some for the
+ * page and not for what is around it: the page cache may hold both in one, and a write to the one
+ * then needs space for the other. NO_SPACE if not.
+ */
+int mpgi_file_try_address(const struct file *file, void *address, size_t length, uint64_t page);
+
 #endif

@@ -339,6 +339,23 @@ static int system_unmap(void *context, void *address, size_t length)
     return munmap(address, length);
 }
 
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+
+static int system_populate(void *context, void *address, size_t length)
+{
+    size_t unit = (size_t)sysconf(_SC_PAGESIZE);
+    size_t before = (uintptr_t)address % unit;
+
+    (void)context;
+    if (madvise((char *)address - before, round_up(before + length, unit), MADV_POPULATE_WRITE) ==
+        0)
+        return 0;
+    /* Before Linux 5.14 nobody can tell. */
+    return errno == EFAULT ? -1 : 0;
+}
+
 const struct io mpgi_io_system = {
     .open = system_open,
     .close = system_close,
@@ -366,6 +383,7 @@ const struct io mpgi_io_system = {
     .reserve = system_reserve,
     .map = system_map,
     .unmap = system_unmap,
+    .populate = system_populate,
 };
 
 /* ---- whole operations on an open file ---- */

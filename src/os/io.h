@@ -87,6 +87,11 @@ struct io {
     /* Maps file bytes [offset, offset + length) at address; MAP_SHARED, writable or not. */
     int (*map)(void *context, int fd, void *address, size_t length, uint64_t offset, bool writable);
     int (*unmap)(void *context, void *address, size_t length);
+    /*
+     * Makes mapped bytes writable at once; -1 where writing them would end in a signal. May be NULL:
+     * nobody can tell.
+     */
+    int (*populate)(void *context, void *address, size_t length);
 };
 
 /* The operating system's own. */
@@ -109,6 +114,7 @@ struct file {
     const void *map;
     uint64_t backed_from; /* from here on this pager itself reserved the space for it */
     struct id_map backed; /* below that: what is known to have space behind it, see grow.c */
+    bool scarce;          /* space was found for a page, and not for those around it */
     char *temporary;      /* the name it has until it gets its own; owned, or NULL */
     bool in_place;        /* others can see it under its name while it is made */
     bool name_unsure;     /* its name may not be durable: its directory cannot be synced */

@@ -118,6 +118,8 @@ static int locate(unsigned char **data, const mpg_pager *pager, uint64_t page, b
                                 pager->page_size, page, false);
     if (result == 0)
         result = mpgi_map_page(data, unconst(pager), page);
+    if (result == 0 && to_write)
+        result = mpgi_file_try_address(&pager->file, *data, pager->page_size, page);
     if (result == 0)
         unpoison(&pager->map, offset_of_page(pager, page), pager->page_size);
     pager_unlock(pager);

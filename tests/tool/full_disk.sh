@@ -1,0 +1,90 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# Small disks of ext4, xfs, btrfs and tmpfs that are full: what is there can be written and freed, what needs room is
+# told so, nothing dies by a signal, and when there is room again all goes on. Also with a file that came as a copy,
+# with holes.
+# shellcheck source=tests/support/lib.sh
+. "${top_srcdir:?set by make check}/tests/support/lib.sh"
+[ "$(id -u)" -eq 0 ] || skip "only root can mount a disk"
+
+mounted=
+clean_up_disks() {
+    for disk in $mounted; do
+        umount "$disk" 2>/dev/null || umount -l "$disk" 2>/dev/null
+    done
+    clean_up
+}
+trap clean_up_disks EXIT
+
+# new_disk KIND - mounted on the directory disk. False where that cannot be had.
+new_disk() {
+    mkdir -p disk
+    case $1 in
+    tmpfs) mount -t tmpfs -o size=64m none disk 2>err || return 1 ;;
+    *)
+        command -v "mkfs.$1" >/dev/null || return 1
+        rm -f image && truncate -s 320M image && "mkfs.$1" -q image >err 2>&1 || return 1
+        mount -o loop image disk 2>err || return 1
+        ;;
+    esac
+    mounted=disk
+}
+
+fill_disk() {
+    dd if=/dev/zero of=disk/filler bs=1M >err 2>&1
+    dd if=/dev/zero of=disk/filler2 bs=4k >err 2>&1
+    sync
+}
+
+# no_signal COMMAND… - it works, or says that it cannot.
+no_signal() {
+    status=0
+    "$@" >out 2>err || status=$?
+    [ $status -eq 0 ] || [ $status -eq 3 ] || fail "[$kind] status $status: $*: $(cat err)"
+    [ $status -eq 0 ] || grep -q -e 'No space left' -e 'allocate' err || fail "[$kind] $*: $(cat err)"
+}
+
+tried=
+for kind in ext4 xfs btrfs tmpfs; do
+    new_disk $kind || continue
+    tried="$tried $kind"
+    expect 0 mappedpages create -n 200 disk/file
+    expect 0 mappedpages alloc -c 60 disk/file
+    expect 0 mappedpages alloc -p -c 3 disk/file
+    for id in 0 1 2; do
+        echo old >in
+        expect 0 mappedpages write -p disk/file $id <in
+    done
+    expect 0 cp --sparse=always disk/file disk/copy
+    fill_disk
+    # The file itself has all that it needs.
+    for round in 1 2 3 4; do
+        echo "new $round" >in
+        expect 0 mappedpages write -p disk/file 1 <in
+        expect 0 mappedpages free disk/file $((round + 10))
+        expect 0 mappedpages alloc disk/file
+        expect 0 mappedpages write disk/file 20 <in
+    done
+    expect 3 mappedpages alloc -c 100000 disk/file
+    complained 'No space left'
+    expect 0 mappedpages check disk/file
+    # The copy may not.
+    for round in 1 2 3 4; do
+        no_signal mappedpages alloc disk/copy
+        no_signal mappedpages write -p disk/copy 1 <in
+        no_signal mappedpages free disk/copy $((round + 20))
+    done
+    expect 0 mappedpages check disk/copy
+    rm -f disk/filler disk/filler2
+    sync
+    for file in file copy; do
+        expect 0 mappedpages alloc -c 50 disk/$file
+        expect 0 mappedpages write -p disk/$file 2 <in
+        expect 0 mappedpages free disk/$file 40
+        expect 0 mappedpages check disk/$file
+    done
+    umount disk || fail "cannot unmount"
+    mounted=
+done
+[ -n "$tried" ] || skip "no disk can be made here: $(cat err)"
+echo "tried:$tried"
