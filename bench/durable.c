@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "library.h"
+#include "pager/look_again.h"
 
 /* As many as format 0.2 can hold, about, so that both formats have the same file. */
 #define FILE_PAGES 30000u
@@ -149,6 +150,17 @@ static void run_free_protected(void *context, unsigned operations)
         must(mpg_free_protected(subject->pager, subject->protected[i]), "free_protected");
 }
 
+/* What a commit spends on rule 12: it looks before it writes, before page 0, and at the end. */
+static void run_looks(void *context, unsigned operations)
+{
+    struct subject *subject = context;
+    unsigned looks = subject->pager->format->ops->id == MPG_FORMAT_0_2 ? 3 : 2;
+
+    for (unsigned i = 0; i < operations * looks; i++)
+        must(mpgi_look_again_committing(subject->pager, subject->pager->file.bytes, LOOK_BEFORE),
+             "look again");
+}
+
 static struct contestant contestant_of(enum kind kind, struct subject *subject)
 {
     static const struct contestant models[KINDS] = {
@@ -192,7 +204,7 @@ void bench_durable(const struct place *place)
 {
     static const int formats[] = {MPG_FORMAT_1, MPG_FORMAT_0_2};
     unsigned rounds = place->quick ? 5 : 41;
-    struct contestant all[1 + 2 * KINDS + 2];
+    struct contestant all[1 + 2 * KINDS + 2 + 2];
     struct subject *subjects[2 * KINDS];
     void *stores[2];
     size_t count = 0;
@@ -205,6 +217,11 @@ void bench_durable(const struct place *place)
         subjects[i] = subject_open(place, formats[i / KINDS], kind);
         all[count++] = contestant_of(kind, subjects[i]);
     }
+    for (int i = 0; i < 2; i++)
+        all[count++] = (struct contestant){.name = "looks",
+                                           .run = run_looks,
+                                           .context = subjects[i * KINDS + COMMIT],
+                                           .operations = OPERATIONS};
     for (size_t i = 0; other_stores[i] != NULL; i++) {
         stores[i] = other_stores[i]->open(place, OLD_PAGES);
         all[count++] = (struct contestant){.name = other_stores[i]->name,
@@ -217,9 +234,14 @@ void bench_durable(const struct place *place)
            0);
     report_format("", all + 1, all, rounds, false);
     report_format("format 0.2: ", all + 1 + KINDS, all, rounds, true);
+    for (int i = 0; i < 2; i++)
+        report(i == 0 ? "looks of a commit (rule 12) / protected commit"
+                      : "format 0.2: looks of a commit / protected commit",
+               100 / times_faster(&all[1 + 2 * KINDS + i], &all[1 + i * KINDS + COMMIT], rounds),
+               "%", AT_MOST, 2);
     for (size_t i = 0; other_stores[i] != NULL; i++)
         report(other_stores[i]->what,
-               times_faster(&all[1 + COMMIT], &all[1 + 2 * KINDS + i], rounds), "x", AT_LEAST,
+               times_faster(&all[1 + COMMIT], &all[1 + 2 * KINDS + 2 + i], rounds), "x", AT_LEAST,
                other_stores[i]->target);
     for (size_t i = 0; other_stores[i] != NULL; i++)
         other_stores[i]->close(stores[i]);
