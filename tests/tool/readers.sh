@@ -4,7 +4,7 @@
 # shellcheck source=tests/support/lib.sh
 . "${top_srcdir:?set by make check}/tests/support/lib.sh"
 
-rounds=80 # of the writer
+rounds=40 # of the writer
 writer=
 trap '[ -z "$writer" ] || kill "$writer" 2>/dev/null; wait; clean_up' EXIT # also when a look goes wrong
 
