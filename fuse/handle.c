@@ -296,6 +296,9 @@ static int commit(struct fs *fs, struct handle *handle, const struct target *tar
     return 0;
 }
 
+/* For what is not the doing of a client that matters. */
+static const struct client nobody = {0, 0, 0};
+
 /* Why staged bytes may have to be committed. */
 enum occasion { OCCASION_CLOSE, OCCASION_SYNC, OCCASION_END };
 
@@ -318,9 +321,10 @@ static bool is_due(struct fs *fs, struct handle *handle, enum occasion occasion,
  * Whether a client is to be told now that what it staged was lost, if that was so before this
  * request. Who syncs is told for all.
  */
-static bool told_of_loss(struct handle *handle, const struct client *client, bool lost)
+static bool told_of_loss(struct handle *handle, enum occasion occasion, const struct client *client,
+                         bool lost)
 {
-    if (!lost || (client != NULL && !process_may_be_same(&handle->lost, client))) {
+    if (!lost || (occasion == OCCASION_CLOSE && !process_may_be_same(&handle->lost, client))) {
         return false;
     }
     handle->lost.thread = -1;
@@ -352,7 +356,7 @@ static int settle(struct fs *fs, struct handle *handle, enum occasion occasion,
             drop_all(handle, "the page was deleted or replaced");
         }
     }
-    if (error == 0 && told_of_loss(handle, client, lost)) {
+    if (error == 0 && told_of_loss(handle, occasion, client, lost)) {
         error = EIO;
     }
     handle->closed |= occasion == OCCASION_CLOSE;
@@ -370,12 +374,12 @@ int handle_flush(struct fs *fs, struct handle *handle, const struct client *clie
 
 int handle_sync(struct fs *fs, struct handle *handle, bool *committed)
 {
-    return settle(fs, handle, OCCASION_SYNC, NULL, committed);
+    return settle(fs, handle, OCCASION_SYNC, &nobody, committed);
 }
 
 void handle_release(struct fs *fs, struct handle *handle, bool *committed)
 {
-    (void)settle(fs, handle, OCCASION_END, NULL, committed);
+    (void)settle(fs, handle, OCCASION_END, &nobody, committed);
     drop_all(handle, "its commit failed");
 }
 
