@@ -10,6 +10,9 @@
  * that such a commit has outdated must not bring the older index back. So it says what it goes with: the
  * metadata page, and both pages of each directory block, by the checksums at their ends. Any commit
  * that changes the directory writes at least one of these pages.
+ *
+ * Such a checksum that was only read may be in the page cache alone, after a sync that failed (rule 6). A
+ * spare that names it would be good for nothing after a crash. So the commit writes it again, as it was read.
  */
 #include <string.h>
 
@@ -74,6 +77,7 @@ int mpgi_0_2_read_other_trailer(const struct page_io *io, struct block *block)
     int result = read_trailer(&block->other_trailer, io, block->page[!block->active]);
 
     block->other_known = result == 0;
+    block->other_synced = false;
     return result;
 }
 
@@ -102,16 +106,40 @@ void mpgi_0_2_prepare_spare(struct format_0_2 *own)
     uint32_t count = mpgi_sheet_u32(own->index.frozen, INDEX_COUNT);
     uint32_t crc = begin_check(own->metadata.frozen, own->index.frozen, own->base.page_size);
 
+    own->unsynced_blocks = NULL;
     own->spare_page = own->frozen_blocks != NULL ? choose_page(own) : 0;
     for (uint32_t i = 0; i < count && own->spare_page != 0; i++) {
+        struct block *block = own->blocks[i];
         uint32_t trailers[2];
 
-        if (!sealed_trailers(trailers, own, own->blocks[i]))
+        if (!sealed_trailers(trailers, own, block)) {
             own->spare_page = 0;
-        else
-            crc = add_trailer(add_trailer(crc, trailers[0]), trailers[1]);
+            break;
+        }
+        crc = add_trailer(add_trailer(crc, trailers[0]), trailers[1]);
+        if (block->content.frozen == NULL && !block->other_synced) {
+            block->next_unsynced = own->unsynced_blocks;
+            own->unsynced_blocks = block;
+        }
     }
     own->spare_check = crc;
+}
+
+/* Writes what the spare relies on and may be in the page cache alone. */
+static int write_trailers(const struct format_0_2 *own)
+{
+    int result = 0;
+
+    for (const struct block *block = own->unsynced_blocks; block != NULL && result == 0;
+         block = block->next_unsynced) {
+        uint64_t page = block->page[!block->active];
+        unsigned char trailer[TRAILER_SIZE];
+
+        put_u32(trailer, block->other_trailer);
+        result = mpgi_file_write(own->base.file, trailer, sizeof(trailer),
+                                 (page + 1) * own->base.page_size - TRAILER_SIZE, page);
+    }
+    return result;
 }
 
 /* The same for a spare that was found, by what stands in the file. */
@@ -145,8 +173,10 @@ int mpgi_0_2_write_spare(const struct format_0_2 *own)
 {
     uint64_t offset = own->spare_page * own->base.page_size;
     unsigned char head[SUPER_HEAD_SIZE] = {0};
-    int result;
+    int result = write_trailers(own);
 
+    if (result != 0)
+        return result;
     memcpy(head + SPARE_TAG, SPARE_TAG_TEXT, 4);
     put_u64(head + SPARE_GENERATION, mpgi_sheet_u64(own->metadata.frozen, METADATA_GENERATION));
     put_u32(head + SPARE_CHECK, own->spare_check);

@@ -18,7 +18,9 @@ struct block {
     /* The checksum at the end of the page that is not active, as it is in the file; for spares. */
     uint32_t other_trailer;
     bool other_known;
-    struct block *next_frozen; /* in the list of the commit in flight */
+    bool other_synced;           /* it is durable, and not just what the page cache shows */
+    struct block *next_frozen;   /* in the list of the commit in flight */
+    struct block *next_unsynced; /* likewise */
 };
 
 struct format_0_2 {
@@ -41,6 +43,8 @@ struct format_0_2 {
      * operations extend meanwhile.
      */
     struct block *frozen_blocks;
+    /* Blocks that it does not change and whose other_trailer it makes durable, for its spare. */
+    struct block *unsynced_blocks;
     struct block *witness; /* one that the last commit wrote, or NULL: see mpgi_0_2_look_again */
     /* The durable bitmap or its count contradicts the directory: put right by the next commit. */
     bool bitmap_differs;

@@ -199,6 +199,7 @@ static void leave_page(struct block *block, uint32_t page_size)
 
     block->other_trailer = mpgi_0_2_trailer(left, page_size);
     block->other_known = true;
+    block->other_synced = true;
     block->active = !block->active;
     block->damaged = false;
 }
@@ -209,6 +210,9 @@ void mpgi_0_2_publish(struct format *format)
 
     for (struct block *block = own->frozen_blocks; block != NULL; block = block->next_frozen)
         leave_page(block, own->base.page_size);
+    for (struct block *block = own->unsynced_blocks; block != NULL; block = block->next_unsynced)
+        block->other_synced = true;
+    own->unsynced_blocks = NULL;
     if (own->frozen_blocks != NULL)
         own->witness = own->frozen_blocks;
     own->frozen_blocks = NULL;
@@ -230,6 +234,7 @@ void mpgi_0_2_discard(struct format *format)
 
     for (struct block *block = own->frozen_blocks; block != NULL; block = block->next_frozen)
         block->other_known = false; /* any part of it may have been written */
+    own->unsynced_blocks = NULL;
     mpgi_sheets_discard(&own->metadata);
     mpgi_sheets_discard(&own->index);
     mpgi_sheets_discard(&own->uses);
