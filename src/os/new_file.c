@@ -234,8 +234,14 @@ int mpgi_new_file_sync_name(struct file *file)
 
 void mpgi_new_file_abandon(struct file *file)
 {
-    if (file->temporary != NULL)
-        (void)file->io->unlink(file->context, file->temporary);
-    else if (file->in_place)
-        (void)file->io->unlink(file->context, file->path);
+    const char *name = file->temporary != NULL ? file->temporary : file->path;
+
+    if (file->temporary == NULL && !file->in_place)
+        return;
+    /* Where nothing can be renamed, libfuse cannot remove what is open. */
+    if (file->io->unlink(file->context, name) == 0 || file->fd < 0)
+        return;
+    (void)file->io->close(file->context, file->fd);
+    file->fd = -1;
+    (void)file->io->unlink(file->context, name);
 }

@@ -49,7 +49,7 @@ int mpgi_new_file_give_name(struct file *file);
 /* Makes the name durable, or notes in the file that nobody can tell. */
 int mpgi_new_file_sync_name(struct file *file);
 
-/* Removes what may be left of it under any name. It stays open. */
+/* Removes what may be left of it under any name. It may be closed then. */
 void mpgi_new_file_abandon(struct file *file);
 
 #endif
