@@ -92,7 +92,10 @@ def found(file, page):
     """The number in a protected page, or None where the file cannot be read."""
     result = subprocess.run([COMMAND, "read", "-p", file, str(page)], check=False, timeout=LIMIT,
                             capture_output=True)
-    return int(result.stdout[:8].strip(b" \0") or b"0") if result.returncode == 0 else None
+    if result.returncode != 0:
+        print(f"page {page}: {result.stderr.decode().strip()}")
+        return None
+    return int(result.stdout[:8].strip(b" \0") or b"0")
 
 
 def one_round(number, intrusion, rng):
