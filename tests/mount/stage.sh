@@ -6,7 +6,8 @@
 need_fuse
 
 expect 0 mappedpages create --page-size 1M f.mpp
-mount_file f.mpp m -o stage=16M
+# Each thread that serves has a buffer besides, so there are few.
+mount_file f.mpp m -o stage=16M,max_threads=4
 touch m/protected/0 m/protected/1 m/protected/2 || fail "no pages"
 
 cat >takes.py <<'END'
@@ -45,7 +46,7 @@ for piece in SIZE, 1 << 16:
     other = subprocess.Popen([sys.executable, "-c", OTHER], stdin=subprocess.PIPE)
     handles = stage(piece)
     assert 14 <= len(handles) - 1 <= 16, len(handles)
-    assert resident() - before < 32 << 20, (before, resident())
+    assert resident() - before < 40 << 20, (before, resident())
     # Another process still has room, ...
     other.communicate(b"x")
     assert other.returncode == 0
