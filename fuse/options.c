@@ -154,6 +154,7 @@ static void print_help(FILE *to)
           "    -o stage=SIZE          memory for writes to protected pages before their commit "
           "(64M)\n"
           "    -o wait=SECONDS        wait that long for a file that is busy\n"
+          "    -o auto_unmount        unmount also if the driver is killed\n"
           "    -o remount,ro          and remount,rw: change a mount that is there\n"
           "    -o fsname=NAME         source in /proc/mounts (the path of the file)\n"
           "    -o ready_fd=N          write a line there once the mount is serving\n"
