@@ -106,8 +106,8 @@ static int commit_bytes(struct fs *fs, uint64_t id, const struct client *client,
     struct stage stage = {.page_size = fs->page_size};
     int error = data != NULL ? stage_write(&stage, client, data, offset, length)
                              : stage_zero(&stage, client, offset, length);
-    int code =
-        error != 0 ? MPG_E_NO_MEMORY : stage_commit(&stage, fs->writable, (mpg_protected_id){id});
+    int code = error != 0 ? MPG_E_NO_MEMORY
+                          : stage_commit(&stage, fs->writable, (mpg_protected_id){id}, NULL);
 
     stage_clear(&stage);
     return code;

@@ -232,8 +232,13 @@ static void warn_unseen(struct fs *fs, const struct handle *handle, const struct
  */
 static bool is_due_at_close(struct fs *fs, struct handle *handle, const struct client *client)
 {
-    const int signal = process_signal(client->thread);
+    const bool wrote = stage_has_of(&handle->stage, client);
+    int signal;
 
+    if (!wrote && handle->stage.count > 0) {
+        return handle->untold;
+    }
+    signal = process_signal(client->thread);
     if (signal > 0) {
         drop_killed(handle, client, signal);
         return false;
@@ -241,7 +246,7 @@ static bool is_due_at_close(struct fs *fs, struct handle *handle, const struct c
     if (signal == PROCESS_UNSEEN) {
         warn_unseen(fs, handle, client);
     }
-    return stage_is_written(&handle->stage);
+    return wrote;
 }
 
 /* The signal that ended somebody who staged something; 0 if it is not known to have been one. */
@@ -283,12 +288,18 @@ static bool is_due_at_end(struct handle *handle)
     return !stage_is_empty(stage);
 }
 
-/* Commits what is staged for a page that is held. Called with the handle's lock held. */
-static int commit(struct fs *fs, struct handle *handle, const struct target *target)
+/*
+ * Commits what is staged for a page that is held, or (writer) what one client did. Called with the
+ * handle's lock held.
+ */
+static int commit(struct fs *fs, struct handle *handle, const struct target *target,
+                  const struct client *writer)
 {
-    int code = stage_commit(&handle->stage, fs->writable, (mpg_protected_id){target->id});
+    int code = stage_commit(&handle->stage, fs->writable, (mpg_protected_id){target->id},
+                            handle->untold ? NULL : writer);
 
     handle->failed = code != MPG_OK;
+    handle->untold = handle->failed && writer != NULL;
     if (code != MPG_OK) {
         return code == MPG_E_NOT_ALLOCATED ? ESTALE : log_failure(code, "commit");
     }
@@ -347,7 +358,7 @@ static int settle(struct fs *fs, struct handle *handle, enum occasion occasion,
     lost = handle->lost.thread >= 0;
     if (!stage_is_empty(&handle->stage) && is_due(fs, handle, occasion, client)) {
         if (missing == 0 && target.kind == NODE_PROTECTED) {
-            error = commit(fs, handle, &target);
+            error = commit(fs, handle, &target, occasion == OCCASION_CLOSE ? client : NULL);
             *committed = error == 0;
         } else {
             error = ESTALE;
@@ -360,6 +371,7 @@ static int settle(struct fs *fs, struct handle *handle, enum occasion occasion,
         error = EIO;
     }
     handle->closed |= occasion == OCCASION_CLOSE;
+    handle->untold &= !stage_is_empty(&handle->stage);
     pthread_mutex_unlock(&handle->mutex);
     if (missing == 0) {
         nodes_leave(fs->nodes, &target);

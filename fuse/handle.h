@@ -18,6 +18,7 @@ struct handle {
     bool cached;                    /* opened as a scratch file: its I/O goes through the cache */
     bool syncs;                     /* each write is to be durable: O_SYNC or O_DSYNC */
     bool failed;                    /* the last commit failed, and nothing was written since */
+    bool untold;                    /* a commit at a close failed, and nobody may know of it yet */
     bool has_room;                  /* the space that a commit needs was seen to be there */
     bool closed;                    /* a descriptor of it was closed */
     int writer;                     /* pidfd of who wrote after a descriptor was closed, or -1 */
@@ -72,8 +73,10 @@ void handle_apply(struct handle *handle, void *data, uint64_t offset, size_t len
  */
 
 /*
- * The client closed a descriptor of the handle: commits what was written, but neither a truncation
- * alone nor what a process dying on a signal leaves.
+ * The client closed a descriptor of the handle: commits what it wrote, but neither a truncation
+ * alone nor what a process dying on a signal leaves. Others that share the open file are not done,
+ * for each of them closes it, too; but if a commit at such a close failed (a child that ends looks
+ * at no error), the next one tries again.
  */
 int handle_flush(struct fs *fs, struct handle *handle, const struct client *client,
                  bool *committed);

@@ -315,6 +315,29 @@ void stage_truncate(struct stage *stage, const struct client *writer)
     stage->truncated_by = *writer;
 }
 
+bool stage_has_of(const struct stage *stage, const struct client *writer)
+{
+    for (size_t i = 0; i < stage->count; i++) {
+        if (process_may_be_same(&stage->extents[i].writer, writer)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Forgets what a client wrote. */
+static void forget(struct stage *stage, const struct client *writer)
+{
+    for (size_t i = stage->count; i-- > 0;) {
+        if (process_may_be_same(&stage->extents[i].writer, writer)) {
+            delete_range(stage, i, i + 1);
+        }
+    }
+    if (stage_is_empty(stage)) {
+        stage_clear(stage);
+    }
+}
+
 bool stage_drop(struct stage *stage, const struct client *writer, struct client *other)
 {
     const bool truncated = stage->truncated && process_may_be_same(&stage->truncated_by, writer);
@@ -337,11 +360,7 @@ bool stage_drop(struct stage *stage, const struct client *writer, struct client 
         stage_clear(stage);
         return true;
     }
-    for (size_t i = stage->count; i-- > 0;) {
-        if (process_may_be_same(&stage->extents[i].writer, writer)) {
-            delete_range(stage, i, i + 1);
-        }
-    }
+    forget(stage, writer);
     return true;
 }
 
@@ -400,8 +419,12 @@ static int put_zeros(mpg_txn *txn, mpg_protected_id id, uint64_t offset, uint64_
     return MPG_OK;
 }
 
-/* Writes the staged bytes, and zeros between them if the page was truncated. */
-static int put_all(const struct stage *stage, mpg_txn *txn, mpg_protected_id id)
+/*
+ * Writes the staged bytes, those of one writer or (NULL) all, and zeros between them if the page was
+ * truncated.
+ */
+static int put_bytes(const struct stage *stage, mpg_txn *txn, mpg_protected_id id,
+                     const struct client *writer)
 {
     uint64_t end = 0;
     int code = MPG_OK;
@@ -409,6 +432,9 @@ static int put_all(const struct stage *stage, mpg_txn *txn, mpg_protected_id id)
     for (size_t i = 0; code == MPG_OK && i < stage->count; i++) {
         const struct extent *extent = &stage->extents[i];
 
+        if (writer != NULL && !process_may_be_same(&extent->writer, writer)) {
+            continue;
+        }
         if (stage->truncated) {
             code = put_zeros(txn, id, end, extent->offset - end);
             end = end_of(extent);
@@ -425,15 +451,19 @@ static int put_all(const struct stage *stage, mpg_txn *txn, mpg_protected_id id)
     return code;
 }
 
-int stage_commit(struct stage *stage, mpg_pager *pager, mpg_protected_id id)
+int stage_commit(struct stage *stage, mpg_pager *pager, mpg_protected_id id,
+                 const struct client *writer)
 {
     mpg_txn *txn;
     int code = mpg_txn_begin(&txn, pager);
 
+    if (stage->truncated || stage->mixed) {
+        writer = NULL; /* a part of it would be what nobody meant */
+    }
     if (code != MPG_OK) {
         return code;
     }
-    code = put_all(stage, txn, id);
+    code = put_bytes(stage, txn, id, writer);
     if (code == MPG_OK) {
         code = mpg_txn_commit(txn, 0);
     }
@@ -441,6 +471,10 @@ int stage_commit(struct stage *stage, mpg_pager *pager, mpg_protected_id id)
         mpg_txn_abort(txn);
         return code;
     }
-    stage_clear(stage);
+    if (writer != NULL) {
+        forget(stage, writer);
+    } else {
+        stage_clear(stage);
+    }
     return MPG_OK;
 }

@@ -53,11 +53,8 @@ static inline bool stage_is_empty(const struct stage *stage)
     return stage->count == 0 && !stage->truncated;
 }
 
-/* Whether there is more than the truncation of opening it. */
-static inline bool stage_is_written(const struct stage *stage)
-{
-    return stage->count > 0;
-}
+/* Whether a client wrote some of it, or may have: more than the truncation of opening it. */
+bool stage_has_of(const struct stage *stage, const struct client *writer);
 
 /* One of those who staged something; for a stage that is not empty. */
 static inline const struct client *stage_writer(const struct stage *stage)
@@ -74,8 +71,11 @@ void stage_clear(struct stage *stage);
 bool stage_drop(struct stage *stage, const struct client *writer, struct client *other);
 
 /*
- * Commits exactly the staged bytes, as one step, and clears the stage if that worked: MPG_E_ code.
+ * Commits exactly the staged bytes, as one step, and forgets them if that worked: MPG_E_ code. With
+ * `writer` only what that one wrote, unless that belongs together with what others did: it is over
+ * theirs or theirs over it, or the page was truncated.
  */
-int stage_commit(struct stage *stage, mpg_pager *pager, mpg_protected_id id);
+int stage_commit(struct stage *stage, mpg_pager *pager, mpg_protected_id id,
+                 const struct client *writer);
 
 #endif

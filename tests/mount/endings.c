@@ -147,7 +147,7 @@ static void child_ends(int fd)
         _exit(0);
     (void)fd;
     wait(NULL);
-    killed_by(SIGKILL); /* what its child closed is committed */
+    killed_by(SIGKILL); /* that its child closed what it had inherited commits nothing */
 }
 
 static void child_dies(int fd)
