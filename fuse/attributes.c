@@ -168,7 +168,7 @@ int attributes_get(struct fs *fs, const struct target *target, struct stat *st)
         if (!is_directory(target)) {
             st->st_mode &= ~(mode_t)0222;
             /* What "last" tells depends on who asks. */
-            st->st_size = target->id == FIXED_INFO ? (off_t)info_length(fs) : 0;
+            st->st_size = info_is(target) ? (off_t)info_length(fs, target) : 0;
             break;
         }
         st->st_nlink = target->id == FIXED_ROOT ? 4 + (fs->options->raw != 0) : 2;

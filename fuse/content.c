@@ -32,8 +32,8 @@ static int read_scratch(struct fs *fs, uint64_t serial, const unsigned char **da
     return scratch_read(fs->scratch, serial, buffer, offset, length);
 }
 
-static int read_info(const struct fs *fs, const struct handle *handle, const unsigned char **data,
-                     uint64_t offset, size_t *length)
+static int read_info(const struct fs *fs, const struct target *target, const struct handle *handle,
+                     const unsigned char **data, uint64_t offset, size_t *length)
 {
     unsigned char *buffer = fs_buffer(*length);
     char *text = handle != NULL ? handle->text : NULL;
@@ -41,7 +41,7 @@ static int read_info(const struct fs *fs, const struct handle *handle, const uns
     int error = buffer == NULL ? ENOMEM : 0;
 
     if (error == 0 && handle == NULL) {
-        error = info_text(&text, &there, fs);
+        error = info_text(&text, &there, fs, target);
     }
     if (error != 0) {
         return error;
@@ -69,7 +69,7 @@ int content_read(struct fs *fs, const struct target *target, struct handle *hand
         return read_scratch(fs, target->id, data, offset, length);
     }
     if (target->kind == NODE_FIXED) {
-        return read_info(fs, handle, data, offset, length);
+        return read_info(fs, target, handle, data, offset, length);
     }
     if (offset >= fs->page_size) {
         *length = 0;

@@ -183,10 +183,23 @@ bool fs_open(struct fs *fs, const struct options *options)
     return open_pager(fs) && take_attributes(fs, &before) && make_tables(fs);
 }
 
+/* Pages could be used all the same; whoever did is to know that they go now. */
+static void tell_if_deleted(const struct fs *fs)
+{
+    struct stat st;
+
+    if (fs->pager != NULL && fstat(mpg_descriptor(fs->pager), &st) == 0 && st.st_nlink == 0) {
+        log_line(LOG_WARNING,
+                 "%s: the page file was deleted while it was mounted: its pages are gone now",
+                 fs->path);
+    }
+}
+
 bool fs_close(struct fs *fs)
 {
     int code = MPG_OK;
 
+    tell_if_deleted(fs);
     if (fs->writable != NULL) {
         code = mpg_sync(fs->writable);
         if (code != MPG_OK) {

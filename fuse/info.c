@@ -9,7 +9,13 @@
 #include "follow.h"
 #include "log.h"
 
-int info_text(char **text, size_t *length, const struct fs *fs)
+bool info_is(const struct target *target)
+{
+    return target->kind == NODE_FIXED &&
+           (target->id == FIXED_INFO || target->id == FIXED_INFO_JSON);
+}
+
+int info_text(char **text, size_t *length, const struct fs *fs, const struct target *target)
 {
     struct mpg_stat st = {.size = sizeof(st)};
     unsigned tries = 0;
@@ -29,7 +35,11 @@ int info_text(char **text, size_t *length, const struct fs *fs)
     if (stream == NULL) {
         return ENOMEM;
     }
-    describe_file(stream, &st);
+    if (target->id == FIXED_INFO_JSON) {
+        describe_json(stream, fs->path, &st);
+    } else {
+        describe_file(stream, &st, false);
+    }
     if (fclose(stream) != 0) {
         free(*text);
         *text = NULL;
@@ -38,12 +48,12 @@ int info_text(char **text, size_t *length, const struct fs *fs)
     return 0;
 }
 
-size_t info_length(const struct fs *fs)
+size_t info_length(const struct fs *fs, const struct target *target)
 {
     size_t length;
     char *text;
 
-    if (info_text(&text, &length, fs) != 0) {
+    if (info_text(&text, &length, fs, target) != 0) {
         return 0;
     }
     free(text);

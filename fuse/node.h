@@ -47,6 +47,7 @@ enum fixed_node {
     FIXED_INFO = 5, /* from here on they are files */
     FIXED_LAST_PAGE = 6,
     FIXED_LAST_PROTECTED = 7,
+    FIXED_INFO_JSON = 8,
 };
 
 /* Regular pages are numbered from here; those before are the file's own. */

@@ -2,6 +2,7 @@
 #include "options.h"
 
 #include "log.h"
+#include "size.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,7 +18,7 @@
 /* Enough to let a commit gather the work of many clients. */
 #define DEFAULT_THREADS 32
 
-#define SIZE_EXPECTED "a number of bytes, with K, M or G behind it if you like, below 2^63"
+#define SIZE_EXPECTED "a number of bytes, with " SIZE_UNITS " behind it if you like, below 2^63"
 #define READY_FD_EXPECTED "the number of a descriptor that is open for writing"
 #define OCTAL_EXPECTED "an octal number from 0 to 777"
 #define SECONDS_EXPECTED "a number of seconds from 0 to 4294967295"
@@ -181,29 +182,26 @@ static bool parse_name(int64_t *value, const char *text, const struct number *nu
 /* A number as the option takes it; false if it is none, or out of range. */
 static bool parse_number(int64_t *value, const char *text, const struct number *number)
 {
-    static const char units[] = "kKmMgG";
     unsigned long long parsed;
-    unsigned shift = 0;
+    uint64_t bytes;
     char *end;
 
     if (text[0] < '0' || text[0] > '9') {
         return parse_name(value, text, number); /* strtoull takes spaces and signs */
     }
-    errno = 0;
-    parsed = strtoull(text, &end, number->base);
-    if (number->more == IS_SIZE && *end != '\0') {
-        const char *unit = strchr(units, *end);
-
-        if (unit == NULL) {
+    if (number->more == IS_SIZE) {
+        if (size_parse(&bytes, text) != SIZE_GOOD || bytes > (uint64_t)number->most) {
             return false;
         }
-        shift = 10 * ((unsigned)(unit - units) / 2 + 1);
-        end++;
+        *value = (int64_t)bytes;
+        return *value >= number->least;
     }
-    if (errno != 0 || *end != '\0' || parsed > (unsigned long long)number->most >> shift) {
+    errno = 0;
+    parsed = strtoull(text, &end, number->base);
+    if (errno != 0 || *end != '\0' || parsed > (unsigned long long)number->most) {
         return false;
     }
-    *value = (int64_t)(parsed << shift);
+    *value = (int64_t)parsed;
     return *value >= number->least;
 }
 

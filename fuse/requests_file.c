@@ -43,8 +43,8 @@ int open_target(struct fs *fs, fuse_ino_t node, const struct target *target,
     fi->direct_io = (target->kind != NODE_PAGE && target->kind != NODE_SCRATCH) || fs->follows;
     /* Closing means something only to who wrote to a protected page, or may come to. */
     fi->noflush = !writes || (target->kind == NODE_PAGE && node_kind_of(node) == NODE_PAGE);
-    if (target->kind == NODE_FIXED && target->id == FIXED_INFO) {
-        error = info_text(&handle->text, &handle->text_length, fs);
+    if (info_is(target)) {
+        error = info_text(&handle->text, &handle->text_length, fs, target);
     } else if (target->kind == NODE_FIXED) {
         error = last_text(&handle->text, &handle->text_length, fs->last,
                           target->id == FIXED_LAST_PAGE ? NODE_PAGE : NODE_PROTECTED,

@@ -92,9 +92,10 @@ static int list_root(struct listing *listing, off_t offset)
         {"pages", FIXED_PAGES},
         {"protected", FIXED_PROTECTED},
         {"info", FIXED_INFO},
+        {"info.json", FIXED_INFO_JSON},
         {"raw", FIXED_RAW},
     };
-    const size_t count = listing->fs->options->raw ? 4 : 3;
+    const size_t count = listing->fs->options->raw ? 5 : 4;
     size_t next = offset < OFFSET_FIRST ? 0 : (size_t)(offset - OFFSET_FIRST) + 1;
 
     for (; next < count; next++) {

@@ -58,6 +58,9 @@ static fuse_ino_t root_node(const struct fs *fs, const char *name)
     if (strcmp(name, "info") == 0) {
         return FIXED_INFO;
     }
+    if (strcmp(name, "info.json") == 0) {
+        return FIXED_INFO_JSON;
+    }
     return fs->options->raw && strcmp(name, "raw") == 0 ? FIXED_RAW : 0;
 }
 

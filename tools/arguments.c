@@ -5,6 +5,7 @@
 #include "escape.h"
 #include "file.h"
 #include "output.h"
+#include "size.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -154,27 +155,20 @@ uint64_t parse_number(const struct command *command, const char *what, const cha
 
 uint64_t parse_size(const struct command *command, const char *what, const char *text)
 {
-    static const char suffixes[] = "kKmMgG";
-    uint64_t number;
-    const char *end;
-    unsigned shift = 0;
+    uint64_t bytes = 0;
 
-    if (!scan_number(&number, &end, text)) {
-        usage_error(command, "%s '%s' is not a number of bytes", what, text);
-    }
     refuse_leading_zero(command, what, text);
-    if (*end != '\0') {
-        const char *suffix = strchr(suffixes, *end);
-
-        if (suffix == NULL || end[1] != '\0') {
-            usage_error(command, "%s '%s' does not end in a digit, K, M or G", what, text);
-        }
-        shift = 10 * (unsigned)((suffix - suffixes) / 2 + 1);
-    }
-    if (number > UINT64_MAX >> shift) {
+    switch (size_parse(&bytes, text)) {
+    case SIZE_GOOD:
+        break;
+    case SIZE_NO_NUMBER:
+        usage_error(command, "%s '%s' is not a number of bytes", what, text);
+    case SIZE_UNKNOWN_UNIT:
+        usage_error(command, "%s '%s' does not end in a digit, " SIZE_UNITS, what, text);
+    case SIZE_TOO_LARGE:
         usage_error(command, "%s '%s' is too large", what, text);
     }
-    return number << shift;
+    return bytes;
 }
 
 static int compare_ids(const void *one, const void *other)

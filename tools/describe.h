@@ -16,7 +16,13 @@ const char *format_name(int format);
 #define UUID_TEXT_SIZE 37
 void format_uuid(char text[UUID_TEXT_SIZE], const uint8_t uuid[16]);
 
-/* Writes a line for each fact: its name, a colon, spaces up to a column, its value. */
-void describe_file(FILE *out, const struct mpg_stat *st);
+/*
+ * The facts of a file, one a line: a name and a colon, then, at the same column, its value. Not
+ * `all`: without what is empty, and without limits that nobody meets.
+ */
+void describe_file(FILE *out, const struct mpg_stat *st, bool all);
+
+/* The same, all of it, as a JSON object; members are named as the fields of struct mpg_stat. */
+void describe_json(FILE *out, const char *path, const struct mpg_stat *st);
 
 #endif

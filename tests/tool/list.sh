@@ -58,7 +58,7 @@ grep -Eq '^protected 0 error CORRUPT_PAGE generation ' out || fail "the damaged 
 [ "$(grep -c '^protected [0-9]* [0-9a-f]\{8\} ' out)" -eq 39 ] || fail "the other pages are missing"
 
 # info: every number of the text is in the JSON form.
-expect 0 mappedpages info file
+expect 0 mappedpages info --all file
 for line in 'format: *1 ' 'page size: *1024 bytes' 'regular pages: *3' 'protected pages: *2 ' \
     'uuid: *[0-9a-f]*-[0-9a-f]*-[0-9a-f]*-[0-9a-f]*-[0-9a-f]*' 'space tree: *height' \
     'generation: *[0-9]'; do

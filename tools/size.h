@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+/* Sizes as people write and read them: 4096, 4K, 4KiB, 1M. Shared with the driver. */
+#ifndef SIZE_H
+#define SIZE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum size_fault {
+    SIZE_GOOD,
+    SIZE_NO_NUMBER,    /* it does not begin with a digit, or with a zero that means nothing */
+    SIZE_UNKNOWN_UNIT, /* what follows the number is no unit */
+    SIZE_TOO_LARGE,    /* 2^64 bytes or more */
+};
+
+/*
+ * Bytes: a decimal number, and behind it nothing, B, or one of K, M, G, T, P (also small), to which
+ * iB may be added, for 1024, 1024^2 and so on.
+ */
+enum size_fault size_parse(uint64_t *bytes, const char *text);
+
+/* What may follow a number, for messages and helps. */
+#define SIZE_UNITS "K, M, G or T (also KiB and so on)"
+
+/* Describes a size in at most four digits and a unit, "4 KiB", "1.5 GiB"; exact, or rounded down. */
+#define SIZE_TEXT 16
+void size_format(char text[SIZE_TEXT], uint64_t bytes);
+
+#endif
