@@ -438,10 +438,26 @@ int mpgi_file_open(struct file *file, const struct io *io, void *context, const 
     return mpgi_file_open_as(file, io, context, path, path, read_only ? O_RDONLY : O_RDWR);
 }
 
+/*
+ * Where others keep the lock, too, closing gives it back some time later, and who opens the file
+ * next would find it busy. What was written through the map comes before it; nobody was told that
+ * it is durable.
+ */
+static void give_lock_back(struct file *file)
+{
+    if (!file->holds_lock || !file->sharing.others)
+        return;
+    if (!file->read_only && !file->changed)
+        (void)file->io->fdatasync(file->context, file->fd);
+    (void)file->io->lock(file->context, file->fd, IO_LOCK_NONE);
+    file->holds_lock = false;
+}
+
 int mpgi_file_close(struct file *file)
 {
     int result = 0;
 
+    give_lock_back(file);
     if (file->fd >= 0 && file->io->close(file->context, file->fd) != 0 && errno != EINTR)
         result = fail(file, "close", MPG_NO_PAGE);
     file->fd = -1;
