@@ -92,6 +92,21 @@ static int system_size(void *context, int fd, uint64_t *bytes)
     return 0;
 }
 
+/*
+ * fstat would cost more than twice as much: who has asked for the time of change gets a new one
+ * with the next write, however soon that comes.
+ */
+static int system_length(void *context, int fd, uint64_t *bytes)
+{
+    off_t end = lseek(fd, 0, SEEK_END);
+
+    (void)context;
+    if (end < 0)
+        return -1;
+    *bytes = (uint64_t)end;
+    return 0;
+}
+
 static ssize_t system_pread(void *context, int fd, void *data, size_t length, uint64_t offset)
 {
     (void)context;
@@ -364,6 +379,7 @@ const struct io mpgi_io_system = {
     .forget = system_forget,
     .unfault = system_unfault,
     .size = system_size,
+    .length = system_length,
     .pread = system_pread,
     .pwrite = system_pwrite,
     .next_data = system_next_data,
@@ -634,13 +650,23 @@ int mpgi_file_fail_changed(struct file *file, const char *how)
                      file->path, how);
 }
 
+/* As mpgi_file_length, of a file that nobody on another machine has. */
+static int local_length(const struct file *file, uint64_t *bytes)
+{
+    if (file->io->length == NULL)
+        return mpgi_file_length(file, bytes);
+    return file->io->length(file->context, file->fd, bytes) == 0 ? 0
+                                                                 : fail(file, "lseek", MPG_NO_PAGE);
+}
+
 int mpgi_file_check_length(struct file *file)
 {
     char how[80];
     uint64_t bytes;
     /* Where a lock reaches everybody, each page written does not ask anew. */
     int result = file->sharing.lock_is_local ? mpgi_file_length_now(file, &bytes)
-                                             : mpgi_file_length(file, &bytes);
+                 : file->sharing.others      ? mpgi_file_length(file, &bytes)
+                                             : local_length(file, &bytes);
 
     if (result != 0 || bytes == file->bytes)
         return result;

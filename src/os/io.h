@@ -43,6 +43,11 @@ struct io {
     void (*unfault)(void *context, void *address, size_t length);
     /* The length in bytes. */
     int (*size)(void *context, int fd, uint64_t *bytes);
+    /*
+     * The same of a regular file, where nobody is on another machine, and so cheap that it can be
+     * asked for each page that is written. May be NULL: as size.
+     */
+    int (*length)(void *context, int fd, uint64_t *bytes);
     ssize_t (*pread)(void *context, int fd, void *data, size_t length, uint64_t offset);
     ssize_t (*pwrite)(void *context, int fd, const void *data, size_t length, uint64_t offset);
     /*

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "pager/look_again.h"
 
+#include <time.h>
+
 #include "base/error.h"
 #include "base/rules.h"
 
@@ -26,11 +28,40 @@ int mpgi_look_again(mpg_pager *pager)
     return result != 0 ? result : mpgi_format_look_again(pager->format, LOOK_ASIDE);
 }
 
+/*
+ * Nanoseconds; less than it takes to start a program, and a few writes. A look at the root costs as
+ * much as a write.
+ */
+#define LOOK_PAUSE UINT64_C(50000)
+
+int mpgi_look_again_often(mpg_pager *pager)
+{
+    struct timespec time;
+    uint64_t now;
+    int result;
+
+    if (pager->file.io->length == NULL || pager->file.sharing.others ||
+        clock_gettime(CLOCK_MONOTONIC, &time) != 0)
+        return mpgi_look_again(pager);
+    now = (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
+    if (now - atomic_load(&pager->looked) >= LOOK_PAUSE) {
+        result = mpgi_look_again(pager);
+        if (result == 0)
+            atomic_store(&pager->looked, now);
+        return result;
+    }
+    result = mpgi_check_not_changed(pager, "look again");
+    if (result == 0 && RULE_HOLDS(12))
+        result = mpgi_file_check_length(&pager->file);
+    return result;
+}
+
 int mpgi_look_again_committing(mpg_pager *pager, uint64_t bytes, enum look look)
 {
     uint64_t now;
     int result;
 
+    atomic_store(&pager->looked, 0);
     if (!RULE_HOLDS(12))
         return 0;
     result = mpgi_file_length_now(&pager->file, &now);

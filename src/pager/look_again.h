@@ -15,6 +15,13 @@ int mpgi_check_not_changed(mpg_pager *pager, const char *operation);
 int mpgi_look_again(mpg_pager *pager);
 
 /*
+ * The same before content of regular pages is written, which no commit covers. The length is looked
+ * at each time, so that nothing makes a file long again that was cut; the root not if this was
+ * called, and nothing committed, within the last LOOK_PAUSE.
+ */
+int mpgi_look_again_often(mpg_pager *pager);
+
+/*
  * The same for the committing thread, without the lock. `bytes` is how long the file was when the
  * batch was sealed: what others have made of it since is theirs to do.
  */

@@ -4,6 +4,7 @@
 #define MPGI_PAGER_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -53,10 +54,11 @@ struct mpg_pager {
     struct batch *spare;     /* the next gathering batch, made ready while failing is harmless */
     struct batch *in_flight; /* what a thread is writing out, or NULL */
     bool unavailable;        /* rule 6: a sync failed */
-    bool unsynced_zeros;     /* free pages may read as zeros that are in the page cache alone */
-    uint64_t found_bytes;    /* length of the file when it was opened; 0 if it was made */
-    unsigned expected;       /* threads that the last commit has shown to be at work */
-    uint64_t commit_time;    /* nanoseconds that it took */
+    atomic_uint_least64_t looked; /* when rule 12 was kept for a page, see mpgi_look_again_often */
+    bool unsynced_zeros;  /* free pages may read as zeros that are in the page cache alone */
+    uint64_t found_bytes; /* length of the file when it was opened; 0 if it was made */
+    unsigned expected;    /* threads that the last commit has shown to be at work */
+    uint64_t commit_time; /* nanoseconds that it took */
 
     struct id_map pins;     /* page of the file → number of views that show it */
     struct id_map writers;  /* protected ids with an open writer */

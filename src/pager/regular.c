@@ -182,7 +182,7 @@ int mpg_page_write(mpg_pager *pager, mpg_page_id id, const void *data, size_t of
     /* Rule 12: writing beyond an end that somebody has moved would make zeros of what is missing. */
     if (result == 0) {
         pager_lock(pager);
-        result = mpgi_look_again(pager);
+        result = mpgi_look_again_often(pager);
         pager_unlock(pager);
     }
     if (result != 0)
