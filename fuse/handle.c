@@ -113,11 +113,18 @@ static bool has_room(const struct fs *fs)
 }
 
 /*
- * Checks for room once, and notes what is staged for whom. Called with the handle's lock held.
+ * Checks for room once, and notes what is staged for whom. What can never be committed is refused
+ * now, for shells ignore errors of close. Called with the handle's lock held.
  */
 static int begin_staging(const struct fs *fs, struct handle *handle, uint64_t page,
                          const struct client *client)
 {
+    const char *why = log_why_final();
+
+    if (why != NULL) {
+        log_line(LOG_ERR, "protected page %" PRIu64 ": nothing is taken any more: %s", page, why);
+        return EIO;
+    }
     if (!handle->has_room && !has_room(fs)) {
         return ENOSPC;
     }

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -85,10 +86,23 @@ static int errno_of(int code)
     }
 }
 
+/* The last code after which nothing can be changed until the file is opened again, or MPG_OK. */
+static atomic_int final_failure;
+
+const char *log_why_final(void)
+{
+    int code = final_failure;
+
+    return code != MPG_OK ? mpg_strerror(code) : NULL;
+}
+
 int log_failure(int code, const char *doing)
 {
     int error = errno_of(code);
 
+    if (code == MPG_E_CHANGED || code == MPG_E_UNAVAILABLE) {
+        final_failure = code;
+    }
     if (error == EIO || error == EINVAL || error == ENOMEM) {
         mpg_error_info info;
 

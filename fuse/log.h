@@ -17,4 +17,10 @@ void log_line(int priority, const char *format, ...) __attribute__((format(print
  */
 int log_failure(int code, const char *doing);
 
+/*
+ * Why nothing can be changed any more until the file is opened again, as one of those failures
+ * told; NULL: it can. The driver has one file.
+ */
+const char *log_why_final(void);
+
 #endif
