@@ -111,10 +111,14 @@ static void show_copies(struct listing *listing, const mpg_protected_info *info)
     if (listing->as_json) {
         json_number(&listing->json, "generation", info->generation);
         json_number(&listing->json, "current", current);
-        json_number(&listing->json, "other", other);
+        if (other != 0) {
+            json_number(&listing->json, "other", other);
+        }
     } else {
-        printf(" generation %" PRIu64 " current %" PRIu64 " other %" PRIu64, info->generation,
-               current, other);
+        printf(" generation %" PRIu64 " current %" PRIu64, info->generation, current);
+        if (other != 0) { /* there is one in format 0.2 */
+            printf(" other %" PRIu64, other);
+        }
     }
 }
 

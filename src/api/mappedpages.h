@@ -73,7 +73,7 @@ typedef struct mpg_page_id {
     uint64_t value;
 } mpg_page_id;
 
-/* Names a protected page: a number of its own, from 0, that stays while its copies alternate. */
+/* Names a protected page: a number of its own, from 0, that stays while its contents move. */
 typedef struct mpg_protected_id {
     uint64_t value;
 } mpg_protected_id;
@@ -275,28 +275,29 @@ MPG_API int mpg_close(const mpg_pager *pager);
 
 /* Everything there is to know about an open file. */
 struct mpg_stat {
-    size_t size;               /* set by the caller to sizeof(struct mpg_stat) */
-    int format;                /* MPG_FORMAT_… */
-    int version[4];            /* the four version bytes of the superblock */
-    uint32_t page_size;        /* bytes */
-    bool read_only;            /* this pager cannot write */
+    size_t size;        /* set by the caller to sizeof(struct mpg_stat) */
+    int format;         /* MPG_FORMAT_… */
+    int version[4];     /* the four version bytes of the superblock */
+    uint32_t page_size; /* bytes */
+    bool read_only;     /* this pager cannot write */
     /*
      * This pager made the file, and its directory could not be synced (for lack of permission, or
      * as the filesystem does not do it): after a loss of power the name may be gone.
      */
     bool name_unsure;
-    uint64_t total_pages;      /* pages the file has, the three of its own included */
-    uint64_t free_pages;       /* of these */
-    uint64_t regular_pages;    /* of these */
-    uint64_t metadata_pages;   /* of these: pages 0, 1, 2 and what holds trees or directory */
-    uint64_t protected_pages;  /* protected pages in use; each takes two pages of the file */
-    uint64_t max_pages;        /* most pages the format can hold at this page size */
-    uint64_t max_protected;    /* most protected pages it can hold */
-    uint64_t generation;       /* number of the last commit */
-    uint64_t file_bytes;       /* length of the file */
-    uint64_t features[3];      /* format 1: flags compatible, read-only compatible, incompatible */
-    uint64_t created;          /* format 1: seconds since the epoch; else 0 */
-    unsigned space_height;     /* format 1: height of the space tree */
+    uint64_t total_pages;    /* pages the file has, the three of its own included */
+    uint64_t free_pages;     /* of these; format 1 keeps as many for contents as are protected */
+    uint64_t regular_pages;  /* of these */
+    uint64_t metadata_pages; /* of these: pages 0, 1, 2 and what holds trees or directory */
+    uint64_t
+        protected_pages;    /* protected pages in use; each takes a page of the file, in 0.2 two */
+    uint64_t max_pages;     /* most pages the format can hold at this page size */
+    uint64_t max_protected; /* most protected pages it can hold */
+    uint64_t generation;    /* number of the last commit */
+    uint64_t file_bytes;    /* length of the file */
+    uint64_t features[3];   /* format 1: flags compatible, read-only compatible, incompatible */
+    uint64_t created;       /* format 1: seconds since the epoch; else 0 */
+    unsigned space_height;  /* format 1: height of the space tree */
     unsigned directory_height; /* format 1: height of the directory tree */
     uint8_t uuid[16];          /* format 1; else zero */
     char label[MPG_LABEL_MAX + 1];
@@ -331,8 +332,8 @@ enum mpg_alloc_flags {
 };
 
 /*
- * Allocates the free page with the lowest id (pages freed by the last commit come last), growing
- * the file if there is none. `flags`: 0 or MPG_ZERO.
+ * Allocates the free page with the lowest id (pages freed by the last commit come last, and in format 1
+ * those that records of recent commits are in later yet), growing the file if there is none. `flags`: 0 or MPG_ZERO.
  * Errors: FILE_FULL, NO_SPACE, NO_MEMORY, CORRUPT_METADATA, UNAVAILABLE, CHANGED, IO, INVALID (an
  * unknown flag); then nothing changed, but that the file may have grown, and that after a failed sync nobody
  * knows.
@@ -343,7 +344,8 @@ MPG_API MPG_MUST_CHECK int mpg_alloc(mpg_page_id *id, mpg_pager *pager, unsigned
 /*
  * Allocates the page of a given id, growing the file to hold it.
  * Errors: those of mpg_alloc; RESERVED_PAGE, EXISTS (allocated already), NOT_REGULAR (in internal
- * use), FILE_FULL (beyond what the format holds), BUSY (an open transaction holds it, or commits of
+ * use; in format 1 the content of a protected page goes elsewhere instead), FILE_FULL (beyond what the
+ * format holds), BUSY (an open transaction holds it, a view shows what is or was there, or commits of
  * others got in the way too often).
  * Durability: as mpg_alloc.
  */
@@ -397,7 +399,7 @@ MPG_API MPG_MUST_CHECK int mpg_page_sync(mpg_pager *pager, mpg_page_id id);
 enum mpg_page_use {
     MPG_USE_FREE = 0,
     MPG_USE_REGULAR = 1,
-    MPG_USE_PROTECTED = 2, /* one of the two copies of a protected page */
+    MPG_USE_PROTECTED = 2, /* the content of a protected page; in format 0.2 one of two copies */
     MPG_USE_METADATA = 3,  /* the file's own */
 };
 
@@ -440,7 +442,7 @@ MPG_API MPG_MUST_CHECK int mpg_alloc_protected_at(mpg_pager *pager, mpg_protecte
 
 /*
  * Frees a protected page. Errors: DOUBLE_FREE (there is none of that id), OUT_OF_BOUNDS (the format
- * cannot even hold that id), BUSY (a view or a writer is open on it), and those of a commit.
+ * cannot even hold that id), BUSY (a writer is open on it; in format 0.2 also a view), and those of a commit.
  * Durability: as mpg_alloc.
  */
 MPG_API MPG_MUST_CHECK int mpg_free_protected(mpg_pager *pager, mpg_protected_id id);
@@ -460,11 +462,12 @@ MPG_API MPG_MUST_CHECK int mpg_protected_read(void *data, const mpg_pager *pager
 
 /*
  * A pinned view of the last committed content in the map, without a copy; it does not change while
- * it is held. While it is held, a commit or free that would overwrite what it shows fails with BUSY
- * (one more commit of that page works: it goes to the other copy). Ended by mpg_protected_release.
- * The content is checked when it is first seen after opening or after a commit, not each time.
- * Any number of views of one page may be held. A pager must be open for writing to have views.
- * Errors: as mpg_protected_read; NO_MEMORY (also: no address space is left for the copy);
+ * it is held, and in format 1 stands in nobody's way: what is committed meanwhile goes elsewhere. In
+ * format 0.2 a commit or free that would overwrite what it shows fails with BUSY (one more commit of
+ * that page works: it goes to the other copy). Ended by mpg_protected_release. The content is checked
+ * when it is first seen after opening or after a commit, not each time. Any number of views of one
+ * page may be held. A pager must be open for writing to have views.
+ * Errors: as mpg_protected_read; NO_MEMORY (also: the reserved address space ends before the copy);
  * READ_ONLY; those of mpg_sync where the page's allocation, or its being freed and allocated anew,
  * is not durable yet, for then a view commits first.
  */
@@ -476,10 +479,10 @@ MPG_API void mpg_protected_release(mpg_pager *pager, const void *data);
 
 /* What the directory says of a protected page. */
 typedef struct mpg_protected_info {
-    uint64_t page[2];    /* the two pages of the file that hold its copies */
-    unsigned current;    /* which of them is the committed one: 0 or 1 */
+    uint64_t page[2];    /* where its content is; format 0.2: and the other copy, else 0 */
+    unsigned current;    /* which of them holds the committed content: 0, in format 0.2 also 1 */
     uint64_t generation; /* format 1: the commit that last changed it; 0.2: how often it was */
-    uint32_t crc;        /* CRC32 of the committed copy */
+    uint32_t crc;        /* CRC32 of the committed content */
 } mpg_protected_info;
 
 /* Errors: NOT_ALLOCATED, and damage. */
@@ -502,8 +505,9 @@ MPG_API void *mpg_writer_data(mpg_writer *writer);
 /*
  * Makes the staged content the committed one, atomically. On success the writer has ended; on error
  * it has not: try again, or discard. All of the page is replaced, also what a transaction committed
- * to it since the writer was opened. Errors: BUSY (a view shows what this would overwrite, or
- * commits of others got in the way too often), and those of a commit. Durability: durable on
+ * to it since the writer was opened. Errors: BUSY (in format 0.2 a view shows what this would overwrite;
+ * in format 1 views and snapshots hold all pages that it would need; or commits of others got in the
+ * way too often), and those of a commit. Durability: durable on
  * return.
  */
 MPG_API MPG_MUST_CHECK int mpg_writer_commit(mpg_writer *writer);

@@ -10,9 +10,43 @@
 #ifndef MPGI_RULES_H
 #define MPGI_RULES_H
 
+/* Rules 1 to 9 go by their numbers; those of the chain of records, by these (doc/durability.md). */
+enum rule {
+    RULE_LAST_IS_VERIFIED = 41, /* 4a: contents of the last record */
+    RULE_ROOT_IS_VERIFIED = 42, /* 4b: what a root wrote that no sync came before */
+    RULE_EARLIER_ARE_NOT = 43,  /* 4c: contents of records before the last */
+    RULE_FOLLOWED_ROOT_IS_NOT = 44 /* 4d: what a root wrote that a record follows */,
+    RULE_PUT_BACK = 62,          /* 6b: after a failed sync the record, or root, is taken back */
+    RULE_RECORD_CRC = 121,       /* L1 */
+    RULE_EPOCH = 122,            /* L2: root, generation and link of a record */
+    RULE_OWN_PAGE = 123,         /* L3 */
+    RULE_RECORDS_REST = 104,     /* L4 */
+    RULE_PLACES_REST = 105,      /* L5 */
+    RULE_NEW_EPOCH = 106,        /* L6 */
+    RULE_CHECKPOINT_SYNC = 107,  /* L7 */
+    RULE_ANNUL = 108,            /* L8a */
+    RULE_ANNUL_SYNC = 128,       /* L8b */
+    RULE_CLOSE_FOLDS = 109,      /* L9a */
+    RULE_CLEAN_OPENING = 129,    /* L9b */
+    RULE_GAP_IS_DAMAGE = 110,    /* L10 */
+    RULE_SECOND_ROOT = 111,      /* L11 */
+    RULE_OLD_CHAIN_RESTS = 112,  /* L12 */
+    RULE_READ_ROOTS_AGAIN = 113, /* L13 */
+    RULE_POOL = 201,             /* P1 */
+    RULE_POOL_FREES = 202,       /* P2 */
+    RULE_PINS = 203,             /* P3 */
+    RULE_EVICT_WAITS = 204,      /* P4 */
+    RULE_EVICT_GENERATION = 205, /* P5 */
+    RULE_PART_CRC = 206,         /* P6 */
+    RULE_TWO_AHEAD = 207,        /* P7 */
+    RULE_OWN_RECORD = 208,       /* P8 */
+    RULE_IDENTITY = 209,         /* P9 */
+    RULE_LOOK_AGAIN = 210,       /* P10 */
+};
+
 #ifdef MPG_BREAK_RULES
 extern int mpgi_broken_rule; /* the rule that does not hold, or 0; defined by the test */
-#define RULE_HOLDS(n) (mpgi_broken_rule != (n))
+#define RULE_HOLDS(n) (mpgi_broken_rule != (int)(n))
 #else
 #define RULE_HOLDS(n) 1
 #endif

@@ -25,13 +25,28 @@ struct id_map;
 /* Pages 0, 1 and 2 are the file's own in every format. */
 #define FIRST_USER_PAGE 3
 
-/* One entry of the directory of protected pages. */
+/*
+ * One entry of the directory of protected pages. Which pages hold its content is the format's business; what is
+ * committed is where entry_page() says.
+ */
 struct entry {
-    uint64_t page[2];    /* the two copies */
-    uint64_t generation; /* as the format counts it: see next_generation */
-    uint32_t crc;        /* CRC32 of the current copy */
-    uint8_t current;     /* which copy is committed: 0 or 1 */
+    uint64_t page[2];    /* where the content is, and a second copy of it, or 0 */
+    uint64_t generation; /* as the format counts it: tells contents of a page from each other */
+    uint32_t crc;        /* CRC32 of the content */
+    uint8_t current;     /* which of the pages counts: 0 or 1 */
     bool in_use;
+};
+
+/* The page that holds the content; 0: it has none yet, being of a batch that gathers. */
+static inline uint64_t entry_page(const struct entry *entry)
+{
+    return entry->page[entry->current];
+}
+
+/* An entry that a sealed batch replaces. */
+struct replaced_entry {
+    uint64_t id;
+    struct entry old; /* in_use false: there was none */
 };
 
 /* What a new file is to be. */
@@ -51,8 +66,23 @@ struct format {
     /* What load wrote over, to be put back if the sync after it fails (rule 6); or NULL. Owned. */
     struct buffer *replaced;
     uint64_t replaced_at; /* where in the file that was */
-    /* Pages held by open transactions: not to be taken for metadata. Set by the pager, or NULL. */
+    /* Pages held by open transactions: the format takes none of them. Set by the pager, or NULL. */
     const struct id_map *reserved;
+    /* Page → number of views that show it. Set by the pager, or NULL. */
+    const struct id_map *pins;
+    /* Pages that are free in the durable version, but shown. Set by the pager, or NULL. */
+    const struct id_map *lingering;
+    /* From seal to publish: whose content the batch replaces or frees. Only where contents move. */
+    const struct replaced_entry *replaced_entries;
+    size_t replaced_count;
+};
+
+/* How far the writing of a sealed batch came. */
+enum commit_step {
+    STEP_CONTENTS,   /* what may be there without counting was being written */
+    STEP_FIRST_SYNC, /* … and made durable, in an ordered commit */
+    STEP_ROOT,       /* what makes the batch count was being written */
+    STEP_LAST_SYNC,  /* … and made durable */
 };
 
 /* Whether find_free may give out pages that the last durable commit freed (rule 2). */
@@ -67,6 +97,11 @@ enum look {
 
 struct format_ops {
     int id; /* MPG_FORMAT_… */
+    /*
+     * Pages that a protected page is given as it is allocated, zeroed: 2 where its contents alternate between
+     * them; 0 where seal finds a page for each new content.
+     */
+    unsigned copies;
 
     /*
      * Writes a new, empty file. The file is open, writable and empty. Page 0 comes last, after
@@ -79,9 +114,13 @@ struct format_ops {
      * it writes whatever recovery asks for; the caller syncs afterwards (rule 1).
      */
     int (*load)(struct format **format, struct file *file, bool read_only, size_t cache_size);
+    /* May be NULL. Makes durable what load found and wrote (rule 1), and takes it back if it cannot. */
+    int (*settle)(struct format *format);
     void (*unload)(struct format *format);
     /* The sync after load failed: what load wrote over is put back. May be NULL: see `replaced`. */
     void (*put_back)(struct format *format);
+    /* Whether two loaded formats of one file show the same commit. */
+    bool (*same_state)(const struct format *a, const struct format *b);
 
     /* --- facts --- */
 
@@ -115,6 +154,13 @@ struct format_ops {
      * set_use for pages that free_run counted, all of them free and below total; `use` is not FREE.
      */
     int (*set_use_run)(struct format *format, uint64_t page, unsigned count, enum mpg_page_use use);
+    /*
+     * May be NULL: all free pages. How many pages of the newest version may still be taken without cutting into
+     * what contents of protected pages need; negative where that was done already.
+     */
+    int64_t (*spare)(struct format *format);
+    /* May be NULL. A page that was lingering or held by a transaction no longer is. */
+    void (*let_go)(struct format *format, uint64_t page);
     /* Changes the number of pages in the pending version. The file is that long already. */
     int (*set_total)(struct format *format, uint64_t total);
     /*
@@ -130,32 +176,43 @@ struct format_ops {
 
     /* NOT_ALLOCATED where there is none in use. */
     int (*get_entry)(struct format *format, enum version version, uint64_t id, struct entry *entry);
-    /* Puts an entry, in use or not, into the pending version. As set_use for space and undo. */
+    /*
+     * Puts an entry, in use or not, into the pending version. As set_use for space and undo. Where `copies` is 0
+     * the uses of the pages that the old and the new one name follow.
+     */
     int (*put_entry)(struct format *format, uint64_t id, const struct entry *entry);
+    /*
+     * Makes of an entry, `old`, the one for a new content of it, but for the checksum. Where the batch has given it
+     * one already (`again`), that is replaced. BUSY where a view stands in the way.
+     */
+    int (*renew_entry)(struct format *format, uint64_t id, const struct entry *old, bool again,
+                       struct entry *entry);
     /*
      * An operation was undone, all of it: gives back what only that one needed and set_use and
      * put_entry do not know of. May be NULL.
      */
     void (*undone)(struct format *format);
+    /* May be NULL, where contents do not move. Whose content is in a page, in the newest version; or NOT_ALLOCATED. */
+    int (*find_owner)(struct format *format, uint64_t page, uint64_t *id);
     /* The lowest id >= from not in use in the newest version. DIRECTORY_FULL if there is none. */
     int (*find_free_entry)(struct format *format, uint64_t from, uint64_t *id);
     /* As scan_use, for ids in use. */
     int (*scan_entries)(struct format *format, enum version version, uint64_t first, uint64_t *bits,
                         unsigned words, uint64_t *next);
-    /* The generation an entry gets when the batch now gathering commits a new content of it. */
-    uint64_t (*next_generation)(struct format *format, const struct entry *entry);
-
     /* --- a commit --- */
 
     /*
-     * pending → frozen, with every checksum and reference in place. Cannot fail: what it needs was
-     * made ready when the change was applied. Sets *ordered where this format needs a sync between
-     * nodes and root for this batch; if *ordered is set on entry it stays set (and the root says
-     * so).
+     * pending → frozen. `contents` maps protected ids to their new contents, page_size bytes each that stay until the
+     * batch is published or discarded; NULL there is none. A page that was allocated and has none is zeros.
+     * `unsynced_zeros`: free pages may read as zeros that are in the page cache alone. Sets *ordered where this
+     * format needs a sync before what makes it count; if *ordered is set on entry it stays set. Fails before anything is
+     * written, and then discard is called; SEAL_NEEDS_ROOM: make_room first, and try again.
      */
-    void (*seal)(struct format *format, bool *ordered);
-    /* Writes the frozen version of everything that is not current yet; the root not. */
-    int (*write_nodes)(struct format *format);
+#define SEAL_NEEDS_ROOM 1
+    int (*seal)(struct format *format, const struct id_map *contents, bool unsynced_zeros,
+                bool *ordered);
+    /* Writes of the frozen version what does not count by itself. */
+    int (*write_contents)(struct format *format, bool ordered);
     /*
      * Rule 12: sets *same to whether the file shows the durable state's root just as this pager
      * wrote or loaded it. Errors are those of reading.
@@ -163,19 +220,29 @@ struct format_ops {
     int (*look_again)(struct format *format, enum look look, bool *same);
     /* Writes what makes it current. */
     int (*write_root)(struct format *format);
-    /* Rule 6: puts the durable root's bytes back over the one just written. */
-    int (*restore_root)(struct format *format);
+    /*
+     * Writing failed in a step. Puts the disk back to where the batch never was, as far as that is needed (rule 6).
+     * Returns whether the pager may go on. `no_space`: it was for lack of room (rule 13).
+     */
+    bool (*take_back)(struct format *format, enum commit_step step, bool no_space);
     /* The frozen version is durable. */
     void (*publish)(struct format *format);
-    /* The batch in flight failed before its root was written: forgets frozen and pending. */
+    /* The batch in flight failed: forgets frozen and pending. */
     void (*discard)(struct format *format);
+    /*
+     * May be NULL, as the other two. Gets pages back that rest. The first and the last are called with the lock, the
+     * second, which writes and syncs, without; what is pending stays. 1 from the first: there are none.
+     * *unavailable: the pager must not go on after this failure.
+     */
+    int (*make_room_begin)(struct format *format);
+    int (*make_room_write)(struct format *format, bool *unavailable);
+    void (*make_room_end)(struct format *format, int result);
 
     /*
-     * Before the file is closed, with all of it durable: puts down that the last commit is whole,
-     * so that what goes bad later is not taken for a commit cut short. *written: the caller syncs.
-     * May be NULL.
+     * Before the file is closed, with all of it durable: puts down that the last commit is whole, so that what goes bad
+     * later is not taken for a commit cut short. Syncs, and takes back what it could not sync. May be NULL.
      */
-    int (*write_closing)(struct format *format, bool *written);
+    int (*close)(struct format *format);
 
     /* Whether anything is pending. */
     bool (*is_dirty)(struct format *format);

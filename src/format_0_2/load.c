@@ -389,6 +389,7 @@ void mpgi_0_2_unload(struct format *format)
 {
     struct format_0_2 *own = format_0_2_of(format);
 
+    free(own->contents);
     mpgi_0_2_io_free(&own->io);
     mpgi_sheet_free(own->page_0_before);
     mpgi_0_2_drop_blocks(own, 0);

@@ -426,10 +426,36 @@ static int scan_entries(struct format *format, enum version version, uint64_t fi
     return 0;
 }
 
-static uint64_t next_generation(struct format *format, const struct entry *entry)
+static bool is_pinned(const struct format *format, uint64_t page)
 {
-    (void)format;
-    return entry->in_use ? entry->generation + 1 : 0;
+    const union id_value *pins = format->pins != NULL ? mpgi_id_map_find(format->pins, page) : NULL;
+
+    return pins != NULL && pins->number > 0;
+}
+
+/* The new content goes to the other copy, which no view may show. */
+static int renew_entry(struct format *format, uint64_t id, const struct entry *old, bool again,
+                       struct entry *entry)
+{
+    *entry = *old;
+    if (!again) {
+        entry->current = !old->current;
+        entry->generation = old->generation + 1;
+    }
+    if (!is_pinned(format, entry_page(entry)))
+        return 0;
+    return mpgi_fail(MPG_E_BUSY, "write", id,
+                     "%s: a view shows the copy of protected page %llu that this would overwrite",
+                     format->file->path, (unsigned long long)id);
+}
+
+static bool same_state(const struct format *a, const struct format *b)
+{
+    const struct format_0_2 *one = (const struct format_0_2 *)(const void *)a;
+    const struct format_0_2 *other = (const struct format_0_2 *)(const void *)b;
+
+    return mpgi_sheet_u64(one->metadata.durable, METADATA_GENERATION) ==
+           mpgi_sheet_u64(other->metadata.durable, METADATA_GENERATION);
 }
 
 static bool is_dirty(struct format *format)
@@ -470,9 +496,11 @@ static int load(struct format **format, struct file *file, bool read_only, size_
 
 const struct format_ops mpgi_format_0_2 = {
     .id = MPG_FORMAT_0_2,
+    .copies = 2,
     .create = mpgi_0_2_create,
     .load = load,
     .unload = mpgi_0_2_unload,
+    .same_state = same_state,
     .put_back = mpgi_0_2_put_back,
     .facts = facts,
     .total_pages = total_pages,
@@ -486,12 +514,12 @@ const struct format_ops mpgi_format_0_2 = {
     .undone = undone,
     .find_free_entry = find_free_entry,
     .scan_entries = scan_entries,
-    .next_generation = next_generation,
+    .renew_entry = renew_entry,
     .seal = mpgi_0_2_seal,
-    .write_nodes = mpgi_0_2_write_nodes,
+    .write_contents = mpgi_0_2_write_contents,
     .look_again = mpgi_0_2_look_again,
     .write_root = mpgi_0_2_write_root,
-    .restore_root = mpgi_0_2_restore_root,
+    .take_back = mpgi_0_2_take_back,
     .publish = mpgi_0_2_publish,
     .discard = mpgi_0_2_discard,
     .is_dirty = is_dirty,

@@ -23,6 +23,11 @@ struct block {
     struct block *next_unsynced; /* likewise */
 };
 
+struct new_content {
+    uint64_t page;
+    const void *data;
+};
+
 struct format_0_2 {
     struct format base;
     struct page_io io;
@@ -52,6 +57,9 @@ struct format_0_2 {
     uint64_t spare_page;
     uint32_t spare_check; /* what it says that it goes with */
     bool in_flight;       /* between seal and publish or discard */
+    /* New contents of protected pages, which the commit in flight writes. */
+    struct new_content *contents; /* owned */
+    size_t content_count;
     /* What stood in page 0 when opening wrote it anew, to be put back if the sync fails; or NULL. */
     struct sheet *page_0_before;
 };
@@ -133,11 +141,12 @@ void mpgi_0_2_put_back(struct format *format);
 
 /* ---- write.c ---- */
 
-void mpgi_0_2_seal(struct format *format, bool *ordered);
-int mpgi_0_2_write_nodes(struct format *format);
+int mpgi_0_2_seal(struct format *format, const struct id_map *contents, bool unsynced_zeros,
+                  bool *ordered);
+int mpgi_0_2_write_contents(struct format *format, bool ordered);
 int mpgi_0_2_look_again(struct format *format, enum look look, bool *same);
 int mpgi_0_2_write_root(struct format *format);
-int mpgi_0_2_restore_root(struct format *format);
+bool mpgi_0_2_take_back(struct format *format, enum commit_step step, bool no_space);
 void mpgi_0_2_publish(struct format *format);
 void mpgi_0_2_discard(struct format *format);
 

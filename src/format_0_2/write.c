@@ -13,6 +13,11 @@
  * Page 0 is larger than a sector. A commit that does not change the directory writes only its first
  * 20 bytes, in one sector. One that does leaves a spare copy of it first (spare.c).
  */
+#include <stdlib.h>
+
+#include "base/error.h"
+#include "base/id_map.h"
+#include "base/rules.h"
 #include "format/superblock.h"
 #include "format_0_2/layout.h"
 #include "format_0_2/state.h"
@@ -35,7 +40,32 @@ static void seal_block(struct format_0_2 *own, uint32_t number)
     own->frozen_blocks = block;
 }
 
-void mpgi_0_2_seal(struct format *format, bool *ordered)
+/* Notes which page each new content goes to. */
+static int seal_contents(struct format_0_2 *own, const struct id_map *contents)
+{
+    int result = 0;
+
+    free(own->contents);
+    own->content_count = 0;
+    own->contents = calloc(contents->count + 1, sizeof(*own->contents));
+    if (own->contents == NULL)
+        return mpgi_fail_memory("commit");
+    for (size_t i = 0; i < contents->capacity && result == 0; i++) {
+        const struct id_slot *slot = &contents->slots[i];
+        struct entry entry;
+
+        if (!slot->used || slot->value.pointer == NULL)
+            continue;
+        result = own->base.ops->get_entry(&own->base, VERSION_NEWEST, slot->id, &entry);
+        if (result == 0)
+            own->contents[own->content_count++] =
+                (struct new_content){entry_page(&entry), slot->value.pointer};
+    }
+    return result;
+}
+
+int mpgi_0_2_seal(struct format *format, const struct id_map *contents, bool unsynced_zeros,
+                  bool *ordered)
 {
     static const unsigned char version[4] = {0, 2, 0, 0};
     struct format_0_2 *own = format_0_2_of(format);
@@ -43,7 +73,11 @@ void mpgi_0_2_seal(struct format *format, bool *ordered)
     struct sheet *metadata = own->metadata.pending;
     struct sheet *index = own->index.pending;
     unsigned char active = !own->active;
+    int result = seal_contents(own, contents);
 
+    (void)unsynced_zeros;
+    if (result != 0)
+        return result;
     for (uint32_t i = 0; i < own->block_count; i++)
         seal_block(own, i);
     mpgi_sheet_put_u64(metadata, METADATA_GENERATION,
@@ -60,15 +94,21 @@ void mpgi_0_2_seal(struct format *format, bool *ordered)
     own->in_flight = true;
     *ordered = true;
     mpgi_0_2_prepare_spare(own);
+    return 0;
 }
 
 /* ---- write ---- */
 
-int mpgi_0_2_write_nodes(struct format *format)
+int mpgi_0_2_write_contents(struct format *format, bool ordered)
 {
     struct format_0_2 *own = format_0_2_of(format);
     int result = 0;
 
+    (void)ordered;
+    for (size_t i = 0; i < own->content_count && result == 0; i++)
+        result =
+            mpgi_file_write(own->base.file, own->contents[i].data, own->base.page_size,
+                            own->contents[i].page * own->base.page_size, own->contents[i].page);
     for (const struct block *block = own->frozen_blocks; block != NULL && result == 0;
          block = block->next_frozen) {
         const struct sheet *content = block->content.frozen;
@@ -182,11 +222,16 @@ int mpgi_0_2_write_root(struct format *format)
     return write_index(own, own->index.frozen);
 }
 
-int mpgi_0_2_restore_root(struct format *format)
+bool mpgi_0_2_take_back(struct format *format, enum commit_step step, bool no_space)
 {
     const struct format_0_2 *own = format_0_2_of(format);
+    bool same = false;
 
-    return write_index(own, own->index.durable);
+    if ((step == STEP_ROOT || step == STEP_LAST_SYNC) && RULE_HOLDS(6))
+        (void)write_index(own, own->index.durable);
+    if (step == STEP_ROOT && no_space)
+        return mpgi_0_2_look_again(format, LOOK_BEFORE, &same) == 0 && same;
+    return step == STEP_CONTENTS;
 }
 
 /* ---- afterwards ---- */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The directory tree: where the two copies of each protected page are, and which one counts. */
+/* The directory tree: where the content of each protected page is. */
 #include <inttypes.h>
 
 #include "base/bytes.h"
@@ -8,23 +8,23 @@
 
 void mpgi_entry_read(struct entry *entry, const unsigned char *at)
 {
-    entry->page[0] = get_u64(at + ENTRY_PAGE_A);
-    entry->page[1] = get_u64(at + ENTRY_PAGE_B);
+    entry->page[0] = get_u64(at + ENTRY_PAGE);
+    entry->page[1] = 0;
     entry->generation = get_u64(at + ENTRY_GENERATION);
     entry->crc = get_u32(at + ENTRY_CRC);
     entry->in_use = (at[ENTRY_FLAGS] & ENTRY_IN_USE) != 0;
-    entry->current = (at[ENTRY_FLAGS] & ENTRY_CURRENT_B) != 0;
+    entry->current = 0;
 }
 
 void mpgi_entry_write(unsigned char *at, const struct entry *entry)
 {
     memset(at, 0, ENTRY_SIZE);
-    put_u64(at + ENTRY_PAGE_A, entry->page[0]);
-    put_u64(at + ENTRY_PAGE_B, entry->page[1]);
+    if (!entry->in_use)
+        return;
+    put_u64(at + ENTRY_PAGE, entry->page[0]);
     put_u64(at + ENTRY_GENERATION, entry->generation);
     put_u32(at + ENTRY_CRC, entry->crc);
-    at[ENTRY_FLAGS] = (unsigned char)((entry->in_use ? ENTRY_IN_USE : 0) |
-                                      (entry->current ? ENTRY_CURRENT_B : 0));
+    at[ENTRY_FLAGS] = ENTRY_IN_USE;
 }
 
 static bool in_use(const unsigned char *content, uint64_t i)
@@ -36,58 +36,61 @@ static int check_entry(const struct format_1 *f, enum version version, uint64_t 
                        const struct entry *entry)
 {
     uint64_t total = get_u64(mpgi_root_get(f, version) + ROOT_TOTAL);
+    uint64_t page = entry_page(entry);
 
-    for (unsigned i = 0; i < 2; i++) {
-        if (entry->page[i] < FIRST_USER_PAGE || entry->page[i] >= total)
-            return mpgi_fail(MPG_E_CORRUPT_PROTECTED_DIRECTORY, "read metadata", entry->page[i],
-                             "%s: a copy of protected page %" PRIu64 " is said to be page %" PRIu64
-                             ", not between 3 and %" PRIu64,
-                             f->head.file->path, id, entry->page[i], total);
-    }
-    if (entry->page[0] == entry->page[1])
-        return mpgi_fail(MPG_E_CORRUPT_PROTECTED_DIRECTORY, "read metadata", entry->page[0],
-                         "%s: both copies of protected page %" PRIu64
-                         " are said to be page %" PRIu64,
-                         f->head.file->path, id, entry->page[0]);
+    if (page < FIRST_USER_PAGE || page >= total)
+        return mpgi_fail(MPG_E_CORRUPT_PROTECTED_DIRECTORY, "read metadata", page,
+                         "%s: the content of protected page %" PRIu64
+                         " is said to be in page %" PRIu64 ", not between 3 and %" PRIu64,
+                         f->head.file->path, id, page, total);
     return 0;
 }
 
-/* Its pages may now be written or freed: they must be its own, whatever the file claims. */
-static int check_uses(struct format_1 *f, uint64_t id, const struct entry *entry)
+/* Its page may now be freed: it must be its own, whatever the file claims. */
+static int check_use(struct format_1 *f, uint64_t id, const struct entry *entry)
 {
     int error = check_entry(f, VERSION_NEWEST, id, entry);
+    enum mpg_page_use use;
 
-    for (unsigned i = 0; i < 2 && error == 0; i++) {
-        enum mpg_page_use use;
-
-        error = mpgi_space_get_use(&f->head, VERSION_NEWEST, entry->page[i], &use);
-        if (error == 0 && use != MPG_USE_PROTECTED)
-            return mpgi_fail(MPG_E_CORRUPT_PROTECTED_DIRECTORY, "write", entry->page[i],
-                             "%s: page %" PRIu64 " is said to be a copy of protected page %" PRIu64
-                             " but is not marked as such",
-                             f->head.file->path, entry->page[i], id);
-    }
+    if (error == 0)
+        error = mpgi_space_get_use(&f->head, VERSION_NEWEST, entry_page(entry), &use);
+    if (error == 0 && use != MPG_USE_PROTECTED)
+        return mpgi_fail(MPG_E_CORRUPT_PROTECTED_DIRECTORY, "write", entry_page(entry),
+                         "%s: page %" PRIu64 " is said to be the content of protected page %" PRIu64
+                         " but is not marked as such",
+                         f->head.file->path, entry_page(entry), id);
     return error;
 }
 
-/*
- * Whether the batch that gathers has put this entry, and so knows its pages. An entry of the file
- * may claim to be as new, but then the durable version has it, too.
- */
-static int is_of_batch(bool *is, struct format_1 *f, uint64_t id, const struct entry *entry)
+static int read_version(struct format_1 *f, enum version version, uint64_t id, struct entry *entry)
 {
     struct leaf_view view;
-    struct entry durable;
+    int error = mpgi_tree_look(&view, f, &f->directory, version, id);
+
+    if (error)
+        return error;
+    if (view.content == NULL || !in_use(view.content, id - view.first))
+        return MPG_E_NOT_ALLOCATED;
+    mpgi_entry_read(entry, view.content + (id - view.first) * ENTRY_SIZE);
+    return 0;
+}
+
+/*
+ * Whether the batch that gathers has given the entry a new content, which has no page yet. An entry of the file may
+ * claim the same, but then it is there before the batch, too.
+ */
+static int has_no_page_yet(bool *has, struct format_1 *f, uint64_t id, const struct entry *entry)
+{
+    struct entry before;
     int error;
 
-    *is = entry->generation == f->next_generation;
-    if (!*is)
+    *has = false;
+    if (entry_page(entry) != 0 || f->root.pending == NULL)
         return 0;
-    error = mpgi_tree_look(&view, f, &f->directory, VERSION_DURABLE, id);
-    if (error || view.content == NULL)
+    error = read_version(f, VERSION_FROZEN, id, &before);
+    if (error != 0 && error != MPG_E_NOT_ALLOCATED)
         return error;
-    mpgi_entry_read(&durable, view.content + (id - view.first) * ENTRY_SIZE);
-    *is = durable.generation != f->next_generation;
+    *has = error != 0 || entry_page(&before) != 0;
     return 0;
 }
 
@@ -95,31 +98,83 @@ int mpgi_directory_get(struct format *format, enum version version, uint64_t id,
                        struct entry *entry)
 {
     struct format_1 *f = format_1_of(format);
-    struct leaf_view view;
     struct entry found;
-    bool checked = true;
-    int error = mpgi_tree_look(&view, f, &f->directory, version, id);
+    bool pending = false;
+    int error = read_version(f, version, id, &found);
 
-    if (error)
-        return error;
-    if (view.content == NULL || !in_use(view.content, id - view.first))
-        return MPG_E_NOT_ALLOCATED;
-    mpgi_entry_read(&found, view.content + (id - view.first) * ENTRY_SIZE);
-    if (version == VERSION_NEWEST && !f->head.read_only)
-        error = is_of_batch(&checked, f, id, &found);
+    if (error == 0 && version == VERSION_NEWEST && !f->head.read_only)
+        error = has_no_page_yet(&pending, f, id, &found);
+    if (error == 0 && !pending && version == VERSION_NEWEST && !f->head.read_only)
+        error = check_use(f, id, &found);
+    else if (error == 0 && !pending)
+        error = check_entry(f, version, id, &found);
     if (error == 0)
-        error = checked ? check_entry(f, version, id, &found) : check_uses(f, id, &found);
-    if (error)
-        return error;
-    *entry = found;
+        *entry = found;
+    return error;
+}
+
+int mpgi_directory_renew(struct format *format, uint64_t id, const struct entry *old, bool again,
+                         struct entry *entry)
+{
+    (void)id;
+    (void)again;
+    *entry = *old;
+    entry->page[0] = 0;
+    entry->generation = format_1_of(format)->next_generation;
     return 0;
+}
+
+void mpgi_directory_store(struct format_1 *f, uint64_t id, const struct entry *entry)
+{
+    const struct leaf_edit *edit = &f->directory.edit;
+
+    if (mpgi_tree_edit(f, &f->directory, id) == 0)
+        mpgi_entry_write(edit->content + (id - edit->first) * ENTRY_SIZE, entry);
+}
+
+/* What becomes of the pages that an entry named, and names. */
+static int change_pages(struct format_1 *f, const struct entry *old, const struct entry *entry)
+{
+    uint64_t before = old->in_use ? entry_page(old) : 0;
+    uint64_t after = entry->in_use ? entry_page(entry) : 0;
+    int error = 0;
+
+    if (before == after)
+        return 0;
+    if (before != 0)
+        error = mpgi_space_set_use(&f->head, before, MPG_USE_FREE);
+    if (error == 0 && after != 0)
+        error = mpgi_space_set_use(&f->head, after, MPG_USE_PROTECTED);
+    return error;
+}
+
+/* Notes that an entry changes; how many there are new since the batch before. */
+static int note_entry(struct format_1 *f, uint64_t id, const struct entry *old,
+                      const struct entry *entry)
+{
+    struct entry before;
+    int error = read_version(f, VERSION_FROZEN, id, &before);
+
+    if (error != 0 && error != MPG_E_NOT_ALLOCATED)
+        return error;
+    /* One that changes again was noted before. */
+    if (!mpgi_numbers_add(&f->gathered.entries, id) && (error == 0) == old->in_use &&
+        (error != 0 || entry_page(&before) == entry_page(old)))
+        return mpgi_fail_memory("alloc");
+    if (error != 0)
+        f->gathered.new_entries += (uint64_t)entry->in_use - (uint64_t)old->in_use;
+    return 0;
+}
+
+static bool is_unplaced(const struct entry *entry)
+{
+    return entry->in_use && entry_page(entry) == 0;
 }
 
 int mpgi_directory_put(struct format *format, uint64_t id, const struct entry *entry)
 {
     struct format_1 *f = format_1_of(format);
-    struct leaf_edit *edit = &f->directory.edit;
-    unsigned char *at;
+    const struct leaf_edit *edit = &f->directory.edit;
     struct entry old;
     int error;
 
@@ -130,10 +185,14 @@ int mpgi_directory_put(struct format *format, uint64_t id, const struct entry *e
     error = mpgi_tree_edit(f, &f->directory, id);
     if (error)
         return error;
-    at = edit->content + (id - edit->first) * ENTRY_SIZE;
-    mpgi_entry_read(&old, at);
-    mpgi_entry_write(at, entry);
-    f->changed_entries++;
+    mpgi_entry_read(&old, edit->content + (id - edit->first) * ENTRY_SIZE);
+    error = change_pages(f, &old, entry);
+    if (error == 0)
+        error = note_entry(f, id, &old, entry);
+    if (error)
+        return error;
+    mpgi_directory_store(f, id, entry);
+    f->gathered.unplaced += (uint64_t)is_unplaced(entry) - (uint64_t)is_unplaced(&old);
     if (old.in_use != entry->in_use)
         mpgi_root_add(f, ROOT_PROTECTED, entry->in_use ? 1 : -1);
     if (!entry->in_use) {
@@ -141,6 +200,31 @@ int mpgi_directory_put(struct format *format, uint64_t id, const struct entry *e
         f->entry_freed = min_u64(f->entry_freed, id);
     }
     return 0;
+}
+
+int mpgi_directory_find_owner(struct format *format, uint64_t page, uint64_t *id)
+{
+    struct format_1 *f = format_1_of(format);
+    unsigned height = mpgi_tree_height(&f->directory, mpgi_root_get(f, VERSION_NEWEST));
+    uint64_t coverage = min_u64(mpgi_tree_coverage(&f->directory, height), f->directory.limit);
+
+    for (uint64_t unit = 0; unit < coverage;) {
+        struct leaf_view view;
+        int error = mpgi_tree_look(&view, f, &f->directory, VERSION_NEWEST, unit);
+
+        if (error)
+            return error;
+        for (; view.content != NULL && unit < min_u64(view.end, coverage); unit++) {
+            const unsigned char *at = view.content + (unit - view.first) * ENTRY_SIZE;
+
+            if (get_u64(at + ENTRY_PAGE) == page && in_use(view.content, unit - view.first)) {
+                *id = unit;
+                return 0;
+            }
+        }
+        unit = view.end;
+    }
+    return MPG_E_NOT_ALLOCATED;
 }
 
 int mpgi_directory_find_free(struct format *format, uint64_t from, uint64_t *id)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Where everything is in a file of format 1 (doc/format.md). Offsets and sizes in bytes.
+ * Floor 0: where everything is in a file of format 1 (doc/format.md). Offsets and sizes in bytes.
  * What depends on the node size is computed from it here, and nowhere else.
  */
 #ifndef MPGI_LAYOUT_1_H
@@ -36,7 +36,7 @@
 /* ---- Every node ---------------------------------------------------------------------------- */
 
 #define NODE_TYPE 0        /* 4 */
-#define NODE_LEVEL 4       /* 1, and 3 of zero (in a root: 1 of zero, and the salt) */
+#define NODE_LEVEL 4       /* 1, and 3 of zero */
 #define NODE_INDEX 8       /* 8: which of its level */
 #define NODE_GENERATION 16 /* 8: the commit that wrote it */
 #define NODE_USED 24       /* 4: bytes from its start that mean something; zero follows */
@@ -58,19 +58,16 @@
 
 /* ---- An entry of the directory ------------------------------------------------------------- */
 
-#define ENTRY_PAGE_A 0
-#define ENTRY_PAGE_B 8
-#define ENTRY_GENERATION 16 /* 8: the commit that last changed the content */
-#define ENTRY_CRC 24        /* 4: CRC32 of the current copy */
+#define ENTRY_PAGE 0        /* 8: where the content is, and 8 of zero */
+#define ENTRY_GENERATION 16 /* 8: the commit that put it there */
+#define ENTRY_CRC 24        /* 4: CRC32 of the content */
 #define ENTRY_FLAGS 28      /* 1, and 3 of zero */
 #define ENTRY_SIZE 32
 
 #define ENTRY_IN_USE 1u
-#define ENTRY_CURRENT_B 2u
 
 /* ---- The root ------------------------------------------------------------------------------ */
 
-#define ROOT_SALT 6              /* 2: drawn anew by each opening writer (rule 12) */
 #define ROOT_LOG2 32             /* 4: log2 of the page size */
 #define ROOT_FLAGS 36            /* 4 */
 #define ROOT_UUID 40             /* 16 */
@@ -81,12 +78,66 @@
 #define ROOT_SPACE_HEIGHT 88     /* 1 */
 #define ROOT_DIRECTORY_HEIGHT 89 /* 1, and 6 of zero */
 #define ROOT_FEATURES 96         /* 3 x 8: as in page 0 */
-#define ROOT_AREAS 120           /* two areas of equal size: space, directory */
-#define ROOT_OVERHEAD 128 /* what is not area: the fields, and the generation again at the end */
+#define ROOT_NEXT 120            /* 8: page of the first record behind it; 0: none will be */
+#define ROOT_AFTER 128           /* 8: page of the second; 0: none will be */
+#define ROOT_SALT 136            /* 8: random, and 8 of zero */
+#define ROOT_AREAS 152           /* two areas of equal size: space, directory */
+#define ROOT_OVERHEAD 160 /* what is not area: the fields, and the generation again at the end */
 #define ROOT_END_SIZE 8
 
 /* Nodes were synced before this root was written: what it refers to is there. */
 #define ROOT_ORDERED 1u
+
+/* ---- A record, and what continues it ------------------------------------------------------- */
+
+#define RECORD_TYPE 0             /* 4: "MPGL" */
+#define RECORD_USED 4             /* 4: bytes from its start that mean something */
+#define RECORD_GENERATION 8       /* 8 */
+#define RECORD_PAGE 16            /* 8: where it is */
+#define RECORD_ROOT_GENERATION 24 /* 8: of the root that its chain begins with */
+#define RECORD_ROOT_CRC 32        /* 4: of that root */
+#define RECORD_LINK 36            /* 4: CRC of the record, or root, before it */
+#define RECORD_CRC 40             /* 4: CRC32 of what is used, this field taken as zero */
+#define RECORD_FLAGS 44           /* 4 */
+#define RECORD_TOTAL 48           /* 8: counts as in a root, afterwards */
+#define RECORD_FREE 56            /* 8 */
+#define RECORD_PROTECTED 64       /* 8 */
+#define RECORD_NEXT 72            /* 8: page of the next record, or 0 */
+#define RECORD_AFTER 80           /* 8: page of the one behind that, or 0 */
+#define RECORD_ENTRIES 88         /* 4: directory deltas */
+#define RECORD_RUNS 92            /* 4: space deltas */
+#define RECORD_PARTS 96           /* 4: continuations, and 4 of zero */
+#define RECORD_BODY 104
+
+#define PART_PAGE 0 /* 8 */
+#define PART_CRC 8  /* 4, and 4 of zero */
+#define PART_SIZE 16
+
+#define CONTINUATION_TYPE 0 /* 4: "MPGC" */
+#define CONTINUATION_USED 4 /* 4 */
+#define CONTINUATION_BODY 8
+
+#define DELTA_ID 0     /* 8: the protected page */
+#define DELTA_PAGE 8   /* 8: where its content is now; 0: not in use any more */
+#define DELTA_CRC 16   /* 4 */
+#define DELTA_FLAGS 20 /* 1: as in an entry, and 3 of zero */
+#define DELTA_SIZE 24
+
+#define RUN_FIRST 0 /* 8: page */
+#define RUN_COUNT 8 /* 4: pages */
+#define RUN_USE 12  /* 1, and 3 of zero */
+#define RUN_SIZE 16
+
+#define TYPE_RECORD "MPGL"
+#define TYPE_CONTINUATION "MPGC"
+
+/* What it names was synced before the record was written. */
+#define RECORD_ORDERED 1u
+
+#define PARTS_MAX 64
+
+/* Records behind one root: a writer makes no more, and a reader follows no more. */
+#define RECORDS_MAX 512
 
 /* A commit of more nodes and entries than this is ordered, which bounds the work of opening. */
 #define SINGLE_SYNC_UNITS 1024
@@ -110,8 +161,11 @@ static_assert(NODE_CRC + 4 == NODE_BODY && NODE_BODY % 8 == 0, "node header");
 static_assert(REF_FREE + 4 == REF_SIZE && REF_SIZE % 8 == 0, "reference");
 static_assert(ENTRY_FLAGS + 4 == ENTRY_SIZE, "entry");
 static_assert(ROOT_LOG2 == NODE_BODY && ROOT_UUID + UUID_SIZE == ROOT_TOTAL, "root");
-static_assert(ROOT_SALT + 2 == NODE_INDEX, "the salt is in the header of a root");
-static_assert(ROOT_FEATURES + 24 == ROOT_AREAS && ROOT_AREAS % 8 == 0, "root fields");
+static_assert(ROOT_FEATURES + 24 == ROOT_NEXT && ROOT_SALT + 16 == ROOT_AREAS, "root fields");
+static_assert(ROOT_AREAS % 8 == 0, "root areas");
+static_assert(RECORD_PARTS + 8 == RECORD_BODY && RECORD_BODY % 8 == 0, "record");
+static_assert(DELTA_FLAGS + 4 == DELTA_SIZE && RUN_USE + 4 == RUN_SIZE, "deltas");
+static_assert(RECORD_BODY + PARTS_MAX * PART_SIZE > 1024, "a record of 1 KiB has fewer parts");
 static_assert(ROOT_AREAS + ROOT_END_SIZE == ROOT_OVERHEAD, "root overhead");
 
 /* The bytes of a node, and of the superblock. */

@@ -127,6 +127,7 @@ struct node *mpgi_node_new(enum tree_kind tree, unsigned level, uint64_t index)
         node->tree = (uint8_t)tree;
         node->level = (uint8_t)level;
         node->index = index;
+        node->slot = 1; /* so that it is first written to the other one */
     }
     return node;
 }
@@ -287,27 +288,13 @@ void mpgi_cache_freeze(struct node_cache *cache)
     cache->pending_count = 0;
 }
 
-int mpgi_cache_write(struct node_cache *cache)
-{
-    const struct node_space *space = &cache->space;
-
-    for (const struct node *node = cache->frozen; node != NULL; node = node->next_frozen) {
-        uint64_t offset = slot_offset(space->page_size, node->pair, node->frozen_slot);
-        int error = mpgi_file_write(space->file, node->versions.frozen->bytes, space->node_size,
-                                    offset, node->pair);
-
-        if (error)
-            return error;
-    }
-    return 0;
-}
-
 /* Puts a node that may have become clean among the clean ones. */
 static void settle(struct node_cache *cache, struct node *node)
 {
     const struct versions *versions = &node->versions;
 
-    if (!node->clean && !node->kept && versions->pending == NULL && versions->frozen == NULL)
+    if (!node->clean && !node->kept && !node->dirty && versions->pending == NULL &&
+        versions->frozen == NULL)
         link_clean(cache, node);
 }
 
@@ -325,16 +312,25 @@ static void forget_previous(struct node_cache *cache)
     cache->previous = NULL;
 }
 
-void mpgi_cache_publish(struct node_cache *cache, uint64_t generation)
+static void make_dirty(struct node_cache *cache, struct node *node)
+{
+    node->ahead = false;
+    if (node->dirty)
+        return;
+    node->dirty = true;
+    node->next_dirty = cache->dirty;
+    cache->dirty = node;
+    cache->dirty_count++;
+}
+
+void mpgi_cache_publish(struct node_cache *cache)
 {
     size_t published = 0;
 
     forget_previous(cache);
     for (struct node *node = cache->frozen; node != NULL; node = node->next_frozen) {
         mpgi_versions_publish(&node->versions);
-        node->slot = node->frozen_slot;
-        node->crc = node->frozen_crc;
-        node->generation = generation;
+        make_dirty(cache, node);
         node->next_previous = node->next_frozen;
         node->kept = true;
         published++;
@@ -347,9 +343,52 @@ void mpgi_cache_publish(struct node_cache *cache, uint64_t generation)
     evict(cache);
 }
 
+void mpgi_cache_collect(struct node_cache *cache, bool pending)
+{
+    cache->writing = NULL;
+    for (struct node *node = cache->dirty; node != NULL; node = node->next_dirty) {
+        node->next_writing = cache->writing;
+        cache->writing = node;
+    }
+    for (struct node *node = pending ? cache->pending : NULL; node != NULL;
+         node = node->next_pending) {
+        if (node->dirty)
+            continue;
+        node->next_writing = cache->writing;
+        cache->writing = node;
+    }
+}
+
+void mpgi_cache_not_written(struct node_cache *cache)
+{
+    cache->writing = NULL;
+}
+
+void mpgi_cache_written(struct node_cache *cache)
+{
+    struct node *next;
+
+    for (struct node *node = cache->writing; node != NULL; node = next) {
+        next = node->next_writing;
+        node->slot = 1 - node->slot;
+        node->crc = node->writing_crc;
+        node->generation = node->writing_generation;
+        node->dirty = false;
+        node->ahead = false;
+        settle(cache, node);
+    }
+    /* All that were dirty are in the list. */
+    cache->writing = NULL;
+    cache->dirty = NULL;
+    cache->dirty_count = 0;
+    evict(cache);
+}
+
 void mpgi_cache_discard(struct node_cache *cache)
 {
     struct node *next;
+
+    cache->writing = NULL;
 
     /* Frozen first: a node in both lists is seen again in the other, so none is freed here. */
     for (struct node *node = cache->frozen; node != NULL; node = next) {

@@ -3,8 +3,9 @@
  * Nodes of format 1 in memory.
  *
  * A node is in the cache at most once, found by tree, level and index. One with a frozen, pending
- * or previous version stays; of the clean ones the least recently used leave when there are too
- * many. A node that is not in the cache is the same in all versions.
+ * or previous version stays, and so does one that is dirty: its durable version is in memory, and in the
+ * records behind the durable root, but not in its slot. Of the clean ones the least recently used leave
+ * when there are too many. A node that is not in the cache is the same in all versions.
  */
 #ifndef MPGI_NODE_H
 #define MPGI_NODE_H
@@ -24,15 +25,21 @@ struct node {
     struct node *next_pending; /* in the list of the batch that gathers */
     struct node *next_frozen;  /* in the list of the commit in flight */
     struct node *next_previous;
-    uint64_t index;      /* which of its level */
-    uint64_t pair;       /* first page of its two slots */
-    uint64_t generation; /* of the durable version */
-    uint32_t crc;        /* of the durable version */
-    uint32_t frozen_crc;
-    uint8_t tree;  /* enum tree_kind */
-    uint8_t level; /* 0 is a leaf */
-    uint8_t slot;  /* of the durable version */
-    uint8_t frozen_slot;
+    struct node *next_dirty;
+    struct node *next_writing; /* in the list of those that a checkpoint writes */
+    uint64_t index;            /* which of its level */
+    uint64_t pair;             /* first page of its two slots */
+    uint64_t generation;       /* of what is in its slot */
+    uint64_t ahead_generation; /* of what was put into the other one ahead of the checkpoint */
+    uint32_t crc;              /* of what is in its slot */
+    uint32_t ahead_crc;
+    uint32_t writing_crc;
+    uint64_t writing_generation;
+    uint8_t tree;      /* enum tree_kind */
+    uint8_t level;     /* 0 is a leaf */
+    uint8_t slot;      /* which of the two the reference to it names */
+    bool ahead;        /* the other slot holds the durable version already */
+    bool dirty;        /* in the list of dirty nodes */
     bool clean;        /* in the list of clean nodes */
     bool kept;         /* in the list of nodes with a previous version */
     bool pair_checked; /* its pair is marked as metadata, so it may be written to */
@@ -58,7 +65,6 @@ struct node_space {
     uint32_t page_size;
     uint32_t node_size;
     uint32_t seed; /* CRC of the UUID */
-    uint16_t salt; /* of the roots that this writer writes */
 };
 
 struct node_cache {
@@ -71,7 +77,10 @@ struct node_cache {
     struct node *pending; /* nodes of the batch that gathers */
     struct node *frozen;  /* nodes of the commit in flight */
     struct node *previous;
+    struct node *dirty;
+    struct node *writing; /* nodes that a checkpoint is writing */
     size_t pending_count;
+    size_t dirty_count;
 };
 
 /* The CRC of a node, or of a root. */
@@ -118,13 +127,19 @@ void mpgi_cache_add_new(struct node_cache *cache, struct node *node);
 /* Gives the node a pending version. NO_MEMORY. */
 int mpgi_node_edit(struct node_cache *cache, struct node *node);
 
-/*
- * What a commit does to all its nodes; see struct format_ops. Sealing fills frozen_slot,
- * frozen_crc.
- */
+/* pending → frozen; frozen → durable, and dirty; frozen and pending are forgotten. */
 void mpgi_cache_freeze(struct node_cache *cache);
-int mpgi_cache_write(struct node_cache *cache);
-void mpgi_cache_publish(struct node_cache *cache, uint64_t generation);
+void mpgi_cache_publish(struct node_cache *cache);
 void mpgi_cache_discard(struct node_cache *cache);
+
+/*
+ * What a checkpoint writes: makes the list of all dirty nodes and, where `pending`, of those that the batch being
+ * sealed changes. To be called before that is frozen.
+ */
+void mpgi_cache_collect(struct node_cache *cache, bool pending);
+/* The checkpoint is durable, its batch published: the nodes of the list are in their slots. */
+void mpgi_cache_written(struct node_cache *cache);
+/* The checkpoint is not. */
+void mpgi_cache_not_written(struct node_cache *cache);
 
 #endif

@@ -1,11 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * Format 1: loading, facts, and the commit.
- *
- * seal        leaves first, then what refers to them, the root last: new slot, generation, CRC
- * write       nodes to the slots that are not current; the root to the page that is not durable
- * publish     after the sync: the written slots are the current ones
- */
+/* Format 1: loading, facts, and the table. */
 #include "format_1/state.h"
 
 #include <stdlib.h>
@@ -19,7 +13,17 @@ static void unload(struct format *format)
 {
     struct format_1 *f = format_1_of(format);
 
-    free(format->replaced);
+    mpgi_record_free(&f->recovered.last);
+    mpgi_changes_free(&f->sealed.changes);
+    free(f->sealed.replaced);
+    free(f->sealed.blocks);
+    mpgi_output_free(&f->sealed.contents);
+    mpgi_output_free(&f->sealed.marks);
+    mpgi_numbers_free(&f->gathered.entries);
+    mpgi_numbers_free(&f->gathered.runs);
+    mpgi_numbers_free(&f->freed);
+    mpgi_pool_reset(&f->pool);
+    mpgi_rest_free(&f->rest);
     mpgi_cache_free(&f->cache);
     mpgi_versions_free(&f->root);
     free(f);
@@ -37,10 +41,10 @@ static int load_into(struct format_1 *f)
     space.page_size = f->head.page_size;
     space.node_size = node_size_of(space.page_size);
     space.seed = crc_of(f->superblock.uuid, UUID_SIZE);
-    space.salt = 0; /* drawn by recovery, for a writer */
     mpgi_tree_init(&f->space, TREE_SPACE, space.page_size);
     mpgi_tree_init(&f->directory, TREE_DIRECTORY, space.page_size);
     f->pairs = &mpgi_space_pairs;
+    mpgi_pool_init(&f->pool, f->space.leaf_units);
     f->entry_freed = UINT64_MAX;
     mpgi_space_discarded(f);
     error = mpgi_cache_init(&f->cache, &space, f->head.cache_size);
@@ -85,10 +89,11 @@ static void facts(struct format *format, enum version version, struct mpg_stat *
     st->page_size = f->head.page_size;
     st->total_pages = get_u64(root + ROOT_TOTAL);
     st->free_pages = get_u64(root + ROOT_FREE);
+    if (version == VERSION_NEWEST)
+        st->free_pages -= f->gathered.unplaced;
     st->protected_pages = get_u64(root + ROOT_PROTECTED);
     st->metadata_pages = get_u64(root + ROOT_METADATA);
-    st->regular_pages =
-        st->total_pages - st->free_pages - st->metadata_pages - 2 * st->protected_pages;
+    st->regular_pages = st->total_pages - st->free_pages - st->metadata_pages - st->protected_pages;
     st->max_pages = f->space.limit;
     st->max_protected = f->directory.limit;
     st->generation = mpgi_root_generation(root);
@@ -103,19 +108,16 @@ static void facts(struct format *format, enum version version, struct mpg_stat *
 static int set_total(struct format *format, uint64_t total)
 {
     struct format_1 *f = format_1_of(format);
+    uint64_t old = total_pages(format, VERSION_NEWEST);
     int error = mpgi_root_edit(f);
 
     if (error)
         return error;
-    mpgi_root_add(f, ROOT_FREE, (int64_t)(total - total_pages(format, VERSION_NEWEST)));
+    mpgi_root_add(f, ROOT_FREE, (int64_t)(total - old));
     put_u64(mpgi_root_pending(f) + ROOT_TOTAL, total);
+    /* Of the leaf in which the file ended more can be had now. */
+    mpgi_pool_forget(&f->pool, old);
     return 0;
-}
-
-static uint64_t next_generation(struct format *format, const struct entry *entry)
-{
-    (void)entry;
-    return format_1_of(format)->next_generation;
 }
 
 static bool is_dirty(struct format *format)
@@ -123,157 +125,23 @@ static bool is_dirty(struct format *format)
     return format_1_of(format)->root.pending != NULL;
 }
 
-/* ---- A commit ------------------------------------------------------------------------------ */
-
-static void seal(struct format *format, bool *ordered)
+/* Rule P9: a number alone is not enough, for one of a commit that was taken back may come again. */
+static bool same_state(const struct format *a, const struct format *b)
 {
-    struct format_1 *f = format_1_of(format);
+    const struct chain *one = &((const struct format_1 *)(const void *)a)->chain;
+    const struct chain *other = &((const struct format_1 *)(const void *)b)->chain;
 
-    if (f->root.pending == NULL)
-        return;
-    if (f->cache.pending_count + f->changed_entries > SINGLE_SYNC_UNITS)
-        *ordered = true;
-    mpgi_tree_seal(f, &f->space);
-    mpgi_tree_seal(f, &f->directory);
-    mpgi_root_finish(&f->cache.space, mpgi_root_pending(f), f->next_generation, *ordered);
-    mpgi_cache_freeze(&f->cache);
-    mpgi_versions_freeze(&f->root);
-    f->frozen_generation = f->next_generation++;
-    /* Rule 7: by position. A recovery root, or a discarded commit, upsets any parity. */
-    f->frozen_root_page = 3 - f->root_page;
-    if (!RULE_HOLDS(7))
-        f->frozen_root_page = 1 + f->frozen_generation % 2;
-    f->changed_entries = 0;
-    f->entry_freed = UINT64_MAX;
-    mpgi_space_sealed(f);
-}
-
-static int write_nodes(struct format *format)
-{
-    return mpgi_cache_write(&format_1_of(format)->cache);
-}
-
-static int put_root(struct format_1 *f, const struct buffer *root)
-{
-    const struct node_space *space = &f->cache.space;
-
-    if (root == NULL)
-        return 0;
-    return mpgi_file_write(space->file, root->bytes, space->node_size,
-                           (uint64_t)f->frozen_root_page * space->page_size, f->frozen_root_page);
-}
-
-static int write_root(struct format *format)
-{
-    struct format_1 *f = format_1_of(format);
-
-    return put_root(f, f->root.frozen);
-}
-
-static int shows_root(bool *same, const struct format_1 *f, const unsigned char *bytes,
-                      uint32_t length, unsigned page)
-{
-    const struct node_space *space = &f->cache.space;
-
-    return mpgi_file_shows(same, space->file, bytes, length, (uint64_t)page * space->page_size,
-                           page);
-}
-
-/* Rule 12: both root pages, for another writer's newer root leaves the durable one as it is. */
-static int look_again(struct format *format, enum look look, bool *same)
-{
-    const struct format_1 *f = format_1_of(format);
-    uint32_t node_size = f->cache.space.node_size;
-    unsigned other_page = 3 - f->root_page;
-    int error;
-
-    *same = true;
-    if (!RULE_HOLDS(7))
-        return 0; /* its own roots are not where they belong */
-    error = shows_root(same, f, f->root.durable->bytes, node_size, f->root_page);
-    if (error || !*same)
-        return error;
-    if (look == LOOK_AFTER)
-        return shows_root(same, f, f->root.frozen->bytes, node_size, f->frozen_root_page);
-    /* A commit may be writing there. */
-    if (look == LOOK_ASIDE && f->root.frozen != NULL)
-        return 0;
-    return shows_root(same, f, f->other_root, NODE_BODY, other_page);
-}
-
-static int restore_root(struct format *format)
-{
-    struct format_1 *f = format_1_of(format);
-    const struct node_space *space = &f->cache.space;
-    int result = put_root(f, f->root.durable);
-
-    /* On a full disk neither of the two may have been written as a whole: what is there is known. */
-    if (result == MPG_E_NO_SPACE &&
-        mpgi_file_read(space->file, f->other_root, NODE_BODY,
-                       (uint64_t)f->frozen_root_page * space->page_size, f->frozen_root_page) != 0)
-        return MPG_E_IO;
-    if (result == 0 && f->root.durable != NULL)
-        memcpy(f->other_root, f->root.durable->bytes, NODE_BODY);
-    return result;
-}
-
-/* The same state as another commit, one that need not be verified when it is opened. */
-static int write_closing(struct format *format, bool *written)
-{
-    struct format_1 *f = format_1_of(format);
-    const struct node_space *space = &f->cache.space;
-    const unsigned char *durable = mpgi_root_get(f, VERSION_DURABLE);
-    struct buffer *closing;
-    int result;
-
-    if (get_u32(durable + ROOT_FLAGS) & ROOT_ORDERED)
-        return 0;
-    closing = mpgi_buffer_new(space->node_size);
-    if (closing == NULL)
-        return mpgi_fail_memory("close");
-    memcpy(closing->bytes, durable, space->node_size);
-    mpgi_root_finish(space, closing->bytes, f->next_generation++, true);
-    f->frozen_root_page = 3 - f->root_page;
-    *written = true;
-    result = put_root(f, closing);
-    free(closing);
-    return result;
-}
-
-static void publish(struct format *format)
-{
-    struct format_1 *f = format_1_of(format);
-
-    if (f->root.frozen == NULL)
-        return;
-    mpgi_cache_publish(&f->cache, f->frozen_generation);
-    memcpy(f->other_root, f->root.durable->bytes, NODE_BODY);
-    mpgi_versions_publish(&f->root);
-    f->root_page = f->frozen_root_page;
-    mpgi_space_published(f);
-}
-
-static void discard(struct format *format)
-{
-    struct format_1 *f = format_1_of(format);
-
-    mpgi_cache_discard(&f->cache);
-    mpgi_versions_discard(&f->root);
-    f->space.edit.content = NULL;
-    f->directory.edit.content = NULL;
-    f->changed_entries = 0;
-    f->entry_hint = 0;
-    f->entry_freed = UINT64_MAX;
-    mpgi_space_discarded(f);
-    /* Rule 8: nodes of the discarded commit may be on the disk, so its generation is used up. */
-    if (!RULE_HOLDS(8))
-        f->next_generation = mpgi_root_generation(mpgi_root_get(f, VERSION_DURABLE)) + 1;
+    return one->generation == other->generation &&
+           (one->link == other->link || !RULE_HOLDS(RULE_IDENTITY));
 }
 
 const struct format_ops mpgi_format_1 = {
     .id = MPG_FORMAT_1,
     .create = mpgi_create_1,
+    .copies = 0,
     .load = load,
+    .settle = mpgi_settle_1,
+    .same_state = same_state,
     .unload = unload,
     .facts = facts,
     .total_pages = total_pages,
@@ -282,21 +150,27 @@ const struct format_ops mpgi_format_1 = {
     .find_free = mpgi_space_find_free,
     .free_run = mpgi_space_free_run,
     .set_use_run = mpgi_space_set_use_run,
+    .spare = mpgi_space_spare,
+    .let_go = mpgi_space_let_go,
     .set_total = set_total,
     .scan_use = mpgi_space_scan,
     .get_entry = mpgi_directory_get,
     .put_entry = mpgi_directory_put,
+    .find_owner = mpgi_directory_find_owner,
     .find_free_entry = mpgi_directory_find_free,
     .scan_entries = mpgi_directory_scan,
-    .next_generation = next_generation,
-    .seal = seal,
-    .write_nodes = write_nodes,
-    .look_again = look_again,
-    .write_root = write_root,
-    .restore_root = restore_root,
-    .publish = publish,
-    .discard = discard,
-    .write_closing = write_closing,
+    .renew_entry = mpgi_directory_renew,
+    .seal = mpgi_commit_seal,
+    .write_contents = mpgi_commit_write_contents,
+    .write_root = mpgi_commit_write_root,
+    .look_again = mpgi_look_1,
+    .take_back = mpgi_commit_take_back,
+    .publish = mpgi_commit_publish,
+    .discard = mpgi_commit_discard,
+    .make_room_begin = mpgi_fold_begin,
+    .make_room_write = mpgi_fold_write,
+    .make_room_end = mpgi_fold_end,
+    .close = mpgi_close_1,
     .is_dirty = is_dirty,
     .walk = mpgi_walk_1,
 };

@@ -1,198 +1,40 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Format 1: opening. Which of the two roots is the state to work on, and is its commit complete?
+ * Opening: from which of the two roots to begin, how far its chain goes, and whether the last commit is complete.
  *
- * A commit is written with one sync, so its root may be there and something that it refers to may
- * not (rule 4). What it wrote carries its generation: all of that is read and checked, unless the
- * root says that it was written after a sync of its own. If something is missing, the commit never
- * finished and nobody was told that it had; the other root is the state before it.
+ * The last one was written with one sync, so something of it may be missing: then it never finished, nobody was told that it
+ * had, and the state is the one before. That there is a last one proves that those before it were durable, so they are not
+ * doubted; their contents may rightly have been overwritten since. A record that is there behind a gap proves as much of what
+ * is missing: that is damage.
  *
- * Whoever wrote it may have died between a sync that failed and putting the root back. Then the page
- * cache has it all, takes it for clean, and the disk may lack any of it. So a writer writes all that
- * was verified once more, and the root, before the sync that opening ends with (rule 6).
- *
- * After that no generation may be used a second time (rule 8): a root of the rejected commit must
- * not come to match nodes of a later one. So the chosen state is written again over the rejected
- * root, with a number that is higher than all that were seen.
+ * After that no generation may be used a second time (rule 8), and nothing that is written next may complete what was
+ * rejected. So a file that was not closed is folded first: its state goes into both roots, with a number higher than all
+ * that were seen, and no chain is left.
  */
 #include <inttypes.h>
 #include <stdlib.h>
-#include <sys/random.h>
 
 #include "base/bytes.h"
-#include "base/crc.h"
 #include "base/error.h"
 #include "base/rules.h"
 #include "format_1/state.h"
 
-/* Protected data is read in pieces of this size. */
-#define PIECE 65536
-
 /* How often a reader starts again because a writer replaced what it was reading. */
-#define READER_ATTEMPTS 32
+#define READER_ATTEMPTS 64
 
-struct verification {
-    struct format_1 *f;
-    const unsigned char *root;
-    uint64_t generation;
-    uint64_t total;
-    unsigned units;   /* nodes and entries seen that this commit wrote */
-    bool write_again; /* what is verified */
-    unsigned char *piece;
-};
+/* How often it finds the same fault in a file whose roots nobody changes, until it believes it. */
+#define ENOUGH_LOOKS 3
 
-/* What is known of the two roots. */
+/* A reader met something that a writer has replaced meanwhile, perhaps. */
+#define LOOK_AGAIN 1
+
+/* The two roots, as read. */
 struct candidates {
-    struct buffer *root[2]; /* as read; owned */
+    unsigned char root[2][NODE_SIZE_MAX];
     bool valid[2];
     uint64_t generation[2];
     const char *why[2];
 };
-
-static int count_unit(struct verification *v)
-{
-    if (++v->units > SINGLE_SYNC_UNITS)
-        return mpgi_fail(MPG_E_CORRUPT_METADATA, "open", MPG_NO_PAGE,
-                         "%s: commit %" PRIu64 " wrote more than one sync may carry",
-                         v->f->head.file->path, v->generation);
-    return 0;
-}
-
-/* ---- Is its commit complete? --------------------------------------------------------------- */
-
-static int verify_data(struct verification *v, uint64_t id, const struct entry *entry)
-{
-    struct file *file = v->f->head.file;
-    uint32_t page_size = v->f->head.page_size;
-    uint64_t page = entry->page[entry->current];
-    uint32_t crc = 0;
-
-    if (page < FIRST_USER_PAGE || page >= v->total)
-        return mpgi_fail(MPG_E_CORRUPT_PROTECTED_DIRECTORY, "open", page,
-                         "%s: a copy of protected page %" PRIu64 " is said to be page %" PRIu64,
-                         v->f->head.file->path, id, page);
-    for (uint32_t at = 0; at < page_size; at += PIECE) {
-        uint32_t length = page_size < PIECE ? page_size : PIECE;
-        int error = mpgi_file_read(file, v->piece, length, page * page_size + at, page);
-
-        if (error == 0 && v->write_again)
-            error = mpgi_file_write(file, v->piece, length, page * page_size + at, page);
-        if (error)
-            return error;
-        crc = crc_extend(crc, v->piece, length);
-    }
-    if (crc != entry->crc)
-        return mpgi_fail_crc(MPG_E_CORRUPT_PAGE, "open", id, entry->crc, crc, file->path,
-                             "protected page");
-    return 0;
-}
-
-static int verify_entries(struct verification *v, const unsigned char *content, uint64_t first,
-                          uint64_t count)
-{
-    for (uint64_t i = 0; i < count; i++) {
-        struct entry entry;
-        int error;
-
-        mpgi_entry_read(&entry, content + i * ENTRY_SIZE);
-        if (!entry.in_use || entry.generation != v->generation)
-            continue;
-        error = count_unit(v);
-        if (error == 0)
-            error = verify_data(v, first + i, &entry);
-        if (error)
-            return error;
-    }
-    return 0;
-}
-
-/* The nodes that the commit wrote below these references, to children of `level`. */
-static int verify_refs(struct verification *v, const struct tree *tree, const unsigned char *refs,
-                       unsigned count, unsigned level, uint64_t first)
-{
-    const struct node_space *space = &v->f->cache.space;
-    unsigned char *bytes = malloc(space->node_size);
-    int error = bytes != NULL ? 0 : mpgi_fail_memory("open");
-
-    for (unsigned i = 0; i < count && error == 0; i++) {
-        struct node_reference reference;
-
-        mpgi_reference_get(&reference, refs + i * REF_SIZE, tree->kind, level, first + i);
-        if (reference.pair == 0 || reference.generation != v->generation)
-            continue;
-        error = count_unit(v);
-        if (error == 0)
-            error = mpgi_node_read(space, bytes, &reference, v->total);
-        if (error == 0 && v->write_again)
-            error = mpgi_file_write(space->file, bytes, space->node_size,
-                                    slot_offset(space->page_size, reference.pair, reference.slot),
-                                    reference.pair);
-        if (error)
-            break;
-        if (level > 0)
-            error = verify_refs(v, tree, bytes + NODE_BODY, tree->node_refs, level - 1,
-                                (first + i) * tree->node_refs);
-        else if (tree->kind == TREE_DIRECTORY)
-            error = verify_entries(v, bytes + NODE_BODY, (first + i) * tree->leaf_units,
-                                   tree->leaf_units);
-    }
-    free(bytes);
-    return error;
-}
-
-static int verify_tree(struct verification *v, const struct tree *tree)
-{
-    unsigned height = mpgi_tree_height(tree, v->root);
-    const unsigned char *area = v->root + tree->area;
-
-    if (height > 0)
-        return verify_refs(v, tree, area, tree->root_refs, height - 1, 0);
-    if (tree->kind == TREE_DIRECTORY)
-        return verify_entries(v, area, 0, tree->root_units);
-    return 0;
-}
-
-/*
- * Whether all that the root's commit wrote is there; with `write_again` it is written once more, for
- * the disk may not have what the page cache shows.
- */
-static int verify_commit(struct format_1 *f, const unsigned char *root, bool write_again)
-{
-    struct verification v = {
-        .f = f,
-        .root = root,
-        .generation = mpgi_root_generation(root),
-        .total = get_u64(root + ROOT_TOTAL),
-        .write_again = write_again,
-    };
-    uint64_t bytes = v.total * f->head.page_size;
-    int error;
-
-    if (bytes > f->head.file->bytes)
-        return mpgi_fail(MPG_E_TRUNCATED, "open", MPG_NO_PAGE,
-                         "%s: the file has %" PRIu64 " bytes, and commit %" PRIu64
-                         " asks for %" PRIu64,
-                         f->head.file->path, f->head.file->bytes, v.generation, bytes);
-    if (get_u32(root + ROOT_FLAGS) & ROOT_ORDERED || !RULE_HOLDS(4))
-        return 0;
-    v.piece = malloc(PIECE);
-    if (v.piece == NULL)
-        return mpgi_fail_memory("open");
-    error = verify_tree(&v, &f->space);
-    if (error == 0)
-        error = verify_tree(&v, &f->directory);
-    free(v.piece);
-    return error;
-}
-
-/* ---- Choosing ------------------------------------------------------------------------------ */
-
-static void free_candidates(struct candidates *c)
-{
-    free(c->root[0]);
-    free(c->root[1]);
-    memset(c, 0, sizeof(*c));
-}
 
 static int read_candidates(struct format_1 *f, struct candidates *c)
 {
@@ -200,36 +42,246 @@ static int read_candidates(struct format_1 *f, struct candidates *c)
 
     memset(c, 0, sizeof(*c));
     for (unsigned i = 0; i < 2; i++) {
-        int error;
+        int error = mpgi_file_read(space->file, c->root[i], space->node_size,
+                                   (uint64_t)(i + 1) * space->page_size, i + 1);
 
-        c->root[i] = mpgi_buffer_new(space->node_size);
-        if (c->root[i] == NULL) {
-            free_candidates(c);
-            return mpgi_fail_memory("open");
-        }
-        error = mpgi_file_read(space->file, c->root[i]->bytes, space->node_size,
-                               (uint64_t)(i + 1) * space->page_size, i + 1);
-        if (error) {
-            free_candidates(c);
+        if (error)
             return error;
-        }
-        c->valid[i] = mpgi_root_valid(f, c->root[i]->bytes, &c->why[i]);
-        c->generation[i] = mpgi_root_generation(c->root[i]->bytes);
+        c->valid[i] = mpgi_root_valid(f, c->root[i], &c->why[i]);
+        c->generation[i] = mpgi_root_generation(c->root[i]);
     }
     return 0;
 }
 
-/* Whether an error says something about the file, rather than about reading it. */
-static bool is_about_the_file(int error)
+/* ---- In memory ----------------------------------------------------------------------------- */
+
+static int set_root(struct format_1 *f, const unsigned char *root, unsigned page)
 {
-    return error != 0 && error != MPG_E_IO && error != MPG_E_NO_MEMORY;
+    uint32_t size = f->cache.space.node_size;
+    struct buffer *buffer = mpgi_buffer_new(size);
+
+    if (buffer == NULL)
+        return mpgi_fail_memory("open");
+    memcpy(buffer->bytes, root, size);
+    f->root.durable = buffer;
+    memcpy(f->chain.root, root, size);
+    f->chain.root_page = page;
+    f->chain.root_crc = f->chain.link = get_u32(root + NODE_CRC);
+    f->chain.generation = mpgi_root_generation(root);
+    f->rest.next = get_u64(root + ROOT_NEXT);
+    f->rest.after = get_u64(root + ROOT_AFTER);
+    return 0;
 }
 
+/* Back to before anything was loaded. */
+static int start_again(struct format_1 *f)
+{
+    struct node_space space = f->cache.space;
+
+    mpgi_commit_forget(f);
+    mpgi_versions_free(&f->root);
+    mpgi_rest_free(&f->rest);
+    mpgi_record_free(&f->recovered.last);
+    memset(&f->recovered, 0, sizeof(f->recovered));
+    memset(&f->rest, 0, sizeof(f->rest));
+    f->chain.records = 0;
+    mpgi_cache_free(&f->cache);
+    return mpgi_cache_init(&f->cache, &space, f->head.cache_size);
+}
+
+/* ---- The chain ----------------------------------------------------------------------------- */
+
+/* The end of the chain has moved behind a record. */
+static int note_record(struct format_1 *f, const struct record *record)
+{
+    if (!mpgi_rest_reserve(&f->rest, 1 + (size_t)record->part_count))
+        return mpgi_fail_memory("open");
+    mpgi_rest_add(&f->rest, record->page);
+    for (unsigned i = 0; i < record->part_count; i++)
+        mpgi_rest_add(&f->rest, record->parts[i].page);
+    f->chain.records++;
+    f->chain.link = record->crc;
+    f->chain.generation = record->generation;
+    f->rest.next = record->next;
+    f->rest.after = record->after;
+    return 0;
+}
+
+static int accept(struct format_1 *f, const struct record *record)
+{
+    int error = mpgi_replay(f, record);
+
+    return error ? error : note_record(f, record);
+}
+
+/* A record that another one follows. */
+static int accept_earlier(struct format_1 *f, const struct record *record)
+{
+    /* Rule 4c: its contents are not looked at. */
+    int error = RULE_HOLDS(RULE_EARLIER_ARE_NOT) ? 0 : mpgi_verify_record(f, record, false);
+
+    return error ? error : accept(f, record);
+}
+
+/* Applies all records but the last, which is returned; *end is behind it. 1 if there is none at all. */
+static int follow(struct format_1 *f, struct chain_end *end, struct record *last)
+{
+    struct record record;
+    bool any = false;
+    int error = 0;
+
+    for (unsigned i = 0; i < RECORDS_MAX && error == 0; i++) {
+        int read = mpgi_chain_read(f, end, end->next, false, &record);
+
+        if (read != 0)
+            return read < 0 ? read : !any;
+        if (any) {
+            error = accept_earlier(f, last);
+            mpgi_record_free(last);
+        }
+        *last = record;
+        any = true;
+        mpgi_chain_advance(end, &record);
+    }
+    return error;
+}
+
+/* Rule L10: a later record, behind one that cannot be read, proves that what is missing was durable. */
+static int check_gap(struct format_1 *f, const struct chain_end *end)
+{
+    struct record record;
+    int error = end->next != 0 && end->after != 0 && RULE_HOLDS(RULE_GAP_IS_DAMAGE)
+                    ? mpgi_chain_read(f, end, end->after, true, &record)
+                    : 1;
+
+    if (error != 0)
+        return error == 1 ? 0 : error;
+    mpgi_record_free(&record);
+    if (f->head.read_only)
+        return LOOK_AGAIN; /* it came while we were looking */
+    return mpgi_fail(MPG_E_CORRUPT_METADATA, "open", end->next,
+                     "%s: the record of a commit in page %" PRIu64
+                     " cannot be read, and there is a later one in page %" PRIu64,
+                     f->head.file->path, end->next, end->after);
+}
+
+/* Rule P10: a reader that would not believe the last commit looks whether there is one behind it by now. */
+static bool has_successor(struct format_1 *f, const struct chain_end *end)
+{
+    struct record record;
+
+    if (!f->head.read_only || !RULE_HOLDS(RULE_LOOK_AGAIN) ||
+        mpgi_chain_read(f, end, end->next, false, &record) != 0)
+        return false;
+    mpgi_record_free(&record);
+    return true;
+}
+
+/* The last record: taken if it is complete. */
+static int decide(struct format_1 *f, const struct chain_end *end, struct record *last)
+{
+    int error = 0;
+
+    if (!last->ordered && RULE_HOLDS(RULE_LAST_IS_VERIFIED) && RULE_HOLDS(4))
+        error = mpgi_verify_record(f, last, false);
+    if (error == 0) {
+        error = accept(f, last);
+        if (error == 0 && !last->ordered) {
+            f->recovered.last_verified = true;
+            f->recovered.last = *last;
+            return 0;
+        }
+    } else if (mpgi_is_about_the_file(error)) {
+        error = has_successor(f, end) ? LOOK_AGAIN : 0;
+    }
+    mpgi_record_free(last);
+    return error;
+}
+
+/* ---- One root ------------------------------------------------------------------------------ */
+
+static int check_length(const struct format_1 *f, const unsigned char *root)
+{
+    uint64_t bytes = get_u64(root + ROOT_TOTAL) * f->head.page_size;
+
+    if (bytes <= f->head.file->bytes)
+        return 0;
+    return mpgi_fail(MPG_E_TRUNCATED, "open", MPG_NO_PAGE,
+                     "%s: the file has %" PRIu64 " bytes, and commit %" PRIu64 " asks for %" PRIu64,
+                     f->head.file->path, f->head.file->bytes, mpgi_root_generation(root), bytes);
+}
+
+/* Whether a root's own commit is complete. One that a record follows was durable (rule 4d). */
+static int check_root(struct format_1 *f, const unsigned char *root)
+{
+    struct chain_end end;
+    struct record first;
+    int error;
+
+    mpgi_chain_begin(&end, root);
+    if (get_u32(root + ROOT_FLAGS) & ROOT_ORDERED)
+        return 0;
+    error = RULE_HOLDS(RULE_FOLLOWED_ROOT_IS_NOT)
+                ? mpgi_chain_read(f, &end, end.next, false, &first)
+                : 1;
+    if (error == 0) {
+        mpgi_record_free(&first);
+        return 0;
+    }
+    if (error < 0)
+        return error;
+    f->recovered.root_verified = true;
+    error = mpgi_verify_root(f, root, false);
+    return mpgi_is_about_the_file(error) && has_successor(f, &end) ? LOOK_AGAIN : error;
+}
+
+static int follow_root(struct format_1 *f, const unsigned char *root, unsigned page)
+{
+    struct chain_end end;
+    struct record last;
+    int error = set_root(f, root, page);
+    int gap;
+    bool any;
+
+    mpgi_chain_begin(&end, root);
+    if (error == 0)
+        error = follow(f, &end, &last);
+    if (error < 0)
+        return error;
+    any = error == 0;
+    gap = check_gap(f, &end);
+    if (gap != 0) {
+        if (any)
+            mpgi_record_free(&last);
+        return gap;
+    }
+    if (any && f->next_generation < last.generation)
+        f->next_generation = last.generation;
+    return any ? decide(f, &end, &last) : 0;
+}
+
+/* ---- Both ---------------------------------------------------------------------------------- */
+
 /*
- * The valid root with the highest generation whose commit is complete. *clean says that the other
- * one is a valid older root, as it is when nothing went wrong.
+ * Whether nothing was cut short: no chain, and the other root says the same, or is older and without a chain, so that it would
+ * lead nowhere else if this one went bad.
  */
-static int choose(struct format_1 *f, struct candidates *c, unsigned *chosen, bool *clean)
+static bool is_clean(const struct format_1 *f, const struct candidates *c, unsigned chosen)
+{
+    const unsigned char *root = c->root[chosen];
+    const unsigned char *other = c->root[!chosen];
+
+    if (!c->valid[!chosen] || get_u64(root + ROOT_NEXT) != 0)
+        return false;
+    if (memcmp(root, other, f->cache.space.node_size) == 0)
+        return true;
+    if (c->generation[!chosen] >= c->generation[chosen])
+        return false;
+    return get_u64(other + ROOT_NEXT) == 0 || !RULE_HOLDS(RULE_CLEAN_OPENING);
+}
+
+/* The valid root with the highest generation whose commit is complete, and what follows it. */
+static int choose(struct format_1 *f, const struct candidates *c, unsigned *chosen)
 {
     unsigned newer = c->valid[1] && (!c->valid[0] || c->generation[1] > c->generation[0]);
     int error;
@@ -239,149 +291,148 @@ static int choose(struct format_1 *f, struct candidates *c, unsigned *chosen, bo
                          "%s: neither page 1 (%s) nor page 2 (%s) holds the root of the file",
                          f->head.file->path, c->why[0], c->why[1]);
     *chosen = newer;
-    error = verify_commit(f, c->root[newer]->bytes, false);
-    *clean = error == 0 && c->valid[!newer] && c->generation[!newer] < c->generation[newer];
-    if (!is_about_the_file(error) || !c->valid[!newer])
-        return error;
-    *chosen = !newer;
-    return verify_commit(f, c->root[!newer]->bytes, false);
-}
-
-/* A reader may meet a root that is just being written, or nodes that a later commit replaces. */
-static int choose_while_written(struct format_1 *f, struct candidates *c, unsigned *chosen,
-                                bool *clean)
-{
-    for (unsigned attempt = 0;; attempt++) {
-        uint32_t size = f->cache.space.node_size;
-        struct candidates again;
-        bool same;
-        int error;
-        int failed;
-
-        error = mpgi_file_reload_size(f->head.file);
-        if (error)
-            return error;
-        failed = choose(f, c, chosen, clean);
-        if ((failed == 0 && *clean) || (failed != 0 && !is_about_the_file(failed)) ||
-            attempt == READER_ATTEMPTS)
-            return failed;
-        error = read_candidates(f, &again);
-        if (error)
-            return error;
-        same = memcmp(c->root[0]->bytes, again.root[0]->bytes, size) == 0 &&
-               memcmp(c->root[1]->bytes, again.root[1]->bytes, size) == 0;
-        free_candidates(c);
-        *c = again;
-        if (same) {
-            /* Nobody is writing: what was found holds. Its details must be the last failure. */
-            return failed == 0 ? 0 : choose(f, c, chosen, clean);
-        }
+    error = check_length(f, c->root[newer]);
+    if (error == 0)
+        error = check_root(f, c->root[newer]);
+    if (mpgi_is_about_the_file(error) && error != LOOK_AGAIN && c->valid[!newer]) {
+        f->recovered.root_verified = false;
+        *chosen = !newer;
+        error = check_length(f, c->root[!newer]);
+        if (error == 0)
+            error = check_root(f, c->root[!newer]);
     }
+    return error ? error : follow_root(f, c->root[*chosen], *chosen + 1);
 }
 
-/*
- * Rule 12: two writers, by whatever paths they came to the file, must not write the same root. So
- * the salt is another one than those of the roots that are there.
- */
-static int draw_salt(struct format_1 *f, const struct candidates *c)
+/* Two more than the highest that can have been used: one commit may have left no trace that is seen. */
+static void set_next_generation(struct format_1 *f, const struct candidates *c)
 {
-    uint16_t *salt = &f->cache.space.salt;
+    uint64_t highest = max_u64(f->next_generation, f->chain.generation);
 
-    do {
-        if (getrandom(salt, sizeof(*salt), 0) != (ssize_t)sizeof(*salt))
-            return mpgi_fail(MPG_E_IO, "open", MPG_NO_PAGE, "%s: the system gave no random numbers",
-                             f->head.file->path);
-    } while (*salt == get_u16(c->root[0]->bytes + ROOT_SALT) ||
-             *salt == get_u16(c->root[1]->bytes + ROOT_SALT));
+    for (unsigned i = 0; i < 2; i++) {
+        if (c->valid[i])
+            highest = max_u64(highest, c->generation[i]);
+    }
+    f->next_generation = RULE_HOLDS(8) ? highest + 2 : f->chain.generation + 1;
+}
+
+static int load_as_writer(struct format_1 *f)
+{
+    struct candidates c;
+    unsigned chosen = 0;
+    int error = read_candidates(f, &c);
+
+    if (error == 0)
+        error = choose(f, &c, &chosen);
+    if (error)
+        return error;
+    f->recovered.clean = is_clean(f, &c, chosen);
+    memcpy(f->chain.other_head, c.root[!chosen], sizeof(f->chain.other_head));
+    f->chain.is_twice = f->recovered.clean;
+    set_next_generation(f, &c);
+    if (f->next_generation > GENERATION_MOST)
+        return mpgi_fail(MPG_E_CORRUPT_METADATA, "open", f->chain.root_page,
+                         "%s: page %u says that commit %" PRIu64
+                         " wrote it: there cannot have been so many",
+                         f->head.file->path, f->chain.root_page, f->chain.generation);
     return 0;
 }
 
-/* ---- What a writer writes ------------------------------------------------------------------ */
+/* ---- A reader beside a writer -------------------------------------------------------------- */
 
-static int write_root_at(struct format_1 *f, const struct buffer *root, unsigned page)
+/* Rule L13: whether the roots are still what they were. */
+static bool roots_are(struct format_1 *f, const struct candidates *c)
 {
-    const struct node_space *space = &f->cache.space;
+    struct candidates now;
+    uint32_t size = f->cache.space.node_size;
 
-    return mpgi_file_write(f->head.file, root->bytes, space->node_size,
-                           (uint64_t)page * space->page_size, page);
+    return read_candidates(f, &now) == 0 && memcmp(c->root[0], now.root[0], size) == 0 &&
+           memcmp(c->root[1], now.root[1], size) == 0;
 }
 
-/* Rule 6: the chosen root, and what its commit wrote; of a new file that is page 0 as well. */
-static int write_commit_again(struct format_1 *f, const struct buffer *root, unsigned page)
+/* One look. LOOK_AGAIN where a writer got in the way. */
+static int look(struct format_1 *f, bool *unchanged)
 {
-    int error = verify_commit(f, root->bytes, true);
+    struct candidates c;
+    unsigned chosen = 0;
+    int error = mpgi_file_reload_size(f->head.file);
+    mpg_error_info info;
 
-    if (error == 0 && mpgi_root_generation(root->bytes) <= FIRST_GENERATION)
-        error = mpgi_superblock_write_again(&f->superblock, f->head.file);
-    return error ? error : write_root_at(f, root, page);
-}
-
-/* Writes the chosen state over the other root, with a generation that was never used. */
-static int write_recovery_root(struct format_1 *f, struct buffer *root, unsigned page)
-{
-    /* Its nodes will not be verified again, so they must be on the disk before it (rule 1). */
-    int error = RULE_HOLDS(RULE_1_RECOVERY) ? mpgi_file_sync(f->head.file) : 0;
-
+    *unchanged = false;
+    if (error == 0)
+        error = read_candidates(f, &c);
     if (error)
         return error;
-    mpgi_root_finish(&f->cache.space, root->bytes, f->next_generation++, true);
-    return write_root_at(f, root, page);
+    error = choose(f, &c, &chosen);
+    if (error != 0 && !mpgi_is_about_the_file(error))
+        return error;
+    if (error < 0)
+        (void)mpg_last_error(&info);
+    *unchanged = !RULE_HOLDS(RULE_READ_ROOTS_AGAIN) || roots_are(f, &c);
+    if (error < 0)
+        return mpgi_fail_again(&info);
+    return error == 0 && !*unchanged ? LOOK_AGAIN : error;
 }
 
-/* The highest generation that a commit may have used. */
-static uint64_t highest_used(const struct candidates *c, unsigned chosen)
+static int load_as_reader(struct format_1 *f)
 {
-    uint64_t highest = c->generation[chosen];
+    unsigned same = 0; /* faults found while nobody changed the roots */
+    bool unchanged;
+    int error = look(f, &unchanged);
 
-    if (!RULE_HOLDS(8))
-        return highest;
-    /* Unreadable, or the same because a failed commit's root was put back: it was one more. */
-    if (!c->valid[!chosen] || c->generation[!chosen] == highest)
-        return highest + 1;
-    return max_u64(highest, c->generation[!chosen]);
+    for (unsigned i = 0; error != 0 && i < READER_ATTEMPTS; i++) {
+        if (!mpgi_is_about_the_file(error))
+            return error;
+        same = unchanged && error != LOOK_AGAIN ? same + 1 : 0;
+        if (same == ENOUGH_LOOKS)
+            return error;
+        error = start_again(f);
+        if (error == 0)
+            error = look(f, &unchanged);
+    }
+    if (error != LOOK_AGAIN)
+        return error;
+    return mpgi_fail(MPG_E_STALE, "open", MPG_NO_PAGE,
+                     "%s: a writer commits faster than the file can be read", f->head.file->path);
 }
 
 int mpgi_recover_1(struct format_1 *f)
 {
-    struct candidates c;
-    unsigned chosen = 0;
-    bool clean = false;
-    int error = read_candidates(f, &c);
+    return f->head.read_only ? load_as_reader(f) : load_as_writer(f);
+}
 
-    if (error)
-        return error;
-    if (f->head.read_only)
-        error = choose_while_written(f, &c, &chosen, &clean);
-    else
-        error = choose(f, &c, &chosen, &clean);
-    if (error == 0) {
-        f->next_generation = highest_used(&c, chosen) + 1;
-        f->root_page = chosen + 1;
-        if (!f->head.read_only && f->next_generation > GENERATION_MOST)
-            error = mpgi_fail(MPG_E_CORRUPT_METADATA, "open", f->root_page,
-                              "%s: page %u says that commit %" PRIu64
-                              " wrote it: there cannot have been so many",
-                              f->head.file->path, f->root_page, c.generation[chosen]);
-    }
-    if (error == 0 && !f->head.read_only)
-        error = draw_salt(f, &c);
-    if (error == 0 && !f->head.read_only && RULE_HOLDS(RULE_6_AGAIN))
-        error = write_commit_again(f, c.root[chosen], f->root_page);
-    if (error == 0) {
-        memcpy(f->other_root, c.root[!chosen]->bytes, NODE_BODY);
-        if (!clean && !f->head.read_only && RULE_HOLDS(8)) {
-            memcpy(f->other_root, c.root[chosen]->bytes, NODE_BODY);
-            f->root_page = 2 - chosen;
-            f->head.replaced = c.root[!chosen];
-            f->head.replaced_at = (uint64_t)f->root_page * f->cache.space.page_size;
-            c.root[!chosen] = NULL;
-            error = write_recovery_root(f, c.root[chosen], f->root_page);
-        }
-    }
-    if (error == 0) {
-        f->root.durable = c.root[chosen];
-        c.root[chosen] = NULL;
-    }
-    free_candidates(&c);
+/* ---- A writer begins ----------------------------------------------------------------------- */
+
+/*
+ * Rule 6c: a process may have died after a sync that failed, and before it could take anything back. What it wrote is then in
+ * the page cache, marked clean, and no sync would write it. Written again it is dirty again.
+ */
+static int write_again(struct format_1 *f)
+{
+    const struct node_space *space = &f->cache.space;
+    int error =
+        mpgi_file_write(space->file, f->chain.root, space->node_size,
+                        (uint64_t)f->chain.root_page * space->page_size, f->chain.root_page);
+
+    if (error == 0 && f->chain.generation <= FIRST_GENERATION)
+        error = mpgi_superblock_write_again(&f->superblock, f->head.file);
+    if (error == 0 && f->recovered.root_verified)
+        error = mpgi_verify_root(f, f->chain.root, true);
+    if (error == 0 && f->recovered.last_verified)
+        error = mpgi_verify_record(f, &f->recovered.last, true);
     return error;
+}
+
+int mpgi_settle_1(struct format *format)
+{
+    struct format_1 *f = format_1_of(format);
+    int error = RULE_HOLDS(RULE_6_AGAIN) ? write_again(f) : 0;
+
+    mpgi_record_free(&f->recovered.last);
+    /* Rule 1: before anything is built on what was found. */
+    if (error == 0 && RULE_HOLDS(1) && (f->recovered.clean || RULE_HOLDS(RULE_1_RECOVERY)))
+        error = mpgi_file_sync(format->file);
+    if (error || f->recovered.clean || !RULE_HOLDS(RULE_NEW_EPOCH))
+        return error;
+    return mpgi_fold(f);
 }

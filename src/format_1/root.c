@@ -4,6 +4,7 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "base/rules.h"
 #include "format_1/state.h"
 
 const unsigned char *mpgi_root_get(const struct format_1 *f, enum version version)
@@ -40,7 +41,6 @@ void mpgi_root_finish(const struct node_space *space, unsigned char *root, uint6
 {
     memset(root, 0, NODE_BODY);
     memcpy(root + NODE_TYPE, TYPE_ROOT, TYPE_SIZE);
-    put_u16(root + ROOT_SALT, space->salt);
     put_u64(root + NODE_GENERATION, generation);
     put_u32(root + NODE_USED, space->node_size);
     put_u32(root + ROOT_FLAGS, ordered ? ROOT_ORDERED : 0);
@@ -57,11 +57,35 @@ static bool height_valid(const struct tree *tree, const unsigned char *root)
            (height <= HEIGHT_MAX && mpgi_tree_coverage(tree, height - 1) < tree->limit);
 }
 
+static bool counts_valid(const struct format_1 *f, const unsigned char *root)
+{
+    uint64_t total = get_u64(root + ROOT_TOTAL);
+    uint64_t free = get_u64(root + ROOT_FREE);
+    uint64_t protected_pages = get_u64(root + ROOT_PROTECTED);
+    uint64_t metadata = get_u64(root + ROOT_METADATA);
+
+    if (total < FIRST_USER_PAGE || total > f->space.limit || free > total ||
+        protected_pages > total || metadata > total || free + protected_pages + metadata > total)
+        return false;
+    return protected_pages <= free || !RULE_HOLDS(RULE_POOL) || !RULE_HOLDS(RULE_POOL_FREES);
+}
+
+static bool places_valid(const unsigned char *root)
+{
+    uint64_t total = get_u64(root + ROOT_TOTAL);
+    uint64_t next = get_u64(root + ROOT_NEXT);
+    uint64_t after = get_u64(root + ROOT_AFTER);
+
+    if (next == 0)
+        return after == 0;
+    return next >= FIRST_USER_PAGE && next < total && next != after &&
+           (after == 0 || (after >= FIRST_USER_PAGE && after < total));
+}
+
 static const char *fault_of(const struct format_1 *f, const unsigned char *root)
 {
     const struct node_space *space = &f->cache.space;
     uint64_t generation = mpgi_root_generation(root);
-    uint64_t total = get_u64(root + ROOT_TOTAL);
 
     if (memcmp(root + NODE_TYPE, TYPE_ROOT, TYPE_SIZE) != 0)
         return "it is not a root";
@@ -80,12 +104,10 @@ static const char *fault_of(const struct format_1 *f, const unsigned char *root)
         return "its page size is another";
     if (!height_valid(&f->space, root) || !height_valid(&f->directory, root))
         return "its tree heights make no sense";
-    if (total < FIRST_USER_PAGE || total > f->space.limit || get_u64(root + ROOT_FREE) > total ||
-        get_u64(root + ROOT_PROTECTED) > total || get_u64(root + ROOT_METADATA) > total ||
-        get_u64(root + ROOT_FREE) + 2 * get_u64(root + ROOT_PROTECTED) +
-                get_u64(root + ROOT_METADATA) >
-            total)
+    if (!counts_valid(f, root))
         return "its counts make no sense";
+    if (!places_valid(root))
+        return "the places of what follows it make no sense";
     return NULL;
 }
 

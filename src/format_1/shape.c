@@ -3,6 +3,8 @@
  * The shape of a tree: how much a node of a level covers, and what a node's content adds up to. Arithmetic on
  * bytes that are in memory already; it looks at nothing else.
  */
+#include <string.h>
+
 #include "base/bytes.h"
 #include "format_1/state.h"
 
@@ -85,4 +87,15 @@ uint64_t mpgi_tree_refs_free(const struct tree *tree, const unsigned char *refs,
         sum = free > UINT64_MAX - sum ? UINT64_MAX : sum + free;
     }
     return sum;
+}
+
+/* ---- The chain ----------------------------------------------------------------------------- */
+
+/* Records behind one root: more make opening take longer, fewer make checkpoints come more often. */
+#define RECORDS_WANTED 64
+#define RECORDS_LEAST 4
+
+unsigned mpgi_chain_limit(uint64_t total)
+{
+    return (unsigned)min_u64(max_u64(total / 16, RECORDS_LEAST), RECORDS_WANTED);
 }

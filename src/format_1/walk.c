@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Format 1: looking at everything. Reads each node of the durable version from the file again, so
- * that what the cache holds does not hide what the disk says.
+ * Looking at everything that is on the disk: the nodes below the durable root, and the records behind it, are read
+ * again, so that what is in memory does not hide what the disk says.
  */
 #include <inttypes.h>
 #include <stdarg.h>
@@ -117,11 +117,36 @@ static int walk_tree(struct walk *walk, const struct tree *tree, const unsigned 
     return 0;
 }
 
+/* The records of the chain must still be there. */
+static int walk_chain(const struct walk *walk)
+{
+    struct format_1 *f = walk->f;
+    struct chain_end end;
+    int error = 0;
+
+    mpgi_chain_begin(&end, f->chain.root);
+    for (unsigned i = 0; i < f->chain.records && error == 0; i++) {
+        struct record record;
+
+        error = mpgi_chain_read(f, &end, end.next, false, &record);
+        if (error == 0) {
+            mpgi_chain_advance(&end, &record);
+            mpgi_record_free(&record);
+        }
+    }
+    if (error == 1) {
+        report(walk, end.next, "the record of a commit in page %" PRIu64 " cannot be read",
+               end.next);
+        error = 0;
+    }
+    return error;
+}
+
 int mpgi_walk_1(struct format *format, void *context, void (*use)(void *context, uint64_t page),
                 void (*fault)(void *context, int code, uint64_t page, const char *message))
 {
     struct format_1 *f = format_1_of(format);
-    const unsigned char *root = mpgi_root_get(f, VERSION_DURABLE);
+    const unsigned char *root = f->chain.root;
     struct walk walk = {
         .f = f,
         .total = get_u64(root + ROOT_TOTAL),
@@ -131,5 +156,8 @@ int mpgi_walk_1(struct format *format, void *context, void (*use)(void *context,
     };
     int error = walk_tree(&walk, &f->space, root);
 
-    return error ? error : walk_tree(&walk, &f->directory, root);
+    if (error == 0)
+        error = walk_tree(&walk, &f->directory, root);
+    walk.tree = &f->space;
+    return error ? error : walk_chain(&walk);
 }

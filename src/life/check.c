@@ -104,6 +104,12 @@ static void claim_metadata(void *context, uint64_t page)
     claim(context, page, MPG_USE_METADATA, "metadata");
 }
 
+/* Pages that a protected page has. */
+static unsigned copies_of(const mpg_pager *pager)
+{
+    return pager->ops->copies == 0 ? 1 : pager->ops->copies;
+}
+
 /* Notes the copies of all protected pages; their number must be the counted one. */
 static int check_directory(struct check *check, const struct mpg_stat *st)
 {
@@ -127,8 +133,8 @@ static int check_directory(struct check *check, const struct mpg_stat *st)
             if (result != 0)
                 return result;
             (void)snprintf(what, sizeof(what), "protected page %" PRIu64, first + i);
-            claim(check, entry.page[0], MPG_USE_PROTECTED, what);
-            claim(check, entry.page[1], MPG_USE_PROTECTED, what);
+            for (unsigned copy = 0; copy < copies_of(pager); copy++)
+                claim(check, entry.page[copy], MPG_USE_PROTECTED, what);
             count++;
         }
         first = next;
@@ -225,7 +231,8 @@ static int check_structure(struct check *check)
     check_count(check, "free", st.total_pages - regular - protected_copies - metadata,
                 st.free_pages);
     check_count(check, "in use for metadata", metadata, st.metadata_pages);
-    check_count(check, "copies of protected pages", protected_copies, 2 * st.protected_pages);
+    check_count(check, "contents of protected pages", protected_copies,
+                copies_of(pager) * st.protected_pages);
     check->result.pages_checked = st.total_pages;
     return 0;
 }

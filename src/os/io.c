@@ -16,6 +16,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -135,6 +136,13 @@ static ssize_t system_pwrite(void *context, int fd, const void *data, size_t len
         return -1;
     }
     return pwrite(fd, data, length, (off_t)offset);
+}
+
+static ssize_t system_pwritev(void *context, int fd, const struct iovec *pieces, int count,
+                              uint64_t offset)
+{
+    (void)context;
+    return pwritev(fd, pieces, count, (off_t)offset);
 }
 
 static uint64_t system_next_data(void *context, int fd, uint64_t offset, uint64_t *end)
@@ -382,6 +390,7 @@ const struct io mpgi_io_system = {
     .length = system_length,
     .pread = system_pread,
     .pwrite = system_pwrite,
+    .pwritev = system_pwritev,
     .next_data = system_next_data,
     .fdatasync = system_fdatasync,
     .room = system_room,
@@ -549,6 +558,41 @@ int mpgi_file_write(struct file *file, const void *data, size_t length, uint64_t
         offset += (uint64_t)put;
         length -= (size_t)put;
         /* Never true where rule 9 holds; and `bytes` is not the committing thread's to look at. */
+        if (!RULE_HOLDS(9) && offset > file->bytes)
+            file->bytes = offset;
+    }
+    return 0;
+}
+
+/* One call's worth: what a system call of the same name would have written, or -1. */
+static ssize_t write_some(const struct file *file, const struct iovec *pieces, int count,
+                          uint64_t offset)
+{
+    if (file->io->pwritev != NULL && count > 1)
+        return file->io->pwritev(file->context, file->fd, pieces, count, offset);
+    return file->io->pwrite(file->context, file->fd, pieces[0].iov_base, pieces[0].iov_len, offset);
+}
+
+int mpgi_file_write_gathered(struct file *file, struct iovec *pieces, int count, uint64_t offset,
+                             uint64_t page)
+{
+    while (count > 0) {
+        ssize_t put = write_some(file, pieces, count, offset);
+        size_t left;
+
+        if (put < 0 && errno == EINTR)
+            continue;
+        if (put == 0)
+            errno = EIO;
+        if (put <= 0)
+            return fail(file, "pwrite", page);
+        offset += (uint64_t)put;
+        for (left = (size_t)put; count > 0 && left >= pieces->iov_len; count--, pieces++)
+            left -= pieces->iov_len;
+        if (count > 0) {
+            pieces->iov_base = (unsigned char *)pieces->iov_base + left;
+            pieces->iov_len -= left;
+        }
         if (!RULE_HOLDS(9) && offset > file->bytes)
             file->bytes = offset;
     }

@@ -50,6 +50,9 @@ struct io {
     int (*length)(void *context, int fd, uint64_t *bytes);
     ssize_t (*pread)(void *context, int fd, void *data, size_t length, uint64_t offset);
     ssize_t (*pwrite)(void *context, int fd, const void *data, size_t length, uint64_t offset);
+    /* May be NULL: pwrite is called for each piece. */
+    ssize_t (*pwritev)(void *context, int fd, const struct iovec *pieces, int count,
+                       uint64_t offset);
     /*
      * Where the first byte from `offset` on stands that may be other than zero, or UINT64_MAX; found
      * out without reading. *end, unless NULL: the data goes on up to there. May be NULL.
@@ -144,6 +147,9 @@ int mpgi_file_crc(const struct file *file, uint32_t *crc, uint64_t length, uint6
                   uint64_t page);
 int mpgi_file_write(struct file *file, const void *data, size_t length, uint64_t offset,
                     uint64_t page);
+/* As mpgi_file_write, for pieces that lie behind each other in the file. They are used up. */
+int mpgi_file_write_gathered(struct file *file, struct iovec *pieces, int count, uint64_t offset,
+                             uint64_t page);
 int mpgi_file_sync(struct file *file);
 /* The lowest offset >= this one where the file may have something but zeros, or UINT64_MAX. *end,
  * unless NULL: it may go on up to there. */

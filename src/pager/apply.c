@@ -35,11 +35,38 @@ static int find_unreserved(mpg_pager *pager, uint64_t from, enum reuse reuse, ui
     return 0;
 }
 
+/*
+ * Makes room for so many pages at once, growing the file if need be: where there is none, that is found before
+ * anything is taken for those that would have fitted. `held`: of them a transaction holds so many already.
+ */
+static int make_spare(mpg_pager *pager, uint64_t pages, uint64_t held)
+{
+    struct format *format = pager->format;
+    struct mpg_stat st;
+    int64_t spare;
+
+    pager->ops->facts(format, VERSION_NEWEST, &st);
+    spare = pager->ops->spare != NULL ? pager->ops->spare(format) : (int64_t)st.free_pages;
+    spare += (int64_t)held - (int64_t)pager->reserved.count;
+    if (spare >= (int64_t)pages)
+        return 0;
+    if (pages > st.max_pages)
+        return mpgi_fail(MPG_E_FILE_FULL, "alloc", MPG_NO_PAGE,
+                         "%s: file full: the format holds %llu pages, fewer than %llu",
+                         pager->file.path, (unsigned long long)st.max_pages,
+                         (unsigned long long)pages);
+    return mpgi_format_grow(format, st.total_pages + (uint64_t)((int64_t)pages - spare));
+}
+
 int mpgi_choose_page(mpg_pager *pager, uint64_t *from, uint64_t *page)
 {
-    uint64_t total = pager->ops->total_pages(pager->format, VERSION_NEWEST);
-    uint64_t chosen;
-    int result = find_unreserved(pager, *from, REUSE_SETTLED, &chosen);
+    uint64_t total, chosen;
+    int result = pager->ops->spare != NULL ? make_spare(pager, 1, 0) : 0;
+
+    if (result != 0)
+        return result;
+    total = pager->ops->total_pages(pager->format, VERSION_NEWEST);
+    result = find_unreserved(pager, *from, REUSE_SETTLED, &chosen);
 
     /*
      * Rule 2: pages freed by the last commit rest for one more, unless the file would have to grow.
@@ -55,35 +82,17 @@ int mpgi_choose_page(mpg_pager *pager, uint64_t *from, uint64_t *page)
     }
     if (result == 0)
         result = mpgi_format_check_lowest(pager->format, chosen);
-    if (result == 0 && chosen >= total)
+    if (result == 0 && chosen >= total) {
         result = mpgi_format_grow(pager->format, chosen + 1);
+        /* There are pages to spare, but they rest, or are shown. */
+        if (result != 0 && pager->ops->spare != NULL)
+            return EDIT_NEEDS_ROOM;
+    }
     if (result != 0)
         return result;
     *page = chosen;
     *from = chosen + 1;
     return 0;
-}
-
-/*
- * Makes room for so many pages at once: where there is none, that is found before anything is taken
- * for those that would have fitted.
- */
-static int make_room(mpg_pager *pager, uint64_t pages)
-{
-    struct mpg_stat st;
-    uint64_t available;
-
-    pager->ops->facts(pager->format, VERSION_NEWEST, &st);
-    available = st.free_pages - min_u64(st.free_pages, pager->reserved.count);
-    if (pages <= available)
-        return 0;
-    if (pages - available > st.max_pages - st.total_pages)
-        return mpgi_fail(MPG_E_FILE_FULL, "alloc", MPG_NO_PAGE,
-                         "%s: file full: %llu pages are free, and the format has no room for the "
-                         "%llu that are missing",
-                         pager->file.path, (unsigned long long)available,
-                         (unsigned long long)(pages - available));
-    return mpgi_format_grow(pager->format, st.total_pages + (pages - available));
 }
 
 #define ZERO_CHUNK ((size_t)1 << 16)
@@ -197,13 +206,15 @@ int mpgi_apply_alloc_runs(struct edit *edit, struct page_runs *runs, size_t coun
 {
     bool zero = (flags & MPG_ZERO) != 0;
     uint64_t from = 0;
-    int result = make_room(edit->pager, count);
+    int result = 0;
 
     while (result == 0 && count > 0) {
         unsigned run = 1;
         uint64_t page = 0;
 
-        result = mpgi_choose_page(edit->pager, &from, &page);
+        result = make_spare(edit->pager, count, 0);
+        if (result == 0)
+            result = mpgi_choose_page(edit->pager, &from, &page);
         if (result == 0 && !zero)
             run = run_from(edit->pager, page, count);
         if (result == 0 && run > 1)
@@ -255,22 +266,45 @@ int mpgi_check_alloc_at(mpg_pager *pager, uint64_t page)
     if (page >= st.total_pages)
         return 0;
     result = pager->ops->get_use(pager->format, VERSION_NEWEST, page, &use);
+    if (result == 0 && mpgi_id_map_find(&pager->lingering, page) != NULL)
+        return mpgi_fail(MPG_E_BUSY, "alloc_at", page, "%s: a view shows what was in page %llu",
+                         pager->file.path, (unsigned long long)page);
     if (result != 0 || use == MPG_USE_FREE)
         return result;
     if (use == MPG_USE_REGULAR)
         return mpgi_fail(MPG_E_EXISTS, "alloc_at", page, "%s: page %llu is allocated already",
                          pager->file.path, (unsigned long long)page);
+    if (use == MPG_USE_PROTECTED && pager->ops->find_owner != NULL)
+        return EDIT_EVICT;
     return mpgi_fail(MPG_E_NOT_REGULAR, "alloc_at", page,
                      "%s: page %llu is in internal use (protected copy or metadata)",
                      pager->file.path, (unsigned long long)page);
+}
+
+/* Whether a page is free in every version: what keeps it from being given out is no commit under way. */
+static bool is_free_for_good(mpg_pager *pager, uint64_t page)
+{
+    static const enum version versions[] = {VERSION_DURABLE, VERSION_FROZEN, VERSION_NEWEST};
+    enum mpg_page_use use = MPG_USE_FREE;
+
+    for (size_t i = 0; i < sizeof(versions) / sizeof(versions[0]); i++) {
+        if (page < pager->ops->total_pages(pager->format, versions[i]) &&
+            (pager->ops->get_use(pager->format, versions[i], page, &use) != 0 ||
+             use != MPG_USE_FREE))
+            return false;
+    }
+    return true;
 }
 
 int mpgi_apply_alloc_held(struct edit *edit, uint64_t page, bool zero)
 {
     mpg_pager *pager = edit->pager;
     uint64_t available;
+    bool held = mpgi_id_map_find(&pager->reserved, page) != NULL;
     int result = mpgi_check_alloc_at(pager, page);
 
+    if (result == 0 && pager->ops->spare != NULL)
+        result = make_spare(pager, 1, held);
     if (result == 0 && page >= pager->ops->total_pages(pager->format, VERSION_NEWEST)) {
         result = mpgi_format_grow(pager->format, page + 1);
         if (result == 0)
@@ -281,7 +315,7 @@ int mpgi_apply_alloc_held(struct edit *edit, uint64_t page, bool zero)
     /* Rule 2: it may have been freed by a batch that is not durable yet. */
     result = pager->ops->find_free(pager->format, page, REUSE_RECENT, &available);
     if (result == MPG_E_FILE_FULL || (result == 0 && available != page))
-        return EDIT_RESTART;
+        return is_free_for_good(pager, page) ? EDIT_NEEDS_ROOM : EDIT_RESTART;
     return result != 0 ? result : mpgi_apply_alloc(edit, page, MPG_USE_REGULAR, zero);
 }
 
@@ -294,6 +328,57 @@ int mpgi_apply_alloc_at(struct edit *edit, uint64_t page, unsigned flags)
                          "%s: page %llu is held by an open transaction", pager->file.path,
                          (unsigned long long)page);
     return mpgi_apply_alloc_held(edit, page, (flags & MPG_ZERO) != 0);
+}
+
+/* The content that is in a page is written once more, and so goes to another one. */
+static int move_content(struct edit *edit, uint64_t page)
+{
+    struct format *format = edit->pager->format;
+    struct protected_write write = {0};
+    int result = format->ops->find_owner(format, page, &write.id);
+
+    if (result == MPG_E_NOT_ALLOCATED)
+        return 0; /* it has gone already */
+    if (result == 0 && mpgi_is_pinned(edit->pager, page) && RULE_HOLDS(RULE_PINS))
+        return mpgi_fail(MPG_E_BUSY, "alloc_at", page,
+                         "%s: a view shows protected page %llu, which is in page %llu",
+                         edit->pager->file.path, (unsigned long long)write.id,
+                         (unsigned long long)page);
+    return result != 0 ? result : mpgi_apply_protected_write(edit, &write);
+}
+
+int mpgi_fail_taken(const mpg_pager *pager, uint64_t page)
+{
+    return mpgi_fail(MPG_E_BUSY, "alloc_at", page,
+                     "%s: contents of protected pages came to page %llu again and again",
+                     pager->file.path, (unsigned long long)page);
+}
+
+int mpgi_evict(mpg_pager *pager, uint64_t page)
+{
+    struct edit edit;
+    bool held;
+    int result = mpgi_edit_begin(&edit, pager, "alloc_at");
+
+    if (result != 0)
+        return result;
+    /* Nobody else's content may go there as soon as it is free. */
+    held = mpgi_id_map_find(&pager->reserved, page) != NULL;
+    if (!held && mpgi_id_map_put(&pager->reserved, page) == NULL)
+        result = mpgi_fail_memory("alloc_at");
+    if (result == 0) {
+        do {
+            result = move_content(&edit, page);
+        } while (mpgi_edit_again(&edit, &result, "alloc_at"));
+    }
+    /* Rule P4: until this is durable a crash would bring the content back to where it was. */
+    result = mpgi_edit_end(&edit, result, WAIT_DURABLE);
+    if (!held) {
+        pager_lock(pager);
+        mpgi_id_map_remove(&pager->reserved, page);
+        pager_unlock(pager);
+    }
+    return result;
 }
 
 int mpgi_check_free(mpg_pager *pager, uint64_t page)
@@ -385,7 +470,11 @@ int mpgi_apply_alloc_protected(struct edit *edit, uint64_t id)
     struct entry old = {{0, 0}, 0, 0, 0, false};
     struct entry entry = old;
     uint64_t from = 0;
-    int result = pager->ops->get_entry(pager->format, VERSION_NEWEST, id, &old);
+    int result = pager->ops->spare != NULL ? make_spare(pager, 2, 0) : 0;
+
+    if (result != 0)
+        return result;
+    result = pager->ops->get_entry(pager->format, VERSION_NEWEST, id, &old);
 
     if (result == 0)
         return mpgi_fail(MPG_E_EXISTS, "alloc_protected", id,
@@ -393,7 +482,7 @@ int mpgi_apply_alloc_protected(struct edit *edit, uint64_t id)
                          (unsigned long long)id);
     if (result != MPG_E_NOT_ALLOCATED)
         return result;
-    for (int copy = 0; copy < 2; copy++) {
+    for (unsigned copy = 0; copy < pager->ops->copies; copy++) {
         result = mpgi_choose_page(pager, &from, &entry.page[copy]);
         if (result == 0)
             result = mpgi_apply_alloc(edit, entry.page[copy], MPG_USE_PROTECTED, copy == 0);
@@ -403,7 +492,6 @@ int mpgi_apply_alloc_protected(struct edit *edit, uint64_t id)
     entry.in_use = true;
     entry.crc = pager->zero_crc;
     old.in_use = false;
-    entry.generation = pager->ops->next_generation(pager->format, &old);
     pager->gathering->protected_pages++;
     return mpgi_edit_entry(edit, id, &old, &entry);
 }
@@ -422,7 +510,7 @@ int mpgi_apply_alloc_protected_many(struct edit *edit, mpg_protected_id *ids, si
                          "%llu",
                          pager->file.path, (unsigned long long)st.protected_pages,
                          (unsigned long long)st.max_protected);
-    result = make_room(pager, 2 * (uint64_t)count);
+    result = make_spare(pager, 2 * (uint64_t)count, 0);
     for (size_t i = 0; i < count && result == 0; i++) {
         result = mpgi_choose_protected(pager, &from, &ids[i].value);
         if (result == 0)
@@ -445,12 +533,13 @@ int mpgi_apply_free_protected(struct edit *edit, uint64_t id)
                          (unsigned long long)id);
     if (result != 0)
         return result;
-    if (mpgi_is_pinned(pager, old.page[0]) || mpgi_is_pinned(pager, old.page[1]) ||
+    if ((pager->ops->copies != 0 &&
+         (mpgi_is_pinned(pager, old.page[0]) || mpgi_is_pinned(pager, old.page[1]))) ||
         mpgi_id_map_find(&pager->writers, id) != NULL)
         return mpgi_fail(MPG_E_BUSY, "free_protected", id,
                          "%s: protected page %llu has a view or a writer open", pager->file.path,
                          (unsigned long long)id);
-    for (int copy = 0; copy < 2 && result == 0; copy++) {
+    for (unsigned copy = 0; copy < pager->ops->copies && result == 0; copy++) {
         mpgi_id_map_remove(&pager->verified, old.page[copy]);
         result = mpgi_edit_use(edit, old.page[copy], MPG_USE_FREE);
     }

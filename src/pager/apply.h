@@ -45,6 +45,14 @@ int mpgi_apply_alloc_protected(struct edit *edit, uint64_t id);
 int mpgi_apply_alloc_protected_many(struct edit *edit, mpg_protected_id *ids, size_t count);
 int mpgi_apply_free_protected(struct edit *edit, uint64_t id);
 
+/* The page holds a content that can go elsewhere: mpgi_evict, and once more. Returned by what checks alloc_at. */
+#define EDIT_EVICT 3
+/* Makes a content leave its page. Durable on return. Called without the lock. */
+int mpgi_evict(mpg_pager *pager, uint64_t page);
+/* So often, before others are believed to be faster; then this is the error. */
+#define MOST_EVICTIONS 8
+int mpgi_fail_taken(const mpg_pager *pager, uint64_t page);
+
 /* Checks what can be said of an id before anything is applied. */
 int mpgi_check_alloc_at(mpg_pager *pager, uint64_t page);
 int mpgi_check_free(mpg_pager *pager, uint64_t page);

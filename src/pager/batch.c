@@ -12,13 +12,20 @@ struct batch *mpgi_batch_new(void)
     return batch;
 }
 
+static void free_staged(struct id_map *staged)
+{
+    for (size_t i = 0; i < staged->capacity; i++)
+        if (staged->slots[i].used)
+            free(staged->slots[i].value.pointer);
+    mpgi_id_map_clear(staged);
+}
+
 void mpgi_batch_free(struct batch *batch)
 {
     if (batch == NULL)
         return;
-    for (size_t i = 0; i < batch->stage.capacity; i++)
-        if (batch->stage.slots[i].used)
-            free(batch->stage.slots[i].value.pointer);
-    mpgi_id_map_clear(&batch->stage);
+    free_staged(&batch->stage);
+    free_staged(&batch->contents);
+    mpgi_id_map_clear(&batch->fresh);
     free(batch);
 }

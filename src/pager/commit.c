@@ -35,9 +35,6 @@
  */
 #define MOST_UNORDERED_PAGES 1024
 
-/* How far a commit came, which decides what its failure means. */
-enum progress { NOTHING_SYNCED, SYNCING, ROOT_TOUCHED };
-
 #define NANOSECONDS UINT64_C(1000000000)
 
 /* Nanoseconds that the first of a batch waits for others at most, however slow the disk was. */
@@ -77,63 +74,47 @@ static int sync_file(mpg_pager *pager)
     return result;
 }
 
-/* What comes before the root. */
+/* What comes before the record, or the root. */
 static int write_below(mpg_pager *pager, const struct batch *batch, uint64_t bytes,
-                       enum progress *progress)
+                       enum commit_step *step)
 {
     int result = mpgi_look_again_committing(pager, bytes, LOOK_BEFORE);
 
     if (result == 0)
         result = write_stage(pager, batch);
     if (result == 0)
-        result = pager->ops->write_nodes(pager->format);
+        result = pager->ops->write_contents(pager->format, batch->ordered);
     if (result != 0 || !batch->ordered || !RULE_HOLDS(5))
         return result;
-    *progress = SYNCING;
+    *step = STEP_FIRST_SYNC;
     result = sync_file(pager);
     return result != 0 ? result : mpgi_look_again_committing(pager, bytes, LOOK_BEFORE);
 }
 
-/*
- * Rule 13: the disk was full as the root was to be written. If the durable root is as it was, the
- * batch alone has failed: a root that was written in part is none.
- */
-static int fail_without_space(mpg_pager *pager, enum progress *progress)
-{
-    const struct format_ops *ops = pager->ops;
-    mpg_error_info error;
-    bool same = false;
-
-    (void)mpg_last_error(&error);
-    (void)ops->restore_root(pager->format);
-    if (ops->look_again(pager->format, LOOK_BEFORE, &same) == 0 && same)
-        *progress = NOTHING_SYNCED;
-    return mpgi_fail_again(&error);
-}
-
 /* Writes the sealed batch out, to a file of so many bytes. Runs without the lock. */
 static int write_out(mpg_pager *pager, const struct batch *batch, uint64_t bytes,
-                     enum progress *progress)
+                     enum commit_step *step)
 {
-    int result = write_below(pager, batch, bytes, progress);
+    int result = write_below(pager, batch, bytes, step);
 
     if (result != 0)
         return result;
-    *progress = ROOT_TOUCHED;
+    *step = STEP_ROOT;
     result = pager->ops->write_root(pager->format);
-    if (result == MPG_E_NO_SPACE && RULE_HOLDS(13))
-        return fail_without_space(pager, progress);
-    if (result == 0 && (RULE_HOLDS(3) || batch->changes % 2 != 0))
+    if (result != 0)
+        return result;
+    *step = STEP_LAST_SYNC;
+    if (RULE_HOLDS(3) || batch->changes % 2 != 0)
         result = sync_file(pager);
     return result != 0 ? result : mpgi_look_again_committing(pager, bytes, LOOK_AFTER);
 }
 
 /* Makes contents durable that no metadata goes with. Runs without the lock. */
-static int sync_contents(mpg_pager *pager, uint64_t bytes, enum progress *progress)
+static int sync_contents(mpg_pager *pager, uint64_t bytes, enum commit_step *step)
 {
     int result;
 
-    *progress = SYNCING;
+    *step = STEP_LAST_SYNC;
     result = sync_file(pager);
     return result != 0 ? result : mpgi_look_again_committing(pager, bytes, LOOK_BEFORE);
 }
@@ -173,66 +154,164 @@ static void give_up_gathering(mpg_pager *pager, int result)
     finish(batch, result);
 }
 
-static void fail_commit(mpg_pager *pager, enum progress progress, int result)
+static void fail_commit(mpg_pager *pager, int result)
 {
-    mpg_error_info error;
-
-    (void)mpg_last_error(&error);
-    if (progress == ROOT_TOUCHED && RULE_HOLDS(6) && mpgi_look_again(pager) == 0)
-        (void)pager->ops->restore_root(pager->format);
-    if (progress != NOTHING_SYNCED || result == MPG_E_CHANGED)
-        pager->unavailable = true;
-    else
-        pager->unsynced_zeros = true;
-    (void)mpgi_fail_again(&error);
+    pager->unsynced_zeros = true;
     pager->ops->discard(pager->format);
     /* What was to be freed is not: its addresses are good. */
     unpoison(&pager->map, 0, UINT64_MAX);
     give_up_gathering(pager, result);
 }
 
+/* Puts the disk back to where the batch never was. Returns whether the pager may go on. */
+static bool take_back(mpg_pager *pager, uint64_t bytes, bool dirty, enum commit_step step,
+                      bool no_space)
+{
+    mpg_error_info error;
+    bool may_go_on;
+
+    (void)mpg_last_error(&error);
+    /* Rule 12: not where somebody else works. */
+    may_go_on = dirty && mpgi_look_again_committing(pager, bytes, LOOK_ASIDE) == 0 &&
+                pager->ops->take_back(pager->format, step, no_space && RULE_HOLDS(13));
+    (void)mpgi_fail_again(&error);
+    return may_go_on;
+}
+
+/* Lets others go on, without the lock, or each would have to wait for it at once. */
+static void settle(mpg_pager *pager)
+{
+    pager->in_flight = NULL;
+    pager_unlock(pager);
+    (void)pthread_cond_broadcast(&pager->settled);
+    pager_lock(pager);
+}
+
+static int make_room(mpg_pager *pager)
+{
+    const struct format_ops *ops = pager->ops;
+    struct batch nothing = {0};
+    uint64_t bytes = pager->file.bytes;
+    bool unavailable = false;
+    mpg_error_info error;
+    int result = ops->make_room_begin != NULL ? ops->make_room_begin(pager->format) : 1;
+
+    if (result != 0)
+        return result == 1 ? 0 : result;
+    pager->in_flight = &nothing;
+    pager_unlock(pager);
+    result = mpgi_look_again_committing(pager, bytes, LOOK_BEFORE);
+    unavailable = result == MPG_E_CHANGED;
+    if (result == 0)
+        result = ops->make_room_write(pager->format, &unavailable);
+    pager_lock(pager);
+    (void)mpg_last_error(&error);
+    pager->unavailable |= unavailable;
+    ops->make_room_end(pager->format, result);
+    pager_search_page(pager, 0);
+    pager->in_flight = NULL;
+    return result != 0 ? mpgi_fail_again(&error) : 0;
+}
+
+int mpgi_commit_make_room(mpg_pager *pager)
+{
+    int result = make_room(pager);
+
+    settle(pager);
+    return result;
+}
+
+/*
+ * What views show of pages that the batch frees stays as it is: those pages linger until the last view of them is
+ * released. Room was made in the map.
+ */
+static void let_linger(mpg_pager *pager)
+{
+    const struct format *format = pager->format;
+
+    for (size_t i = 0; i < format->replaced_count; i++) {
+        uint64_t page = entry_page(&format->replaced_entries[i].old);
+        const union id_value *pins = mpgi_id_map_find(&pager->pins, page);
+
+        if (page != 0 && pins != NULL && pins->number > 0)
+            (void)mpgi_id_map_put(&pager->lingering, page);
+    }
+}
+
+/* The gathering batch becomes the one in flight. May give up the lock to make room. */
+static int seal(mpg_pager *pager, struct batch *batch)
+{
+    int result;
+
+    do {
+        result = pager->ops->seal(pager->format, &batch->contents, pager->unsynced_zeros,
+                                  &batch->ordered);
+        if (result == SEAL_NEEDS_ROOM) {
+            result = make_room(pager);
+            if (result == 0)
+                result = SEAL_NEEDS_ROOM;
+        }
+    } while (result == SEAL_NEEDS_ROOM);
+    if (result == 0 && !mpgi_id_map_reserve(&pager->lingering, pager->format->replaced_count))
+        result = mpgi_fail_memory("commit");
+    return result;
+}
+
+/* Publishes what is durable, or forgets it. Returns with nothing in flight. */
+static void conclude(mpg_pager *pager, struct batch *batch, bool dirty, int result)
+{
+    pager->entry_changes++;
+    /* Pages freed by earlier batches can be given out. */
+    pager_search_page(pager, 0);
+    pager_search_protected(pager, 0);
+    if (result == 0 && dirty) {
+        let_linger(pager);
+        pager->ops->publish(pager->format);
+    } else if (result != 0) {
+        fail_commit(pager, result);
+    }
+    /* Whoever has a batch committed has made sure of a spare one. */
+    pager->expected = batch->waiters +
+                      pager->gathering->waiters; /* NOLINT(clang-analyzer-core.NullDereference) */
+    finish(batch, result);
+    settle(pager);
+}
+
 /*
  * Commits the gathering batch. Called with the lock held, which is given up meanwhile, and no batch
- * in flight. The others are woken without the lock, or each would have to wait for it at once.
+ * in flight.
  */
 static void lead(mpg_pager *pager)
 {
     struct batch *batch = pager->gathering;
     bool dirty = pager->ops->is_dirty(pager->format);
-    enum progress progress = NOTHING_SYNCED;
     uint64_t bytes = pager->file.bytes;
+    enum commit_step step = STEP_CONTENTS;
     uint64_t begin = now();
-    int result;
+    bool may_go_on = true;
+    int result = 0;
 
-    pager->gathering = pager->spare;
-    pager->spare = NULL;
-    pager->in_flight = batch;
-    pager->unsynced_zeros = false; /* it syncs them, before anything else can be durable */
     if (batch->protected_pages > MOST_UNORDERED_PAGES)
         batch->ordered = true;
     if (dirty)
-        pager->ops->seal(pager->format, &batch->ordered);
+        result = seal(pager, batch);
+    pager->gathering = pager->spare;
+    pager->spare = NULL;
+    if (result != 0) {
+        conclude(pager, batch, dirty, result);
+        return;
+    }
+    pager->in_flight = batch;
+    pager->unsynced_zeros = false; /* it syncs them, before anything else can be durable */
     pager_unlock(pager);
-    result =
-        dirty ? write_out(pager, batch, bytes, &progress) : sync_contents(pager, bytes, &progress);
-    pager_lock(pager);
-    pager->commit_time = now() - begin;
-    pager->in_flight = NULL;
-    pager->entry_changes++;
-    /* Pages freed by earlier batches can be given out. */
-    pager_search_page(pager, 0);
-    pager_search_protected(pager, 0);
+    result = dirty ? write_out(pager, batch, bytes, &step) : sync_contents(pager, bytes, &step);
     if (result != 0)
-        fail_commit(pager, progress, result);
-    else if (dirty)
-        pager->ops->publish(pager->format);
-    /* Whoever has a batch committed has made sure of a spare one. */
-    pager->expected = batch->waiters +
-                      pager->gathering->waiters; /* NOLINT(clang-analyzer-core.NullDereference) */
-    finish(batch, result);
-    pager_unlock(pager);
-    (void)pthread_cond_broadcast(&pager->settled);
+        may_go_on = result != MPG_E_CHANGED &&
+                    take_back(pager, bytes, dirty, step, result == MPG_E_NO_SPACE);
     pager_lock(pager);
+    pager->unavailable |= !may_go_on;
+    pager->commit_time = now() - begin;
+    conclude(pager, batch, dirty, result);
 }
 
 /* Waits until a commit has settled or the time has come; false if that was it. */

@@ -19,15 +19,19 @@
  */
 #define MOST_RESTARTS_WHEN_FULL 2
 
+/* … or pages resting, which others may have take them before it can. */
+#define MOST_RESTARTS_FOR_ROOM 8
+
 /* How many operations may gather before one of them waits, with MPG_DEFER_ALLOCATION. */
 #define MOST_DEFERRED 65536
 
-enum change_kind { CHANGE_USE, CHANGE_ENTRY, CHANGE_STAGE };
+enum change_kind { CHANGE_USE, CHANGE_ENTRY, CHANGE_STAGE, CHANGE_CONTENT };
 
 struct change {
     enum change_kind kind;
     uint64_t id;    /* first page, protected id, or staged page */
     uint64_t count; /* CHANGE_USE: how many pages in a row */
+    bool fresh;     /* CHANGE_ENTRY: the batch had allocated it */
     union {
         enum mpg_page_use use; /* what the pages were used for */
         struct entry entry;    /* what the entry was */
@@ -65,6 +69,7 @@ int mpgi_edit_begin(struct edit *edit, mpg_pager *pager, const char *operation)
     edit->restarts = 0;
     edit->restarts_when_full = 0;
     edit->looked = false;
+    edit->restarts_for_room = 0;
     pager_lock(pager);
     result = check_writable(pager, operation);
     if (result != 0)
@@ -112,9 +117,9 @@ static void log_use(struct edit *edit, struct change *change, uint64_t page, uns
  * too, it may give it out again at once, and another owner's content would be overwritten. The
  * record of it stays, so that undoing needs no memory.
  */
-static int unstage(struct edit *edit, uint64_t page)
+static int unstage(struct edit *edit, struct id_map *staged, enum change_kind kind, uint64_t id)
 {
-    union id_value *value = mpgi_id_map_find(&edit->pager->gathering->stage, page);
+    union id_value *value = mpgi_id_map_find(staged, id);
     struct change *change;
 
     if (value == NULL || value->pointer == NULL)
@@ -122,8 +127,8 @@ static int unstage(struct edit *edit, uint64_t page)
     change = next_change(edit);
     if (change == NULL)
         return MPG_E_NO_MEMORY;
-    change->kind = CHANGE_STAGE;
-    change->id = page;
+    change->kind = kind;
+    change->id = id;
     change->old.data = value->pointer;
     edit->count++;
     value->pointer = NULL;
@@ -148,7 +153,8 @@ static void give_back(mpg_pager *pager, uint64_t page)
 int mpgi_edit_use(struct edit *edit, uint64_t page, enum mpg_page_use use)
 {
     struct format *format = edit->pager->format;
-    int result = use == MPG_USE_FREE ? unstage(edit, page) : 0;
+    int result =
+        use == MPG_USE_FREE ? unstage(edit, &edit->pager->gathering->stage, CHANGE_STAGE, page) : 0;
     struct change *change = result == 0 ? next_change(edit) : NULL;
     enum mpg_page_use old;
 
@@ -181,19 +187,32 @@ int mpgi_edit_use_run(struct edit *edit, uint64_t page, unsigned count, enum mpg
     return result;
 }
 
+/* Whether the gathering batch allocates a protected page. Room was made in the map. */
+static void set_fresh(struct batch *batch, uint64_t id, bool fresh)
+{
+    if (fresh)
+        (void)mpgi_id_map_put(&batch->fresh, id);
+    else
+        mpgi_id_map_remove(&batch->fresh, id);
+}
+
 int mpgi_edit_entry(struct edit *edit, uint64_t id, const struct entry *old,
                     const struct entry *entry)
 {
     struct format *format = edit->pager->format;
-    struct change *change = next_change(edit);
-    int result;
+    struct batch *batch = edit->pager->gathering;
+    int result = entry->in_use ? 0 : unstage(edit, &batch->contents, CHANGE_CONTENT, id);
+    struct change *change = result == 0 ? next_change(edit) : NULL;
 
-    if (change == NULL)
-        return MPG_E_NO_MEMORY;
+    if (change == NULL || !mpgi_id_map_reserve(&batch->fresh, 1))
+        return mpgi_fail_memory("edit");
     edit->pager->entry_changes++;
     result = format->ops->put_entry(format, id, entry);
     if (result != 0)
         return result;
+    change->fresh = mpgi_id_map_find(&batch->fresh, id) != NULL;
+    if (old->in_use != entry->in_use)
+        set_fresh(batch, id, entry->in_use);
     if (!entry->in_use)
         pager_search_protected(edit->pager, id);
     change->kind = CHANGE_ENTRY;
@@ -203,42 +222,37 @@ int mpgi_edit_entry(struct edit *edit, uint64_t id, const struct entry *old,
     return 0;
 }
 
-int mpgi_edit_stage(struct edit *edit, uint64_t page, void *data)
+static int stage(struct edit *edit, struct id_map *staged, enum change_kind kind, uint64_t id,
+                 void *data)
 {
     struct change *change = next_change(edit);
-    union id_value *value =
-        change != NULL ? mpgi_id_map_put(&edit->pager->gathering->stage, page) : NULL;
+    union id_value *value = change != NULL ? mpgi_id_map_put(staged, id) : NULL;
 
     if (value == NULL) {
         free(data);
         return mpgi_fail_memory("stage");
     }
-    change->kind = CHANGE_STAGE;
-    change->id = page;
+    change->kind = kind;
+    change->id = id;
     change->old.data = value->pointer;
     edit->count++;
     value->pointer = data;
     return 0;
 }
 
-const void *mpgi_edit_staged(const struct edit *edit, uint64_t page)
+int mpgi_edit_stage(struct edit *edit, uint64_t page, void *data)
 {
-    const union id_value *value = mpgi_id_map_find(&edit->pager->gathering->stage, page);
-
-    return value != NULL ? value->pointer : NULL;
+    return stage(edit, &edit->pager->gathering->stage, CHANGE_STAGE, page, data);
 }
 
-bool mpgi_edit_in_flight(const struct edit *edit, uint64_t page)
+int mpgi_edit_content(struct edit *edit, uint64_t id, void *data)
 {
-    const struct batch *batch = edit->pager->in_flight;
-    const union id_value *value = batch != NULL ? mpgi_id_map_find(&batch->stage, page) : NULL;
-
-    return value != NULL && value->pointer != NULL;
+    return stage(edit, &edit->pager->gathering->contents, CHANGE_CONTENT, id, data);
 }
 
-static void undo_stage(struct batch *batch, const struct change *change)
+static void undo_stage(const struct id_map *staged, const struct change *change)
 {
-    union id_value *value = mpgi_id_map_find(&batch->stage, change->id);
+    union id_value *value = mpgi_id_map_find(staged, change->id);
 
     free(value->pointer);
     value->pointer = change->old.data;
@@ -267,11 +281,15 @@ static void undo(struct edit *edit)
         case CHANGE_ENTRY:
             edit->pager->entry_changes++;
             (void)format->ops->put_entry(format, change->id, &change->old.entry);
+            set_fresh(edit->pager->gathering, change->id, change->fresh);
             if (!change->old.entry.in_use)
                 pager_search_protected(edit->pager, change->id);
             break;
         case CHANGE_STAGE:
-            undo_stage(edit->pager->gathering, change);
+            undo_stage(&edit->pager->gathering->stage, change);
+            break;
+        case CHANGE_CONTENT:
+            undo_stage(&edit->pager->gathering->contents, change);
             break;
         }
     }
@@ -280,7 +298,7 @@ static void undo(struct edit *edit)
 }
 
 /* Undoes the edit and waits for what others have under way. The lock is given up meanwhile. */
-static int restart(struct edit *edit, const char *operation)
+static int restart(struct edit *edit, bool room, const char *operation)
 {
     mpg_pager *pager = edit->pager;
     int result = 0;
@@ -293,6 +311,8 @@ static int restart(struct edit *edit, const char *operation)
     if (pager->in_flight != NULL) {
         while (pager->in_flight != NULL)
             (void)pthread_cond_wait(&pager->settled, &pager->lock);
+    } else if (room) {
+        result = mpgi_commit_make_room(pager);
     } else {
         result = mpgi_commit_wait(pager, pager->gathering);
     }
@@ -307,9 +327,15 @@ bool mpgi_edit_again(struct edit *edit, int *result, const char *operation)
 
     if (full && (!others || edit->restarts_when_full++ == MOST_RESTARTS_WHEN_FULL))
         return false;
-    if (!full && *result != EDIT_RESTART)
+    if (!full && *result != EDIT_RESTART && *result != EDIT_NEEDS_ROOM)
         return false;
-    *result = restart(edit, operation);
+    if (*result == EDIT_NEEDS_ROOM && edit->restarts_for_room++ == MOST_RESTARTS_FOR_ROOM) {
+        *result = mpgi_fail(MPG_E_BUSY, operation, MPG_NO_PAGE,
+                            "%s: %s: the page is shown by a view, or held by commits",
+                            pager->file.path, operation);
+        return false;
+    }
+    *result = restart(edit, *result == EDIT_NEEDS_ROOM, operation);
     return *result == 0;
 }
 
@@ -317,7 +343,7 @@ bool mpgi_edit_again(struct edit *edit, int *result, const char *operation)
 static void keep(struct edit *edit)
 {
     for (size_t i = 0; i < edit->count; i++)
-        if (edit->log[i].kind == CHANGE_STAGE)
+        if (edit->log[i].kind == CHANGE_STAGE || edit->log[i].kind == CHANGE_CONTENT)
             free(edit->log[i].old.data);
     edit->pager->gathering->changes++;
 }

@@ -15,6 +15,7 @@ struct edit {
     unsigned restarts;
     unsigned restarts_when_full; /* of these */
     bool looked;                 /* rule 12: whether the file was seen to be this pager's still */
+    unsigned restarts_for_room;  /* of these */
 };
 
 /*
@@ -33,10 +34,8 @@ int mpgi_edit_entry(struct edit *edit, uint64_t id, const struct entry *old,
                     const struct entry *entry);
 /* Stages the new content of a page of the file, logged. Takes `data`, also on failure. */
 int mpgi_edit_stage(struct edit *edit, uint64_t page, void *data);
-/* What the gathering batch has staged for a page of the file, or NULL. */
-const void *mpgi_edit_staged(const struct edit *edit, uint64_t page);
-/* Whether the batch in flight writes this page of the file. */
-bool mpgi_edit_in_flight(const struct edit *edit, uint64_t page);
+/* The same for the new content of a protected page, wherever it will be. */
+int mpgi_edit_content(struct edit *edit, uint64_t id, void *data);
 /*
  * Whether the operation that ended with *result is to be applied once more: it asked for that
  * (EDIT_RESTART) because it depends on changes of others that are not durable yet, or there was no
@@ -44,6 +43,8 @@ bool mpgi_edit_in_flight(const struct edit *edit, uint64_t page);
  * waited for or what gathered was committed, and *result is 0. The lock is given up meanwhile.
  */
 #define EDIT_RESTART 1
+/* As EDIT_RESTART; pages that it needs are free, but rest until the format is asked for room. */
+#define EDIT_NEEDS_ROOM 2
 bool mpgi_edit_again(struct edit *edit, int *result, const char *operation);
 
 enum durability {

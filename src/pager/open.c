@@ -77,8 +77,12 @@ static int identify(const struct format_ops **ops, uint32_t *page_size, const st
 static int sync_what_was_found(mpg_pager *pager)
 {
     struct format *format = pager->format;
-    int result = mpgi_file_sync(&pager->file);
     mpg_error_info error;
+    int result;
+
+    if (format->ops->settle != NULL)
+        return format->ops->settle(format);
+    result = RULE_HOLDS(1) ? mpgi_file_sync(&pager->file) : 0;
 
     if (result == 0)
         return 0;
@@ -121,7 +125,7 @@ static int open_file(mpg_pager *pager, const mpg_options *options)
     pager->found_bytes = pager->file.bytes;
     result = mpgi_load_state(&pager->format, ops, &pager->file, options->cache_size, page_size);
     /* Rule 1: what was found may exist in the page cache alone. */
-    if (result == 0 && !pager->read_only && RULE_HOLDS(1))
+    if (result == 0 && !pager->read_only)
         result = sync_what_was_found(pager);
     return result;
 }
@@ -242,28 +246,17 @@ int mpgi_map_page(unsigned char **data, mpg_pager *pager, uint64_t page)
 /* What gathered is committed, and the last commit marked as whole. */
 static int end_cleanly(mpg_pager *pager)
 {
-    bool written = false;
     int result = 0;
 
     if (pager->ops->is_dirty(pager->format))
         result = mpgi_edit_sync(pager, "close");
     if (result == 0)
         result = mpgi_look_again(pager);
-    if (result == 0 && pager->ops->write_closing != NULL)
-        result = pager->ops->write_closing(pager->format, &written);
+    if (result == 0 && pager->ops->close != NULL)
+        result = pager->ops->close(pager->format);
     /* Rule 13: all that was committed is durable without it. */
     if (result == MPG_E_NO_SPACE && RULE_HOLDS(13))
         return 0;
-    if (result == 0 && written)
-        result = mpgi_file_sync(&pager->file);
-    if (result != 0 && written) {
-        /* Rule 6: it may be in the page cache alone, and the next opening would trust it. */
-        mpg_error_info error;
-
-        (void)mpg_last_error(&error);
-        (void)pager->ops->restore_root(pager->format);
-        (void)mpgi_fail_again(&error);
-    }
     return result;
 }
 

@@ -58,6 +58,7 @@ int mpgi_pager_free(mpg_pager *pager)
     mpgi_batch_free(pager->gathering);
     mpgi_batch_free(pager->spare);
     mpgi_id_map_clear(&pager->pins);
+    mpgi_id_map_clear(&pager->lingering);
     mpgi_id_map_clear(&pager->writers);
     mpgi_id_map_clear(&pager->reserved);
     mpgi_id_map_clear(&pager->reserved_protected);
@@ -73,6 +74,8 @@ void mpgi_pager_set_up(mpg_pager *pager, const mpg_options *options)
     pager->page_size = pager->format->page_size;
     pager->ops = pager->format->ops;
     pager->format->reserved = &pager->reserved;
+    pager->format->pins = &pager->pins;
+    pager->format->lingering = &pager->lingering;
     pager->zero_crc = mpgi_crc_extend_zeros(0, pager->page_size);
     pager->entry_changes = 1;
     pager->deferred = !pager->read_only && (options->flags & MPG_DEFER_ALLOCATION) != 0;

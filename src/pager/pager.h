@@ -60,9 +60,10 @@ struct mpg_pager {
     unsigned expected;    /* threads that the last commit has shown to be at work */
     uint64_t commit_time; /* nanoseconds that it took */
 
-    struct id_map pins;     /* page of the file → number of views that show it */
-    struct id_map writers;  /* protected ids with an open writer */
-    struct id_map reserved; /* pages that open transactions hold */
+    struct id_map pins;      /* page of the file → number of views that show it */
+    struct id_map lingering; /* pages that are free, and that views show yet */
+    struct id_map writers;   /* protected ids with an open writer */
+    struct id_map reserved;  /* pages that open transactions hold */
     struct id_map reserved_protected;
     uint64_t search_page[REUSE_KINDS]; /* below it no page can be given out, by enum reuse */
     uint64_t search_protected;         /* below it no protected id can be given out */

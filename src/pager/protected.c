@@ -97,6 +97,11 @@ static int fail_not_allocated(const mpg_pager *pager, uint64_t id, const char *o
                      pager->file.path, (unsigned long long)id);
 }
 
+static bool is_fresh(const struct batch *batch, uint64_t id)
+{
+    return batch != NULL && mpgi_id_map_find(&batch->fresh, id) != NULL;
+}
+
 /*
  * The entry whose content readers see. *fresh: the page was allocated by a commit that is put off,
  * so its content is zeros and nothing of it need be on the disk. Called with the lock held.
@@ -111,7 +116,7 @@ static int visible_entry(const mpg_pager *pager, uint64_t id, struct entry *entr
     if (pager->deferred && (result == 0 || result == MPG_E_NOT_ALLOCATED)) {
         int now = pager->ops->get_entry(pager->format, VERSION_NEWEST, id, &newest);
 
-        if (now == 0 && (result != 0 || newest.page[0] != entry->page[0])) {
+        if (now == 0 && (is_fresh(pager->gathering, id) || is_fresh(pager->in_flight, id))) {
             *entry = newest;
             *fresh = true;
         }
@@ -211,7 +216,7 @@ int mpg_protected_stat(mpg_protected_info *info, const mpg_pager *pager, mpg_pro
 static int verify(mpg_pager *pager, uint64_t id, const struct entry *entry,
                   const unsigned char *data)
 {
-    uint64_t page = entry->page[entry->current];
+    uint64_t page = entry_page(entry);
     union id_value *seen = mpgi_id_map_find(&pager->verified, page);
     uint32_t found;
 
@@ -237,6 +242,9 @@ static int check_stays(mpg_pager *pager, uint64_t id, const struct entry *entry)
 {
     struct entry newest;
 
+    /* Where contents move, what is shown lingers until nobody shows it any more. */
+    if (pager->ops->copies == 0)
+        return 0;
     if (pager->in_flight == NULL && !pager->ops->is_dirty(pager->format))
         return 0;
     /* A page that is being freed is gone for new views: its copies may soon be another's. */
@@ -284,10 +292,10 @@ static int pin(unsigned char **data, mpg_pager *pager, uint64_t id)
     if (result == 0)
         result = check_stays(pager, id, &entry);
     if (result == 0)
-        result = mpgi_map_page(data, pager, entry.page[entry.current]);
+        result = mpgi_map_page(data, pager, entry_page(&entry));
     if (result != 0)
         return result;
-    page = entry.page[entry.current];
+    page = entry_page(&entry);
     unpoison(&pager->map, offset_of_page(pager, page), pager->page_size);
     result = mpgi_explain_damage(pager, verify(pager, id, &entry, *data));
     if (result == 0)
@@ -336,6 +344,18 @@ int mpg_protected_view(const void **data, mpg_pager *pager, mpg_protected_id id)
     return result;
 }
 
+/* The last view of a page is gone. */
+static void unpinned(mpg_pager *pager, uint64_t page)
+{
+    if (pager->pins.count > MOST_IDLE_PINS)
+        mpgi_id_map_remove(&pager->pins, page);
+    if (mpgi_id_map_find(&pager->lingering, page) == NULL)
+        return;
+    mpgi_id_map_remove(&pager->lingering, page);
+    pager->ops->let_go(pager->format, page);
+    pager_search_page(pager, page);
+}
+
 void mpg_protected_release(mpg_pager *pager, const void *data)
 {
     union id_value *pins;
@@ -347,9 +367,8 @@ void mpg_protected_release(mpg_pager *pager, const void *data)
     page = page_at(pager, data);
     pins = mpgi_id_map_find(&pager->pins, page);
     /* A page viewed once is likely to be viewed again: some idle records stay. */
-    if (pins != NULL && pins->number > 0 && --pins->number == 0 &&
-        pager->pins.count > MOST_IDLE_PINS)
-        mpgi_id_map_remove(&pager->pins, page);
+    if (pins != NULL && pins->number > 0 && --pins->number == 0)
+        unpinned(pager, page);
     poison_unpinned(pager, page);
     pager_unlock(pager);
 }

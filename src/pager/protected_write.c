@@ -17,7 +17,7 @@ bool mpgi_is_pinned(const mpg_pager *pager, uint64_t page)
 
 int mpgi_read_entry(void *data, const mpg_pager *pager, uint64_t id, const struct entry *entry)
 {
-    uint64_t page = entry->page[entry->current];
+    uint64_t page = entry_page(entry);
     uint64_t offset = offset_of_page(pager, page);
     uint32_t found = 0;
     int result;
@@ -39,8 +39,7 @@ int mpgi_read_entry(void *data, const mpg_pager *pager, uint64_t id, const struc
 
 bool mpgi_same_content(const struct entry *a, const struct entry *b)
 {
-    return a->page[a->current] == b->page[b->current] && a->generation == b->generation &&
-           a->crc == b->crc;
+    return entry_page(a) == entry_page(b) && a->generation == b->generation && a->crc == b->crc;
 }
 
 static bool is_whole(const struct protected_write *write, const mpg_pager *pager)
@@ -78,12 +77,40 @@ void mpgi_protected_write_prepare(struct protected_write *write, mpg_pager *page
     write->ready_crc = crc_of(write->ready, pager->page_size);
 }
 
+/* What a batch has for a protected page: bytes, or NULL; *fresh: zeros, since it allocates the page. */
+static const void *content_in(const struct batch *batch, uint64_t id, bool *fresh)
+{
+    const union id_value *value = batch != NULL ? mpgi_id_map_find(&batch->contents, id) : NULL;
+
+    *fresh = batch != NULL && mpgi_id_map_find(&batch->fresh, id) != NULL;
+    return value != NULL ? value->pointer : NULL;
+}
+
+/* The newest content, that is not in the file yet, or is: the batch that gathers, that in flight, the file. */
+static int read_newest(unsigned char *data, const mpg_pager *pager, uint64_t id,
+                       const struct entry *entry)
+{
+    const struct batch *const batches[] = {pager->gathering, pager->in_flight};
+
+    for (size_t i = 0; i < 2; i++) {
+        bool fresh;
+        const void *content = content_in(batches[i], id, &fresh);
+
+        if (content != NULL)
+            memcpy(data, content, pager->page_size);
+        else if (fresh)
+            memset(data, 0, pager->page_size);
+        if (content != NULL || fresh)
+            return 0;
+    }
+    return mpgi_read_entry(data, pager, id, entry);
+}
+
 /* Makes the new content on top of that of `old`, or takes what is ready. The caller's to free. */
 static int make_content(unsigned char **data, uint32_t *crc, const struct edit *edit,
                         struct protected_write *write, const struct entry *old)
 {
     const mpg_pager *pager = edit->pager;
-    const void *staged = mpgi_edit_staged(edit, old->page[old->current]);
     bool whole = is_whole(write, pager);
     unsigned char *made;
     int result = 0;
@@ -97,10 +124,8 @@ static int make_content(unsigned char **data, uint32_t *crc, const struct edit *
     made = malloc(pager->page_size);
     if (made == NULL)
         return mpgi_fail_memory("write");
-    if (staged != NULL)
-        memcpy(made, staged, pager->page_size);
-    else if (!whole)
-        result = mpgi_read_entry(made, pager, write->id, old);
+    if (!whole)
+        result = read_newest(made, pager, write->id, old);
     if (result != 0) {
         free(made);
         return result;
@@ -116,6 +141,8 @@ int mpgi_apply_protected_write(struct edit *edit, struct protected_write *write)
     mpg_pager *pager = edit->pager;
     struct entry old, entry;
     unsigned char *data = NULL;
+    const void *content;
+    bool fresh;
     int result = pager->ops->get_entry(pager->format, VERSION_NEWEST, write->id, &old);
 
     if (result == MPG_E_NOT_ALLOCATED)
@@ -124,23 +151,18 @@ int mpgi_apply_protected_write(struct edit *edit, struct protected_write *write)
                          (unsigned long long)write->id);
     if (result != 0)
         return result;
-    entry = old;
-    if (mpgi_edit_staged(edit, old.page[old.current]) == NULL) {
-        /* Its last commit is in flight: until that is durable, readers look at the other copy. */
-        if (mpgi_edit_in_flight(edit, old.page[old.current]))
-            return EDIT_RESTART;
-        entry.current = !old.current;
-        entry.generation = pager->ops->next_generation(pager->format, &old);
-    }
-    if (mpgi_is_pinned(pager, entry.page[entry.current]))
-        return mpgi_fail(MPG_E_BUSY, "write", write->id,
-                         "%s: a view shows the copy of protected page %llu that this would "
-                         "overwrite",
-                         pager->file.path, (unsigned long long)write->id);
+    content = content_in(pager->gathering, write->id, &fresh);
+    /* Where contents alternate between two pages, one in flight leaves none: readers look at the other. */
+    if (pager->ops->copies != 0 && content == NULL &&
+        content_in(pager->in_flight, write->id, &fresh) != NULL)
+        return EDIT_RESTART;
+    result = pager->ops->renew_entry(pager->format, write->id, &old, content != NULL, &entry);
+    if (result != 0)
+        return result;
     result = make_content(&data, &entry.crc, edit, write, &old);
     if (result != 0)
         return result;
     pager->gathering->protected_pages++;
-    result = mpgi_edit_stage(edit, entry.page[entry.current], data);
+    result = mpgi_edit_content(edit, write->id, data);
     return result != 0 ? result : mpgi_edit_entry(edit, write->id, &old, &entry);
 }

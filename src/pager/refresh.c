@@ -143,6 +143,8 @@ static int load_newest(struct format **format, mpg_pager *pager)
         return fail_another(pager);
     }
     (*format)->reserved = &pager->reserved;
+    (*format)->pins = &pager->pins;
+    (*format)->lingering = &pager->lingering;
     return 0;
 }
 
@@ -178,8 +180,8 @@ static int explain_to_writer(mpg_pager *pager, int result)
 int mpgi_explain_damage(const mpg_pager *pager, int result)
 {
     struct format *newest;
-    struct mpg_stat seen, now;
     mpg_error_info error;
+    bool same;
     int loaded;
 
     if (!mpg_is_damage(result))
@@ -192,10 +194,9 @@ int mpgi_explain_damage(const mpg_pager *pager, int result)
         return loaded;
     if (loaded != 0)
         return judge_from_afar(&unconst(pager)->file, mpgi_fail_again(&error));
-    pager->ops->facts(pager->format, VERSION_DURABLE, &seen);
-    pager->ops->facts(newest, VERSION_DURABLE, &now);
+    same = pager->ops->same_state(pager->format, newest);
     pager->ops->unload(newest);
-    if (now.generation == seen.generation)
+    if (same)
         return judge_from_afar(&unconst(pager)->file, mpgi_fail_again(&error));
     return mpgi_fail(MPG_E_STALE, error.operation, error.page,
                      "%s: a writer has overwritten the state that was opened; refresh",

@@ -41,7 +41,7 @@ int mpg_alloc(mpg_page_id *id, mpg_pager *pager, unsigned flags)
     return mpg_alloc_bulk(id, pager, 1, flags);
 }
 
-int mpg_alloc_at(mpg_pager *pager, mpg_page_id id, unsigned flags)
+static int alloc_at(mpg_pager *pager, mpg_page_id id, unsigned flags)
 {
     struct edit edit;
     int result = mpgi_check_flags(flags, MPG_ZERO, "alloc_at");
@@ -54,6 +54,18 @@ int mpg_alloc_at(mpg_pager *pager, mpg_page_id id, unsigned flags)
         result = mpgi_apply_alloc_at(&edit, id.value, flags);
     } while (mpgi_edit_again(&edit, &result, "alloc_at"));
     return mpgi_edit_end(&edit, result, WAIT_UNLESS_DEFERRED);
+}
+
+int mpg_alloc_at(mpg_pager *pager, mpg_page_id id, unsigned flags)
+{
+    int result = alloc_at(pager, id, flags);
+
+    for (unsigned i = 0; i < MOST_EVICTIONS && result == EDIT_EVICT; i++) {
+        result = mpgi_evict(pager, id.value);
+        if (result == 0)
+            result = alloc_at(pager, id, flags);
+    }
+    return result != EDIT_EVICT ? result : mpgi_fail_taken(pager, id.value);
 }
 
 int mpg_free_bulk(mpg_pager *pager, const mpg_page_id *ids, size_t count)

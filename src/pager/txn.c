@@ -66,7 +66,7 @@ int mpg_txn_alloc(mpg_page_id *id, mpg_txn *txn, unsigned flags)
     return result;
 }
 
-int mpg_txn_alloc_at(mpg_txn *txn, mpg_page_id id, unsigned flags)
+static int txn_alloc_at(mpg_txn *txn, mpg_page_id id, unsigned flags)
 {
     struct edit edit;
     int result = mpgi_check_flags(flags, MPG_ZERO, "alloc_at");
@@ -91,9 +91,23 @@ int mpg_txn_alloc_at(mpg_txn *txn, mpg_page_id id, unsigned flags)
     return result;
 }
 
+int mpg_txn_alloc_at(mpg_txn *txn, mpg_page_id id, unsigned flags)
+{
+    int result = txn_alloc_at(txn, id, flags);
+
+    for (unsigned i = 0; i < MOST_EVICTIONS && result == EDIT_EVICT; i++) {
+        result = mpgi_evict(txn->pager, id.value);
+        if (result == 0)
+            result = txn_alloc_at(txn, id, flags);
+    }
+    return result != EDIT_EVICT ? result : mpgi_fail_taken(txn->pager, id.value);
+}
+
 static void drop_page(mpg_txn *txn, struct txn_page *held)
 {
     mpgi_id_map_remove(&txn->pager->reserved, held->page);
+    if (txn->pager->ops->let_go != NULL)
+        txn->pager->ops->let_go(txn->pager->format, held->page);
     pager_search_page(txn->pager, held->page);
     mpgi_id_map_remove(&txn->pages, held->page);
     free(held->content);

@@ -291,7 +291,8 @@ bool file_is_sound(const mpg_pager *pager, char *why, size_t size)
             snprintf(why, size, "check counted %" PRIu64 " faults", result.faults);
         return false;
     }
-    if (st.regular_pages + 2 * st.protected_pages + st.metadata_pages + st.free_pages !=
+    if (st.regular_pages + (st.format == MPG_FORMAT_1 ? 1 : 2) * st.protected_pages +
+            st.metadata_pages + st.free_pages !=
         st.total_pages) {
         snprintf(why, size,
                  "%" PRIu64 " regular, %" PRIu64 " protected, %" PRIu64 " metadata, %" PRIu64

@@ -247,6 +247,7 @@ static void crashes_leave_whole_commits_of_all_threads(void **state)
 
     locked.pread = locked_pread;
     locked.pwrite = locked_pwrite;
+    locked.pwritev = NULL;
     locked.fdatasync = locked_fdatasync;
     locked.allocate = locked_allocate;
     options.initial_pages = 300;

@@ -29,7 +29,7 @@ example() {
 
 example files "inventory: 4 pages of 8192 bytes"
 example pages "page 3: hello, world"
-example protected "first, then second" "a view is held"
+example protected "first, then second" "still first"
 example txn
 expect 0 mappedpages info --json txn.mpp
 for page in 0 1; do

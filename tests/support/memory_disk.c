@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "os/poison.h"
@@ -421,6 +422,25 @@ static ssize_t disk_pwrite(void *context, int fd, const void *data, size_t lengt
     return (ssize_t)length;
 }
 
+/* The pieces one after the other, until one is cut short or fails. */
+static ssize_t disk_pwritev(void *context, int fd, const struct iovec *pieces, int count,
+                            uint64_t offset)
+{
+    ssize_t total = 0;
+
+    for (int i = 0; i < count; i++) {
+        ssize_t written = disk_pwrite(context, fd, pieces[i].iov_base, pieces[i].iov_len,
+                                      offset + (uint64_t)total);
+
+        if (written < 0)
+            return total > 0 ? total : written;
+        total += written;
+        if ((size_t)written < pieces[i].iov_len)
+            break;
+    }
+    return total;
+}
+
 static int disk_fdatasync(void *context, int fd)
 {
     struct memory_disk *disk = context;
@@ -576,6 +596,7 @@ const struct io memory_disk_io = {
     .size = disk_size,
     .pread = disk_pread,
     .pwrite = disk_pwrite,
+    .pwritev = disk_pwritev,
     .fdatasync = disk_fdatasync,
     .allocate = disk_allocate,
     .truncate = disk_truncate,

@@ -185,7 +185,7 @@ static void a_protected_page_has_one_edit_at_a_time(void **state)
     check_and_close(pager);
 }
 
-/* A view shows what was committed when it was got, and the commit that would overwrite it waits. */
+/* A view shows what was committed when it was got, whatever is committed since. */
 static void a_view_of_a_protected_page_does_not_change(void **state)
 {
     mpg_pager *pager = scratch_create(*state, PAGE);
@@ -200,10 +200,17 @@ static void a_view_of_a_protected_page_does_not_change(void **state)
     write_unit(&units, id, 2);
     assert_int_equal(mpg_unit_get_mut(&edit, &units, id), 0);
     memset(edit.data, 3, PAGE);
-    assert_int_equal(mpg_unit_commit(&units, &edit), MPG_E_BUSY);
-    assert_int_equal(*(const unsigned char *)view.data, 1);
-    mpg_unit_put(&units, &view);
-    assert_int_equal(mpg_unit_commit(&units, &edit), 0); /* a failed one has not ended the edit */
+    if (scratch_format == MPG_FORMAT_1) {
+        assert_int_equal(mpg_unit_commit(&units, &edit), 0);
+        assert_int_equal(*(const unsigned char *)view.data, 1);
+        mpg_unit_put(&units, &view);
+    } else { /* it has two pages, and both are needed */
+        assert_int_equal(mpg_unit_commit(&units, &edit), MPG_E_BUSY);
+        assert_int_equal(*(const unsigned char *)view.data, 1);
+        mpg_unit_put(&units, &view);
+        assert_int_equal(mpg_unit_commit(&units, &edit),
+                         0); /* a failed one has not ended the edit */
+    }
     assert_unit(&units, id, 3);
     check_and_close(pager);
 }

@@ -23,11 +23,20 @@ static void the_lowest_free_page_comes_first(void **state)
     assert_int_equal(mpg_free(pager, page(4)), 0);
     assert_int_equal(mpg_sync(pager), 0);
     assert_int_equal(mpg_alloc(&id, pager, 0), 0);
-    assert_int_equal(id.value, 9);
+    assert_in_range(id.value, 9,
+                    12); /* in format 1 records of commits may lie at the end of so small a file */
     assert_int_equal(mpg_sync(pager), 0);
     assert_int_equal(mpg_alloc(&id, pager, 0), 0);
     assert_int_equal(id.value, 4); /* it has rested for a commit */
     check_and_close(pager);
+}
+
+static int stat_of_format(const mpg_pager *pager)
+{
+    struct mpg_stat st = {.size = sizeof(st)};
+
+    assert_int_equal(mpg_stat(&st, pager), 0);
+    return st.format;
 }
 
 static void alloc_at_gives_that_page_or_says_why_not(void **state)
@@ -44,7 +53,8 @@ static void alloc_at_gives_that_page_or_says_why_not(void **state)
     assert_int_equal(mpg_alloc_protected(&guarded, pager), 0);
     assert_int_equal(mpg_sync(pager), 0);
     assert_int_equal(mpg_protected_stat(&info, pager, guarded), 0);
-    assert_int_equal(mpg_alloc_at(pager, page(info.page[0]), 0), MPG_E_NOT_REGULAR);
+    assert_int_equal(mpg_alloc_at(pager, page(info.page[0]), 0),
+                     stat_of_format(pager) == MPG_FORMAT_1 ? 0 : MPG_E_NOT_REGULAR);
     check_and_close(pager);
 }
 
@@ -61,7 +71,7 @@ static void free_refuses_what_is_not_the_callers(void **state)
     assert_int_equal(mpg_protected_stat(&info, pager, guarded), 0);
     assert_int_equal(mpg_free(pager, page(2)), MPG_E_RESERVED_PAGE);
     assert_int_equal(mpg_free(pager, page(1000000)), MPG_E_OUT_OF_BOUNDS);
-    assert_int_equal(mpg_free(pager, page(info.page[1])), MPG_E_NOT_REGULAR);
+    assert_int_equal(mpg_free(pager, page(info.page[info.current])), MPG_E_NOT_REGULAR);
     assert_int_equal(mpg_free(pager, id), 0);
     assert_int_equal(mpg_free(pager, id), MPG_E_DOUBLE_FREE);
     check_and_close(pager);

@@ -41,7 +41,7 @@ static void a_new_page_shows_zeros_and_then_what_is_committed(void **state)
     assert_int_equal(mpg_protected_stat(&first, pager, id), 0);
     write_page(pager, id, 'a');
     assert_int_equal(mpg_protected_stat(&second, pager, id), 0);
-    assert_int_not_equal(first.current, second.current);
+    assert_int_not_equal(first.page[first.current], second.page[second.current]);
     assert_true(second.generation > first.generation);
     assert_int_equal(first_and_last_byte(pager, id), 'a');
     assert_int_equal(mpg_close(pager), 0);
@@ -130,7 +130,13 @@ static void a_view_stays_as_it_is(void **state)
     assert_int_equal(first_and_last_byte(pager, id), 'b');
     assert_int_equal(mpg_writer_open(&writer, pager, id), 0);
     memset(mpg_writer_data(writer), 'c', page_size);
-    assert_int_equal(mpg_writer_commit(writer), MPG_E_BUSY);
+    if (scratch_format == MPG_FORMAT_0_2) { /* there is no third page for it */
+        assert_int_equal(mpg_writer_commit(writer), MPG_E_BUSY);
+    } else {
+        assert_int_equal(mpg_writer_commit(writer), 0);
+        assert_int_equal(mpg_writer_open(&writer, pager, id), 0);
+        memset(mpg_writer_data(writer), 'c', page_size);
+    }
     assert_int_equal(view[page_size - 1], 'a');
     mpg_protected_release(pager, data);
     mpg_protected_release(pager, NULL);

@@ -216,19 +216,18 @@ static void a_failed_writer_is_the_callers_again(void **state)
     struct fixture *fixture = *state;
     mpg_protected_id id;
     mpg_writer *writer;
-    const void *view;
+    mpg_txn *txn;
     struct seen seen = {0, 0, 0};
 
     assert_int_equal(mpg_alloc_protected(&id, fixture->pager), 0);
-    assert_int_equal(mpg_protected_view(&view, fixture->pager, id), 0);
     assert_int_equal(mpg_writer_open(&writer, fixture->pager, id), 0);
-    assert_int_equal(mpg_writer_commit(writer), 0); /* to the other copy */
-    assert_int_equal(mpg_writer_open(&writer, fixture->pager, id), 0);
-    assert_int_equal(mpg_async_writer_commit(NULL, fixture->queue, writer, note, &seen), 0);
+    assert_int_equal(mpg_txn_begin(&txn, fixture->pager), 0);
+    assert_int_equal(mpg_txn_free_protected(txn, id), 0);
+    assert_int_equal(mpg_async_txn_commit(NULL, fixture->queue, txn, 0, note, &seen), 0);
     await(fixture->queue, &seen, 1);
-    assert_int_equal(seen.result, MPG_E_BUSY);
-    mpg_protected_release(fixture->pager, view);
+    assert_int_equal(seen.result, MPG_E_BUSY); /* a writer is open on it */
     assert_int_equal(mpg_writer_commit(writer), 0);
+    assert_int_equal(mpg_txn_commit(txn, 0), 0);
 }
 
 /* Begins a request and waits until its commit is held back: what comes after it has not begun. */

@@ -216,8 +216,10 @@ void oracle_now_unguarded(struct oracle *oracle, uint64_t id, uint64_t commit)
     free(known->content);
     known->content = NULL;
     known->freed = commit;
-    oracle->pages[known->page[0]].freed = commit;
-    oracle->pages[known->page[1]].freed = commit;
+    if (!oracle_moves(oracle)) {
+        oracle->pages[known->page[0]].freed = commit;
+        oracle->pages[known->page[1]].freed = commit;
+    }
     oracle->guarded_count--;
 }
 
@@ -238,6 +240,8 @@ static enum mpg_page_use use_now(struct oracle *oracle, uint64_t page)
 void oracle_check_choice(struct oracle *oracle, uint64_t page, uint32_t holder)
 {
     bool one_spare = oracle->options.format == MPG_FORMAT_0_2;
+    /* In format 1: records of this chain and the one before it, what views show, and a few places. */
+    uint64_t resting = oracle_moves(oracle) ? 2 * (oracle->total / 16 + 4) + MOST_VIEWS + 4 : 0;
 
     if (page < 3 || page >= oracle->capacity || oracle->pages[page].regular ||
         oracle->pages[page].holder != NOBODY) {
@@ -250,8 +254,9 @@ void oracle_check_choice(struct oracle *oracle, uint64_t page, uint32_t holder)
         if (known->regular || known->holder != NOBODY || known->freed + 1 > oracle->generation ||
             use_now(oracle, lower) != MPG_USE_FREE || oracle_is_taken_after_all(oracle, lower))
             continue;
-        if (one_spare) {
+        if (one_spare || resting > 0) {
             one_spare = false;
+            resting -= resting > 0;
             continue;
         }
         oracle_fail(oracle, "page %llu, though %llu is free", (unsigned long long)page,
@@ -259,6 +264,16 @@ void oracle_check_choice(struct oracle *oracle, uint64_t page, uint32_t holder)
         return;
     }
     oracle->pages[page].holder = holder;
+}
+
+bool oracle_may_be_shown(struct oracle *oracle, uint64_t page)
+{
+    bool any = false;
+
+    for (unsigned i = 0; i < MOST_VIEWS; i++)
+        any |= oracle->views[i].data != NULL;
+    return any && oracle_moves(oracle) && page < oracle->total &&
+           (use_now(oracle, page) == MPG_USE_PROTECTED || use_now(oracle, page) == MPG_USE_FREE);
 }
 
 bool oracle_is_taken_after_all(struct oracle *oracle, uint64_t page)
@@ -348,6 +363,8 @@ int oracle_answer_alloc_at(struct oracle *oracle, uint64_t page)
         return 0; /* there is no such disk; not to be tried */
     if (oracle->pages[page].regular)
         return MPG_E_EXISTS;
+    if (use_now(oracle, page) == MPG_USE_PROTECTED && oracle_moves(oracle))
+        return 0; /* the content goes elsewhere */
     if (use_now(oracle, page) != MPG_USE_FREE)
         return MPG_E_NOT_REGULAR;
     return oracle->pages[page].holder != NOBODY ? MPG_E_BUSY : 0;
@@ -372,7 +389,8 @@ void oracle_count(struct oracle *oracle)
                     (unsigned long long)st.regular_pages, (unsigned long long)oracle->regular_count,
                     (unsigned long long)st.protected_pages,
                     (unsigned long long)oracle->guarded_count);
-    if (st.free_pages + st.regular_pages + st.metadata_pages + 2 * st.protected_pages !=
+    if (st.free_pages + st.regular_pages + st.metadata_pages +
+            (st.format == MPG_FORMAT_1 ? 1 : 2) * st.protected_pages !=
         st.total_pages)
         oracle_fail(oracle, "counts do not add up");
     if (st.total_pages < oracle->total || st.generation < oracle->generation)
@@ -469,15 +487,17 @@ static void verify_uses(struct oracle *oracle)
         if (!oracle->guarded[id].in_use)
             continue;
         must(mpg_protected_stat(&info, oracle->pager, (mpg_protected_id){id}) == 0);
-        for (unsigned i = 0; i < 2; i++)
-            if (use_now(oracle, info.page[i]) != MPG_USE_PROTECTED)
+        copies += oracle_moves(oracle) && info.page[0] == 0; /* it is given a page by its commit */
+        for (unsigned i = 0; i < (oracle_moves(oracle) ? 1u : 2u); i++)
+            if ((info.page[i] != 0 || !oracle_moves(oracle)) &&
+                use_now(oracle, info.page[i]) != MPG_USE_PROTECTED)
                 oracle_fail(oracle, "a copy of protected page %llu is not marked so",
                             (unsigned long long)id);
-        if (info.current != oracle->guarded[id].current)
+        if (!oracle_moves(oracle) && info.current != oracle->guarded[id].current)
             oracle_fail(oracle, "the other copy of protected page %llu is current",
                         (unsigned long long)id);
     }
-    if (copies != 2 * oracle->guarded_count)
+    if (copies != (oracle_moves(oracle) ? 1 : 2) * oracle->guarded_count)
         oracle_fail(oracle, "%llu pages are copies", (unsigned long long)copies);
 }
 

@@ -93,6 +93,15 @@ struct oracle {
     char why[256];
 };
 
+/* Whether contents of protected pages move: then no view is in anybody's way, and each has one page. */
+static inline bool oracle_moves(const struct oracle *oracle)
+{
+    return oracle->options.format == MPG_FORMAT_1;
+}
+
+/* Whether a page may be kept because a view shows what was, or is, in it. */
+bool oracle_may_be_shown(struct oracle *oracle, uint64_t page);
+
 /* The first reason why the library was wrong is kept. */
 __attribute__((format(printf, 2, 3))) void oracle_fail(struct oracle *oracle, const char *format,
                                                        ...);

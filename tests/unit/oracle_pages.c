@@ -34,6 +34,7 @@ static void alloc_at(struct oracle *oracle)
     uint64_t page = oracle_once_in(oracle, 8) ? oracle_any(oracle, oracle->capacity * 3 / 4)
                                               : oracle_some_page(oracle);
     int wanted = oracle_answer_alloc_at(oracle, page), result;
+    bool shown = oracle_may_be_shown(oracle, page);
 
     oracle->operation = "alloc_at";
     if (wanted == 0 &&
@@ -42,6 +43,8 @@ static void alloc_at(struct oracle *oracle)
     result = mpg_alloc_at(oracle->pager, (mpg_page_id){page}, flags);
     /* Metadata of a commit yet to come may lie there. */
     if (wanted == 0 && result == MPG_E_NOT_REGULAR && oracle_is_taken_after_all(oracle, page))
+        return;
+    if (wanted == 0 && shown && result == MPG_E_BUSY)
         return;
     if (oracle_expect(oracle, result, wanted) && result == 0)
         oracle_now_regular(oracle, page, flags != 0);
@@ -275,7 +278,9 @@ static int answer_free_guarded(const struct oracle *oracle, uint64_t id)
         return MPG_E_OUT_OF_BOUNDS;
     if (id >= MOST_GUARDED || !known->in_use)
         return MPG_E_DOUBLE_FREE;
-    return known->pins[0] + known->pins[1] > 0 || known->has_writer ? MPG_E_BUSY : 0;
+    if (known->has_writer)
+        return MPG_E_BUSY;
+    return known->pins[0] + known->pins[1] > 0 && !oracle_moves(oracle) ? MPG_E_BUSY : 0;
 }
 
 static void free_guarded(struct oracle *oracle)
@@ -391,7 +396,7 @@ static void end_writer(struct oracle *oracle, struct known_writer *known)
 {
     struct known_guarded *guarded = &oracle->guarded[known->id];
     unsigned char *data = mpg_writer_data(known->writer);
-    int wanted = guarded->pins[!guarded->current] > 0 ? MPG_E_BUSY : 0;
+    int wanted = guarded->pins[!guarded->current] > 0 && !oracle_moves(oracle) ? MPG_E_BUSY : 0;
     size_t offset, length;
 
     oracle_range(oracle, &offset, &length);
@@ -404,7 +409,7 @@ static void end_writer(struct oracle *oracle, struct known_writer *known)
         if (!oracle_expect(oracle, mpg_writer_commit(known->writer), wanted) || wanted != 0)
             return;
         memcpy(guarded->content, oracle->buffer, oracle->page_size);
-        guarded->current = !guarded->current;
+        guarded->current = !oracle_moves(oracle) && !guarded->current;
     }
     known->writer = NULL;
     guarded->has_writer = false;

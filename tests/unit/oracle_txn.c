@@ -89,6 +89,7 @@ static void txn_alloc(struct oracle *oracle, struct known_txn *txn)
 static void txn_alloc_at(struct oracle *oracle, struct known_txn *txn)
 {
     uint64_t page = oracle_some_page(oracle);
+    bool shown = oracle_may_be_shown(oracle, page);
     int wanted, result;
 
     oracle->operation = "txn_alloc_at";
@@ -100,6 +101,8 @@ static void txn_alloc_at(struct oracle *oracle, struct known_txn *txn)
         return;
     result = mpg_txn_alloc_at(txn->txn, (mpg_page_id){page}, 0);
     if (wanted == 0 && result == MPG_E_NOT_REGULAR && oracle_is_taken_after_all(oracle, page))
+        return;
+    if (wanted == 0 && shown && result == MPG_E_BUSY)
         return;
     if (!oracle_expect(oracle, result, wanted) || result != 0)
         return;
@@ -313,11 +316,13 @@ static int answer_of(struct oracle *oracle, const struct txn_item *item)
     case ITEM_GUARDED_FREE:
         if (!guarded->in_use)
             return MPG_E_DOUBLE_FREE;
-        return guarded->pins[0] + guarded->pins[1] > 0 || guarded->has_writer ? MPG_E_BUSY : 0;
+        if (guarded->has_writer)
+            return MPG_E_BUSY;
+        return guarded->pins[0] + guarded->pins[1] > 0 && !oracle_moves(oracle) ? MPG_E_BUSY : 0;
     case ITEM_GUARDED_WRITE:
         if (!guarded->in_use)
             return MPG_E_NOT_ALLOCATED;
-        return guarded->pins[!guarded->current] > 0 ? MPG_E_BUSY : 0;
+        return guarded->pins[!guarded->current] > 0 && !oracle_moves(oracle) ? MPG_E_BUSY : 0;
     default:
         return 0;
     }

@@ -227,8 +227,8 @@ static int look(const mpg_pager *pager, uint64_t *last, uint64_t least)
     CHECK(commit[0] >= least && commit[0] >= *last && commit[0] <= board->begun);
     *last = commit[0];
     CHECK(mpg_stat(&st, pager) == 0);
-    CHECK(st.total_pages ==
-          st.free_pages + st.regular_pages + st.metadata_pages + 2 * st.protected_pages);
+    CHECK(st.total_pages == st.free_pages + st.regular_pages + st.metadata_pages +
+                                (st.format == MPG_FORMAT_1 ? 1 : 2) * st.protected_pages);
     result = look_at_protected(pager, commit[0]);
     if (result == 0)
         result = look_at_regular(pager);

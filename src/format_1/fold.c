@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Folding: a checkpoint without a batch, and its root twice. Afterwards no chain follows the root, and nothing rests.
+ *
+ *     nodes · sync · root · sync · the same root over the other one · sync
+ *
+ * So a file is closed, so opening begins after a crash, and so pages come back that a full file needs.
+ */
+#include "base/bytes.h"
+#include "base/error.h"
+#include "base/rules.h"
+#include "format_1/state.h"
+
+static bool rests_nothing(const struct format_1 *f)
+{
+    return f->rest.next == 0 && f->rest.current.count == 0 && f->rest.old.count == 0;
+}
+
+static int begin(struct format_1 *f)
+{
+    struct format *format = &f->head;
+    unsigned char *root = f->root.durable->bytes;
+    int error;
+
+    f->folding = true;
+    put_u64(root + ROOT_NEXT, 0);
+    put_u64(root + ROOT_AFTER, 0);
+    error = mpgi_checkpoint_salt(root, format->file);
+    if (error == 0)
+        error = mpgi_checkpoint_seal(f, f->next_generation++, true, true, &f->sealed.contents,
+                                     &f->sealed.marks);
+    if (error)
+        mpgi_fold_end(format, error);
+    return error;
+}
+
+int mpgi_fold_begin(struct format *format)
+{
+    struct format_1 *f = format_1_of(format);
+
+    return rests_nothing(f) ? 1 : begin(f);
+}
+
+/* The root over the one that is not durable, and a sync. */
+static int write_root(struct format_1 *f, bool *unavailable)
+{
+    mpg_error_info info;
+    int error = mpgi_output_write(&f->sealed.marks, f->head.file);
+
+    if (error == 0)
+        error = mpgi_file_sync(f->head.file);
+    *unavailable = error != 0;
+    if (error == 0)
+        return 0;
+    (void)mpg_last_error(&info);
+    (void)mpgi_checkpoint_restore(f);
+    return mpgi_fail_again(&info);
+}
+
+/* Over the root that was the durable one before; it says the same, so there is nothing to put back. */
+static int write_second(struct format_1 *f)
+{
+    const struct node_space *space = &f->cache.space;
+    unsigned page = 3 - f->sealed.root_page;
+    int error = mpgi_file_write(space->file, f->root.durable->bytes, space->node_size,
+                                (uint64_t)page * space->page_size, page);
+
+    return error ? error : mpgi_file_sync(f->head.file);
+}
+
+int mpgi_fold_write(struct format *format, bool *unavailable)
+{
+    struct format_1 *f = format_1_of(format);
+    int error;
+
+    *unavailable = false;
+    mpgi_output_sort(&f->sealed.contents);
+    error = mpgi_output_write(&f->sealed.contents, format->file);
+    if (error)
+        return error;
+    /* Rule L7: nobody looks again whether what this root refers to is there. */
+    if (RULE_HOLDS(RULE_CHECKPOINT_SYNC))
+        error = mpgi_file_sync(format->file);
+    *unavailable = error != 0;
+    if (error == 0)
+        error = write_root(f, unavailable);
+    if (error == 0) {
+        error = write_second(f);
+        *unavailable = error != 0;
+    }
+    return error;
+}
+
+void mpgi_fold_end(struct format *format, int result)
+{
+    struct format_1 *f = format_1_of(format);
+
+    f->folding = false;
+    mpgi_output_clear(&f->sealed.contents);
+    mpgi_output_clear(&f->sealed.marks);
+    if (result != 0) {
+        mpgi_cache_not_written(&f->cache);
+        put_u64(f->root.durable->bytes + NODE_GENERATION, f->chain.generation);
+        return;
+    }
+    mpgi_checkpoint_publish(f);
+    mpgi_checkpoint_let_go(f, &f->rest.old);
+    memcpy(f->chain.other_head, f->chain.root, sizeof(f->chain.other_head));
+    f->chain.second_is_due = false;
+    f->chain.is_twice = true;
+}
+
+int mpgi_fold(struct format_1 *f)
+{
+    bool unavailable;
+    int error = begin(f);
+
+    if (error)
+        return error;
+    error = mpgi_fold_write(&f->head, &unavailable);
+    mpgi_fold_end(&f->head, error);
+    return error;
+}
+
+/* The state of a root that nothing follows, once more, as a commit that need not be verified. */
+static int write_closing(struct format_1 *f)
+{
+    bool unavailable;
+    int error = mpgi_checkpoint_salt(f->root.durable->bytes, f->head.file);
+
+    if (error == 0)
+        error = mpgi_checkpoint_seal(f, f->next_generation++, true, true, &f->sealed.contents,
+                                     &f->sealed.marks);
+    if (error == 0)
+        error = write_root(f, &unavailable);
+    mpgi_output_clear(&f->sealed.contents);
+    mpgi_output_clear(&f->sealed.marks);
+    if (error == 0)
+        mpgi_checkpoint_publish(f);
+    return error;
+}
+
+int mpgi_close_1(struct format *format)
+{
+    struct format_1 *f = format_1_of(format);
+
+    if (!RULE_HOLDS(RULE_CLOSE_FOLDS) || f->chain.is_twice)
+        return 0;
+    return rests_nothing(f) ? write_closing(f) : mpgi_fold(f);
+}

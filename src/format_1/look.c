@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Rule 12: whether the file is still as this pager left it. Both root pages, for another writer's newer root leaves the
+ * durable one as it is; and the last record, for a backup of the file may have the same roots.
+ */
+#include "base/rules.h"
+#include "format_1/state.h"
+
+static int shows(bool *same, const struct format_1 *f, const void *bytes, size_t length,
+                 uint64_t page)
+{
+    const struct node_space *space = &f->cache.space;
+
+    if (!*same)
+        return 0;
+    return mpgi_file_shows(same, space->file, bytes, length, page * space->page_size, page);
+}
+
+/* What the commit in flight has just made durable. */
+static int shows_sealed(bool *same, const struct format_1 *f)
+{
+    const struct sealed *sealed = &f->sealed;
+    uint32_t node_size = f->cache.space.node_size;
+    unsigned other = 3 - f->chain.root_page;
+    int error;
+
+    if (sealed->kind == SEALED_ROOT)
+        return shows(same, f, f->root.frozen->bytes, node_size, sealed->root_page);
+    error = shows(same, f, sealed->blocks, node_size, sealed->record.page);
+    if (error || !sealed->second)
+        return error;
+    return shows(same, f, f->chain.root, node_size, other);
+}
+
+int mpgi_look_1(struct format *format, enum look look, bool *same)
+{
+    const struct format_1 *f = format_1_of(format);
+    const struct chain *chain = &f->chain;
+    bool in_flight = f->root.frozen != NULL;
+    int error;
+
+    *same = true;
+    if (!RULE_HOLDS(7))
+        return 0; /* its own roots are not where they belong */
+    if (look == LOOK_ASIDE && f->folding)
+        return 0; /* they are being written */
+    error = shows(same, f, chain->root, f->cache.space.node_size, chain->root_page);
+    if (error == 0 && chain->last_page != 0)
+        error = shows(same, f, chain->last_head, sizeof(chain->last_head), chain->last_page);
+    if (error)
+        return error;
+    if (look == LOOK_AFTER && in_flight)
+        return shows_sealed(same, f);
+    /* A commit may be writing there. */
+    if ((look == LOOK_ASIDE && in_flight) || chain->other_unknown)
+        return 0;
+    return shows(same, f, chain->other_head, sizeof(chain->other_head), 3 - chain->root_page);
+}

@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: MIT */
+#include "format_1/record.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "base/crc.h"
+#include "base/error.h"
+#include "base/rules.h"
+#include "mappedpages.h"
+
+/* ---- Where the changes are ----------------------------------------------------------------- */
+
+/* The changes that one block holds. */
+struct share {
+    uint64_t entries;
+    uint64_t runs;
+    uint32_t first; /* offset of the first of them in the block */
+    uint32_t used;
+};
+
+/* What block number `block`, of a record with `parts` continuations, takes of what is left. */
+static struct share share_of(uint32_t node_size, unsigned parts, unsigned block, uint64_t entries,
+                             uint64_t runs)
+{
+    struct share share = {.first = CONTINUATION_BODY};
+    uint32_t room;
+
+    if (block == 0)
+        share.first = RECORD_BODY + parts * PART_SIZE;
+    room = node_size - share.first;
+    share.entries = min_u64(entries, room / DELTA_SIZE);
+    room -= (uint32_t)share.entries * DELTA_SIZE;
+    if (share.entries == entries)
+        share.runs = min_u64(runs, room / RUN_SIZE);
+    share.used =
+        share.first + (uint32_t)share.entries * DELTA_SIZE + (uint32_t)share.runs * RUN_SIZE;
+    return share;
+}
+
+static bool fits(uint32_t node_size, unsigned parts, uint64_t entries, uint64_t runs)
+{
+    for (unsigned block = 0; block <= parts; block++) {
+        struct share share = share_of(node_size, parts, block, entries, runs);
+
+        entries -= share.entries;
+        runs -= share.runs;
+    }
+    return entries == 0 && runs == 0;
+}
+
+/* The most continuations that a record can name. */
+static unsigned most_parts(uint32_t node_size)
+{
+    return (unsigned)min_u64(PARTS_MAX, (node_size - RECORD_BODY) / PART_SIZE);
+}
+
+unsigned mpgi_record_parts(uint32_t node_size, uint64_t entries, uint64_t runs)
+{
+    for (unsigned parts = 0; parts <= most_parts(node_size); parts++) {
+        if (fits(node_size, parts, entries, runs))
+            return parts;
+    }
+    return PARTS_MAX + 1;
+}
+
+/* ---- Writing ------------------------------------------------------------------------------- */
+
+static uint32_t crc_of_record(const struct node_space *space, const unsigned char *block)
+{
+    static const unsigned char zero[4];
+    uint32_t used = get_u32(block + RECORD_USED);
+    uint32_t crc = crc_extend(space->seed, block, RECORD_CRC);
+
+    crc = crc_extend(crc, zero, sizeof(zero));
+    return crc_extend(crc, block + RECORD_CRC + 4, used - RECORD_CRC - 4);
+}
+
+static void put_entry(unsigned char *at, const struct record_entry *entry)
+{
+    put_u64(at + DELTA_ID, entry->id);
+    put_u64(at + DELTA_PAGE, entry->page);
+    put_u32(at + DELTA_CRC, entry->crc);
+    at[DELTA_FLAGS] = entry->in_use ? ENTRY_IN_USE : 0;
+}
+
+static void put_run(unsigned char *at, const struct record_run *run)
+{
+    put_u64(at + RUN_FIRST, run->first);
+    put_u32(at + RUN_COUNT, run->count);
+    at[RUN_USE] = run->use;
+}
+
+static void put_changes(unsigned char *block, const struct share *share,
+                        const struct record_entry *entries, const struct record_run *runs)
+{
+    unsigned char *at = block + share->first;
+
+    for (uint64_t i = 0; i < share->entries; i++, at += DELTA_SIZE)
+        put_entry(at, &entries[i]);
+    for (uint64_t i = 0; i < share->runs; i++, at += RUN_SIZE)
+        put_run(at, &runs[i]);
+}
+
+static void put_head(unsigned char *block, const struct record *record, uint32_t used)
+{
+    memcpy(block + RECORD_TYPE, TYPE_RECORD, TYPE_SIZE);
+    put_u32(block + RECORD_USED, used);
+    put_u64(block + RECORD_GENERATION, record->generation);
+    put_u64(block + RECORD_PAGE, record->page);
+    put_u64(block + RECORD_ROOT_GENERATION, record->root_generation);
+    put_u32(block + RECORD_ROOT_CRC, record->root_crc);
+    put_u32(block + RECORD_LINK, record->link);
+    put_u32(block + RECORD_FLAGS, record->ordered ? RECORD_ORDERED : 0);
+    put_u64(block + RECORD_TOTAL, record->total);
+    put_u64(block + RECORD_FREE, record->free);
+    put_u64(block + RECORD_PROTECTED, record->protected_pages);
+    put_u64(block + RECORD_NEXT, record->next);
+    put_u64(block + RECORD_AFTER, record->after);
+    put_u32(block + RECORD_ENTRIES, record->entry_count);
+    put_u32(block + RECORD_RUNS, record->run_count);
+    put_u32(block + RECORD_PARTS, record->part_count);
+    for (unsigned i = 0; i < record->part_count; i++) {
+        put_u64(block + RECORD_BODY + i * PART_SIZE + PART_PAGE, record->parts[i].page);
+        put_u32(block + RECORD_BODY + i * PART_SIZE + PART_CRC, record->parts[i].crc);
+    }
+}
+
+void mpgi_record_encode(struct record *record, const struct node_space *space,
+                        unsigned char *blocks)
+{
+    uint32_t size = space->node_size;
+    uint64_t entries = 0, runs = 0; /* that are in a block already */
+    uint32_t used = 0;
+
+    memset(blocks, 0, (size_t)(1 + record->part_count) * size);
+    for (unsigned i = 0; i <= record->part_count; i++) {
+        unsigned char *block = blocks + (size_t)i * size;
+        struct share share = share_of(size, record->part_count, i, record->entry_count - entries,
+                                      record->run_count - runs);
+
+        put_changes(block, &share, record->entries + entries, record->runs + runs);
+        entries += share.entries;
+        runs += share.runs;
+        if (i == 0) {
+            used = share.used;
+            continue;
+        }
+        memcpy(block + CONTINUATION_TYPE, TYPE_CONTINUATION, TYPE_SIZE);
+        put_u32(block + CONTINUATION_USED, share.used);
+        record->parts[i - 1].crc = crc_extend(space->seed, block, share.used);
+    }
+    put_head(blocks, record, used);
+    record->crc = crc_of_record(space, blocks);
+    put_u32(blocks + RECORD_CRC, record->crc);
+}
+
+/* ---- Reading ------------------------------------------------------------------------------- */
+
+static int read_block(unsigned char *block, const struct node_space *space, uint64_t page)
+{
+    return mpgi_file_read(space->file, block, space->node_size, page * space->page_size, page);
+}
+
+/* Whether a block is a whole record that belongs into a page. */
+static bool is_record(const struct node_space *space, const unsigned char *block, uint64_t page)
+{
+    uint32_t used = get_u32(block + RECORD_USED);
+
+    if (memcmp(block + RECORD_TYPE, TYPE_RECORD, TYPE_SIZE) != 0 || used < RECORD_BODY ||
+        used > space->node_size)
+        return false;
+    if (get_u32(block + RECORD_CRC) != crc_of_record(space, block) && RULE_HOLDS(RULE_RECORD_CRC))
+        return false;
+    if (get_u64(block + RECORD_PAGE) != page && RULE_HOLDS(RULE_OWN_PAGE))
+        return false;
+    return get_u64(block + RECORD_GENERATION) < GENERATION_END &&
+           get_u32(block + RECORD_PARTS) <= most_parts(space->node_size);
+}
+
+static void get_head(struct record *record, const unsigned char *block)
+{
+    memset(record, 0, sizeof(*record));
+    record->generation = get_u64(block + RECORD_GENERATION);
+    record->page = get_u64(block + RECORD_PAGE);
+    record->root_generation = get_u64(block + RECORD_ROOT_GENERATION);
+    record->root_crc = get_u32(block + RECORD_ROOT_CRC);
+    record->link = get_u32(block + RECORD_LINK);
+    record->crc = get_u32(block + RECORD_CRC);
+    record->ordered = (get_u32(block + RECORD_FLAGS) & RECORD_ORDERED) != 0;
+    record->total = get_u64(block + RECORD_TOTAL);
+    record->free = get_u64(block + RECORD_FREE);
+    record->protected_pages = get_u64(block + RECORD_PROTECTED);
+    record->next = get_u64(block + RECORD_NEXT);
+    record->after = get_u64(block + RECORD_AFTER);
+    record->entry_count = get_u32(block + RECORD_ENTRIES);
+    record->run_count = get_u32(block + RECORD_RUNS);
+    record->part_count = get_u32(block + RECORD_PARTS);
+    for (unsigned i = 0; i < record->part_count; i++) {
+        record->parts[i].page = get_u64(block + RECORD_BODY + i * PART_SIZE + PART_PAGE);
+        record->parts[i].crc = get_u32(block + RECORD_BODY + i * PART_SIZE + PART_CRC);
+    }
+}
+
+int mpgi_record_read(struct record *record, const struct node_space *space, uint64_t page)
+{
+    unsigned char block[NODE_SIZE_MAX];
+    int error = read_block(block, space, page);
+
+    if (error)
+        return error == MPG_E_TRUNCATED ? 1 : error;
+    if (!is_record(space, block, page))
+        return 1;
+    get_head(record, block);
+    record->page = page;
+    return 0;
+}
+
+static void get_changes(const unsigned char *block, const struct share *share,
+                        struct record_entry *entries, struct record_run *runs)
+{
+    const unsigned char *at = block + share->first;
+
+    for (uint64_t i = 0; i < share->entries; i++, at += DELTA_SIZE) {
+        entries[i].id = get_u64(at + DELTA_ID);
+        entries[i].page = get_u64(at + DELTA_PAGE);
+        entries[i].crc = get_u32(at + DELTA_CRC);
+        entries[i].in_use = (at[DELTA_FLAGS] & ENTRY_IN_USE) != 0;
+    }
+    for (uint64_t i = 0; i < share->runs; i++, at += RUN_SIZE) {
+        runs[i].first = get_u64(at + RUN_FIRST);
+        runs[i].count = get_u32(at + RUN_COUNT);
+        runs[i].use = at[RUN_USE];
+    }
+}
+
+/* Whether a block is what the record's i-th continuation is said to be. */
+static bool is_part(const struct node_space *space, const unsigned char *block, uint32_t used,
+                    const struct record_part *part)
+{
+    if (!RULE_HOLDS(RULE_PART_CRC))
+        return true;
+    return memcmp(block + CONTINUATION_TYPE, TYPE_CONTINUATION, TYPE_SIZE) == 0 &&
+           get_u32(block + CONTINUATION_USED) == used &&
+           crc_extend(space->seed, block, used) == part->crc;
+}
+
+/* Block number i: 0 is the record itself, which may have been replaced since its head was read. */
+static int read_share(struct record *record, const struct node_space *space, unsigned i,
+                      unsigned char *block, const struct share *share)
+{
+    const struct record_part *part = &record->parts[i > 0 ? i - 1 : 0];
+    int error = read_block(block, space, i == 0 ? record->page : part->page);
+
+    if (error)
+        return error == MPG_E_TRUNCATED ? 1 : error;
+    if (i > 0)
+        return is_part(space, block, share->used, part) ? 0 : 1;
+    if (!is_record(space, block, record->page) || get_u32(block + RECORD_CRC) != record->crc)
+        return 1;
+    return get_u32(block + RECORD_USED) == share->used || !RULE_HOLDS(RULE_RECORD_CRC) ? 0 : 1;
+}
+
+int mpgi_record_read_changes(struct record *record, const struct node_space *space)
+{
+    uint64_t entries = 0, runs = 0; /* that were read already */
+    unsigned char block[NODE_SIZE_MAX];
+
+    if (!fits(space->node_size, record->part_count, record->entry_count, record->run_count))
+        return 1;
+    record->entries = calloc((size_t)record->entry_count + 1, sizeof(*record->entries));
+    record->runs = calloc((size_t)record->run_count + 1, sizeof(*record->runs));
+    if (record->entries == NULL || record->runs == NULL)
+        return mpgi_fail_memory("open");
+    for (unsigned i = 0; i <= record->part_count; i++) {
+        struct share share = share_of(space->node_size, record->part_count, i,
+                                      record->entry_count - entries, record->run_count - runs);
+        int error = read_share(record, space, i, block, &share);
+
+        if (error)
+            return error;
+        get_changes(block, &share, record->entries + entries, record->runs + runs);
+        entries += share.entries;
+        runs += share.runs;
+    }
+    return 0;
+}
+
+void mpgi_record_free(struct record *record)
+{
+    free(record->entries);
+    free(record->runs);
+    record->entries = NULL;
+    record->runs = NULL;
+}
