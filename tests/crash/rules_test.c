@@ -38,11 +38,26 @@ static const struct explorer_limits limits = {
 /* Where a broken rule is likely to show: the others come after it. */
 static size_t first_scenario(int rule)
 {
-    const char *name = rule == 2 || rule == 3 ? "deferred"
-                       : rule == 7            ? "failing writes"
-                       : rule == RULE_5_ZEROS ? "failing sync of zeros"
-                                              : "";
+    static const struct {
+        int rule;
+        const char *name;
+    } known[] = {
+        {2, "deferred"},
+        {3, "deferred"},
+        {7, "failing writes"},
+        {RULE_5_ZEROS, "failing sync of zeros"},
+        {RULE_1_RECOVERY, "directory growth"},
+        {RULE_CHECKPOINT_SYNC, "hundred operations"},
+        {RULE_RECORD_CRC, "hundred operations"},
+        {RULE_EARLIER_ARE_NOT, "protected pages"},
+        {RULE_FOLLOWED_ROOT_IS_NOT, "protected pages"},
+        {RULE_NEW_EPOCH, "regular pages of 8 KiB"},
+    };
+    const char *name = "";
 
+    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+        if (known[i].rule == rule)
+            name = known[i].name;
     for (size_t i = 0; i < scenario_count; i++)
         if (strcmp(scenarios[i].name, name) == 0)
             return i;
@@ -161,8 +176,20 @@ NEEDS(6, MPG_FORMAT_1, format_1_never_retries_a_failed_sync)
 NEEDS(RULE_5_ZEROS, MPG_FORMAT_1, format_1_trusts_no_zeros_in_the_cache)
 NEEDS(RULE_6_AGAIN, MPG_FORMAT_1, format_1_writes_the_last_commit_again)
 NEEDS(7, MPG_FORMAT_1, format_1_chooses_the_root_slot_by_position)
-NEEDS(8, MPG_FORMAT_1, format_1_never_uses_a_generation_twice)
 NEEDS(9, MPG_FORMAT_1, format_1_grows_the_file_first)
+NEEDS(RULE_LAST_IS_VERIFIED, MPG_FORMAT_1, format_1_verifies_what_the_last_record_names)
+NEEDS(RULE_ROOT_IS_VERIFIED, MPG_FORMAT_1, format_1_verifies_a_root_that_no_sync_came_before)
+NEEDS(RULE_RECORDS_REST, MPG_FORMAT_1, format_1_rests_records)
+NEEDS(RULE_PLACES_REST, MPG_FORMAT_1, format_1_rests_named_places)
+NEEDS(RULE_NEW_EPOCH, MPG_FORMAT_1, format_1_begins_a_new_chain_after_a_crash)
+NEEDS(RULE_CHECKPOINT_SYNC, MPG_FORMAT_1, format_1_syncs_nodes_before_it_folds)
+NEEDS(RULE_GAP_IS_DAMAGE, MPG_FORMAT_1, format_1_takes_a_gap_for_damage)
+NEEDS(RULE_SECOND_ROOT, MPG_FORMAT_1, format_1_writes_a_root_twice)
+NEEDS(RULE_TWO_AHEAD, MPG_FORMAT_1, format_1_names_places_two_ahead)
+NEEDS(RULE_RECORD_CRC, MPG_FORMAT_1, format_1_checks_records)
+NEEDS(RULE_EPOCH, MPG_FORMAT_1, format_1_follows_one_chain)
+NEEDS(RULE_EARLIER_ARE_NOT, MPG_FORMAT_1, format_1_does_not_doubt_earlier_records)
+NEEDS(RULE_FOLLOWED_ROOT_IS_NOT, MPG_FORMAT_1, format_1_does_not_doubt_a_root_that_is_followed)
 NEEDS(1, MPG_FORMAT_0_2, format_0_2_syncs_at_open)
 NEEDS(2, MPG_FORMAT_0_2, format_0_2_rests_freed_pages)
 NEEDS(3, MPG_FORMAT_0_2, format_0_2_commits_one_batch_at_a_time)
@@ -186,8 +213,20 @@ int main(void)
         cmocka_unit_test(format_1_trusts_no_zeros_in_the_cache),
         cmocka_unit_test(format_1_writes_the_last_commit_again),
         cmocka_unit_test(format_1_chooses_the_root_slot_by_position),
-        cmocka_unit_test(format_1_never_uses_a_generation_twice),
         cmocka_unit_test(format_1_grows_the_file_first),
+        cmocka_unit_test(format_1_verifies_what_the_last_record_names),
+        cmocka_unit_test(format_1_verifies_a_root_that_no_sync_came_before),
+        cmocka_unit_test(format_1_rests_records),
+        cmocka_unit_test(format_1_rests_named_places),
+        cmocka_unit_test(format_1_begins_a_new_chain_after_a_crash),
+        cmocka_unit_test(format_1_syncs_nodes_before_it_folds),
+        cmocka_unit_test(format_1_takes_a_gap_for_damage),
+        cmocka_unit_test(format_1_writes_a_root_twice),
+        cmocka_unit_test(format_1_names_places_two_ahead),
+        cmocka_unit_test(format_1_checks_records),
+        cmocka_unit_test(format_1_follows_one_chain),
+        cmocka_unit_test(format_1_does_not_doubt_earlier_records),
+        cmocka_unit_test(format_1_does_not_doubt_a_root_that_is_followed),
         cmocka_unit_test(format_0_2_syncs_at_open),
         cmocka_unit_test(format_0_2_rests_freed_pages),
         cmocka_unit_test(format_0_2_commits_one_batch_at_a_time),
