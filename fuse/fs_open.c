@@ -10,6 +10,7 @@
 #include "attributes.h"
 #include "budget.h"
 #include "cached.h"
+#include "hint.h"
 #include "holder.h"
 #include "last.h"
 #include "log.h"
@@ -24,14 +25,27 @@
 static void explain(int code, const char *path)
 {
     mpg_error_info info;
+    char hint[HINT_SIZE];
     bool has_message = mpg_last_error(&info) == code && info.message[0] != '\0';
 
     log_line(LOG_ERR, "%s%s%s", has_message ? "" : path, has_message ? "" : ": ",
              has_message ? info.message : mpg_strerror(code));
-    if (mpg_is_damage(code)) {
-        log_line(LOG_ERR, "'mappedpages check %s' tells what is damaged", path);
+    if (has_message && hint_find(hint, path, &info, HINT_USE)) {
+        log_line(LOG_ERR, "%s", hint);
     } else if ((code == MPG_E_READ_ONLY || code == MPG_E_LOCAL_LOCK) && access(path, R_OK) == 0) {
         log_line(LOG_ERR, "with -o ro it may be mounted read-only");
+    }
+}
+
+/* Says why there is nothing of that name. */
+static void explain_name(const char *name, int error)
+{
+    mpg_error_info info = {.code = MPG_E_IO, .system_errno = error, .page = MPG_NO_PAGE};
+    char hint[HINT_SIZE];
+
+    log_line(LOG_ERR, "%s: %s", name, strerror(error));
+    if (hint_find(hint, name, &info, HINT_USE)) {
+        log_line(LOG_ERR, "%s", hint);
     }
 }
 
@@ -175,7 +189,7 @@ bool fs_open(struct fs *fs, const struct options *options)
     pthread_mutex_init(&fs->handles_mutex, NULL);
     fs->path = realpath(options->file, NULL);
     if (fs->path == NULL) {
-        log_line(LOG_ERR, "%s: %s", options->file, strerror(errno));
+        explain_name(options->file, errno);
         return false;
     }
     memset(&before, 0, sizeof(before));

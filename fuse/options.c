@@ -373,8 +373,15 @@ enum options_result options_parse(struct options *options, struct fuse_args *arg
         printf("libfuse %s\n", fuse_pkgversion());
         return OPTIONS_DONE;
     }
-    if (options->mountpoint == NULL) {
+    if (options->file == NULL) {
         print_help(stderr);
+        return OPTIONS_USAGE;
+    }
+    if (options->mountpoint == NULL) {
+        log_line(LOG_ERR, "no mount point was named, the directory on which %s is to be mounted",
+                 options->file);
+        fputs("usage: mappedpagesfs FILE MOUNTPOINT [options]\nTry 'mappedpagesfs --help'.\n",
+              stderr);
         return OPTIONS_USAGE;
     }
     if (!check_ready_fd(options->ready_fd)) {

@@ -164,10 +164,19 @@ static bool is_alive(const char *mountpoint, struct stat *st)
         alive = errno != ENOTCONN && errno != ECONNABORTED;
     }
     if (!alive) {
-        log_line(LOG_ERR, "%s: %s%s", mountpoint, strerror(errno),
-                 errno == ENOTCONN || errno == ECONNABORTED
-                     ? ": the driver that served it was killed; unmount it first"
-                     : "");
+        const char *what = strerror(errno);
+
+        if (errno == ENOTCONN || errno == ECONNABORTED) {
+            log_line(LOG_ERR,
+                     "%s: %s: the driver that served it was killed; unmount it first "
+                     "(fusermount3 -u)",
+                     mountpoint, what);
+        } else if (errno == ENOENT) {
+            log_line(LOG_ERR, "%s: %s: the mount point must be made first (mkdir)", mountpoint,
+                     what);
+        } else {
+            log_line(LOG_ERR, "%s: %s", mountpoint, what);
+        }
     }
     return alive;
 }

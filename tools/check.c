@@ -101,6 +101,7 @@ static int report_unopened(struct report *report)
         return report_failure(report->path, report->as_json);
     }
     fault = (mpg_fault){.code = info.code, .page = info.page, .message = info.message};
+    complain_hint(report->path, &info);
     begin_report(report, stdout);
     report_fault(report, &fault);
     end_report(report, &result);
@@ -217,6 +218,7 @@ static int run(int argc, char **argv)
     }
     expect_arguments(&command_check, argc, argv, 1, 1);
     report.path = argv[optind];
+    hints_are_for(HINT_CHECK);
     alone.flags = MPG_LOCK_SHARED;
     status = mpg_open_readonly(&pager, report.path, &alone);
     if (status == 0) {

@@ -96,6 +96,7 @@ static int run(int argc, char **argv)
         usage_error(&command_create, "format 0.2 has no room for a label");
     }
     path = argv[optind];
+    hints_are_for(HINT_CREATE);
     file.flags = open_flags();
     hold_signals();
     if (mpg_create(&pager, path, &file) != 0) {

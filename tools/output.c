@@ -4,6 +4,7 @@
 
 #include "command.h"
 #include "escape.h"
+#include "hint.h"
 #include "mappedpages.h"
 
 #include <errno.h>
@@ -90,11 +91,33 @@ static bool is_about_protected(const mpg_error_info *info)
     }
 }
 
+/* What the command is about to do. */
+static enum hint_use use = HINT_USE;
+
+void hints_are_for(enum hint_use now)
+{
+    use = now;
+}
+
+void complain_hint(const char *path, const mpg_error_info *info)
+{
+    char hint[HINT_SIZE];
+
+    if (hint_find(hint, path, info, use)) {
+        complain(path, "%s", hint);
+    }
+}
+
 static void json_error(struct json *json, const char *path, const mpg_error_info *info)
 {
+    char hint[HINT_SIZE];
+
     json_open(json, "error", '{');
     json_string(json, "name", error_name(info->code));
     json_string(json, "message", without_path(info->message, path));
+    if (hint_find(hint, path, info, use)) {
+        json_string(json, "hint", hint);
+    }
     if (info->page != MPG_NO_PAGE) {
         json_number(json, is_about_protected(info) ? "protected" : "page", info->page);
     }
@@ -118,9 +141,14 @@ void json_failure(struct json *json, const char *path)
 
 int report_error(const char *path, const mpg_error_info *info, bool json)
 {
+    char hint[HINT_SIZE];
     struct json object;
 
-    complain(path, "%s", without_path(info->message, path));
+    if (hint_find(hint, path, info, use)) {
+        complain(path, "%s; %s", without_path(info->message, path), hint);
+    } else {
+        complain(path, "%s", without_path(info->message, path));
+    }
     if (json) {
         json_begin(&object, stdout);
         json_error(&object, path, info);

@@ -3,6 +3,7 @@
 #ifndef OUTPUT_H
 #define OUTPUT_H
 
+#include "hint.h"
 #include "json.h"
 #include "mappedpages.h"
 
@@ -12,6 +13,12 @@
 
 /* Says "mappedpages: SUBJECT: …" on standard error, escaped; `subject` is a path or a stream's name. */
 void complain(const char *subject, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* For what what is said of failures from now on is to be of use; HINT_USE otherwise. */
+void hints_are_for(enum hint_use now);
+
+/* Says what to do about a failure that was told otherwise, if there is anything to say. */
+void complain_hint(const char *path, const mpg_error_info *info);
 
 /*
  * Says why the last library call of this thread failed, and with `json` prints it as an object as

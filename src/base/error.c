@@ -47,6 +47,31 @@ static int code_of_errno(int system_errno)
     }
 }
 
+/*
+ * Whether a failure is about the name that somebody gave: which call met it, opening or looking, says
+ * nothing to him.
+ */
+static bool is_about_name(int system_errno, const char *operation)
+{
+    static const char *const operations[] = {"open", "create", "stat", "fstat"};
+    bool names = false;
+
+    for (size_t i = 0; i < sizeof(operations) / sizeof(operations[0]); i++)
+        names |= strcmp(operation, operations[i]) == 0;
+    switch (system_errno) {
+    case ENOENT:
+    case EACCES:
+    case EISDIR:
+    case ENOTDIR:
+    case ENAMETOOLONG:
+    case ELOOP:
+    case EEXIST:
+        return names;
+    default:
+        return false;
+    }
+}
+
 int mpgi_fail_errno(int system_errno, const char *operation, uint64_t page, const char *path)
 {
     int code = code_of_errno(system_errno);
@@ -54,8 +79,15 @@ int mpgi_fail_errno(int system_errno, const char *operation, uint64_t page, cons
 
     begin(code, operation, page);
     last_error.system_errno = system_errno;
-    (void)snprintf(last_error.message, sizeof(last_error.message), "%s: %s: %s", path, operation,
-                   text != NULL ? text : "unknown error");
+    if (text == NULL)
+        text = "unknown error";
+    if (code == MPG_E_EXISTS)
+        text = "exists already";
+    if (is_about_name(system_errno, operation))
+        (void)snprintf(last_error.message, sizeof(last_error.message), "%s: %s", path, text);
+    else
+        (void)snprintf(last_error.message, sizeof(last_error.message), "%s: %s: %s", path,
+                       operation, text);
     return code;
 }
 

@@ -58,7 +58,7 @@ def is_valid_when_trees_grow():
     lines = strict_reader("1", file)
     want_equal(sum(line.startswith("page ") for line in lines), 80000, "regular pages")
     want_equal(sum(line.startswith("protected ") for line in lines), 1200, "protected pages")
-    info = command("info", file).decode()
+    info = command("info", "--all", file).decode()
     for height in ("space", "directory"):
         want(any(height in line and line.split()[-1] == "2" for line in info.splitlines()),
              f"the {height} tree is not of height 2: {info}")

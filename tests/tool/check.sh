@@ -65,7 +65,7 @@ expect 0 mappedpages alloc --count 20000 tall
 for page in 1 2; do
     expect 0 mappedpages alloc tall # so that the node is not of the last commit
 done
-expect 0 mappedpages info tall
+expect 0 mappedpages info --all tall
 grep -q '^space tree: *height [1-9]' out || fail "the tree is too low for this test: $(cat out)"
 # With all low pages in use, those that are not listed are the file's own.
 node=$(mappedpages list -r tall | awk 'NR > 1 && $2 != last + 1 { print last + 1; exit } { last = $2 }')

@@ -1,0 +1,98 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# What went wrong is told in the words of who typed it, in one line that says what to do where there is something to do,
+# and not where there is not.
+# shellcheck source=tests/support/lib.sh
+. "${top_srcdir:?set by make check}/tests/support/lib.sh"
+
+# tells WORDS COMMAND... - fails unless the command says just this, after its own name, and ends with 3.
+tells() {
+    words=$1
+    shift
+    expect 3 mappedpages "$@"
+    printf 'mappedpages: %s\n' "$words" | diff -u - err >&2 || fail "mappedpages $*: not what it is to say (-)"
+}
+
+expect 0 mappedpages create my.mpp
+echo text >notes.txt
+: >empty
+mkdir directory
+tells "my.mpp: exists already; 'mappedpages info my.mpp' shows it" create my.mpp
+tells "notes.txt: exists already; it is no page file; take another name" create notes.txt
+tells "directory: exists already; it is no page file; take another name" create directory
+tells "empty: exists already; it is an empty file, which may be removed" create empty
+tells "no/my.mpp: No such file or directory; there is no directory 'no'" create no/my.mpp
+expect 3 mappedpages create -f 0.2 -n 1000000 big.mpp
+complained 'format 0.2 holds .*; format 1 holds more$'
+
+for command in "info FILE" "list FILE" "map FILE" "read FILE 3" "write FILE 3" "alloc FILE" "free FILE 3" "check FILE" "dump FILE" "load FILE"; do
+    for name in missing.mpp notes.txt directory; do
+        # The words are to be split.
+        # shellcheck disable=SC2046
+        set -- $(echo "$command" | sed "s/FILE/$name/")
+        [ "$1 $name" != "check notes.txt" ] || continue
+        case $name in
+        missing.mpp) tells "missing.mpp: No such file or directory; 'mappedpages create missing.mpp' makes one" "$@" ;;
+        notes.txt) tells "notes.txt: 5 bytes are too few for a page file" "$@" ;;
+        directory) tells "directory: Is a directory" "$@" ;;
+        esac
+    done
+done </dev/null
+tells "a b: No such file or directory; 'mappedpages create FILE' makes one" info 'a b'
+# shellcheck disable=SC2016
+tells '$(id): No such file or directory; '"'mappedpages create FILE' makes one" info '$(id)'
+tells "notes.txt/my.mpp: Not a directory" info notes.txt/my.mpp
+
+# What is no page file, and what was one.
+head -c 20000 /dev/zero | tr '\0' 'x' >text
+tells "text: not a page file: it does not begin with MPPG" info text
+expect 1 mappedpages check text
+[ ! -s err ] || fail "something is advised about a text: $(cat err)"
+tells "empty: 0 bytes are too few for a page file; remove it, and 'mappedpages create empty' makes one" info empty
+for size in 1K 4K 64K; do
+    rm -f lost
+    expect 0 mappedpages create -s $size lost
+    expect 0 mappedpages alloc -p lost
+    dd if=/dev/zero of=lost bs=1024 count=1 conv=notrunc status=none
+    expect 3 mappedpages info lost
+    complained 'does not begin with MPPG; it was one: its page 0 is overwritten'
+    expect 1 mappedpages check lost
+    complained '^mappedpages: lost: it was one'
+done
+mappedpages dump my.mpp >my.tar || fail "dump"
+expect 3 mappedpages info my.tar
+complained "'mappedpages load' puts its pages into a page file"
+cp my.mpp future
+printf '\7' | dd of=future bs=1 seek=4 conv=notrunc status=none
+expect 3 mappedpages check future
+complained 'is newer than this library knows; a newer mappedpages reads it$'
+cp "$golden/protected-bit-rot.mpp" rot && chmod u+w rot
+expect 3 mappedpages read -p rot 0
+complained "; writing it anew mends it: 'mappedpages write -p rot 0'$"
+echo anew >new
+expect 0 mappedpages write -p rot 0 <new
+expect 0 mappedpages read -p rot 0
+
+tells "my.mpp: there is no page 77; 'mappedpages list my.mpp' tells which there are" read my.mpp 77
+tells "my.mpp: there is no protected page 0; 'mappedpages list my.mpp' tells which there are" read -p my.mpp 0
+tells "my.mpp: page 0 belongs to the file itself" read my.mpp 0
+
+# Programs get it, too.
+expect 3 mappedpages info -j missing.mpp
+python3 -c 'import json, sys
+error = json.load(sys.stdin)["error"]
+assert error["message"] == "No such file or directory", error
+assert "create missing.mpp" in error["hint"], error' <out || fail "as JSON: $(cat out)"
+
+need_fuse
+expect 1 mappedpagesfs my.mpp
+complained 'no mount point was named'
+expect 32 mappedpagesfs my.mpp nowhere
+complained 'nowhere: .*mkdir'
+expect 32 mappedpagesfs missing.mpp directory
+complained "'mappedpages create missing.mpp' makes one"
+expect 32 mappedpagesfs text directory
+grep -q 'mappedpages check' err && fail "check is advised for a text"
+mount_file my.mpp mnt
+tells "mnt: Is a directory; a page file is mounted there: 'cat mnt/info' shows it" info mnt
+unmount mnt

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/* What to do about a failure, where there is something. Shared with the driver. */
+#ifndef HINT_H
+#define HINT_H
+
+#include "mappedpages.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define HINT_SIZE 512
+
+/* What the failed program was about to do with the file. */
+enum hint_use {
+    HINT_USE,    /* look at it, or change it */
+    HINT_CREATE, /* make it */
+    HINT_CHECK,  /* tell what is damaged */
+};
+
+/*
+ * Describes it in one clause, for instance "'mappedpages create my.mpp' makes one". May look at what is
+ * at the path, without waiting for anything. Returns false, and *text is empty, where there is nothing
+ * to say that the message has not said.
+ */
+bool hint_find(char text[HINT_SIZE], const char *path, const mpg_error_info *info,
+               enum hint_use use);
+
+#endif
