@@ -218,6 +218,11 @@ struct format_ops {
      * wrote or loaded it. Errors are those of reading.
      */
     int (*look_again)(struct format *format, enum look look, bool *same);
+    /*
+     * For a reader: sets *newest to whether nothing can have been committed since the state was
+     * loaded. May be NULL: that cannot be told.
+     */
+    int (*look_newer)(struct format *format, bool *newest);
     /* Writes what makes it current. */
     int (*write_root)(struct format *format);
     /*

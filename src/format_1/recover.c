@@ -68,6 +68,7 @@ static int set_root(struct format_1 *f, const unsigned char *root, unsigned page
     f->chain.root_page = page;
     f->chain.root_crc = f->chain.link = get_u32(root + NODE_CRC);
     f->chain.generation = mpgi_root_generation(root);
+    f->chain.end_page = 0;
     f->rest.next = get_u64(root + ROOT_NEXT);
     f->rest.after = get_u64(root + ROOT_AFTER);
     return 0;
@@ -102,6 +103,7 @@ static int note_record(struct format_1 *f, const struct record *record)
     f->chain.records++;
     f->chain.link = record->crc;
     f->chain.generation = record->generation;
+    f->chain.end_page = record->page;
     f->rest.next = record->next;
     f->rest.after = record->after;
     return 0;
@@ -366,6 +368,7 @@ static int look(struct format_1 *f, bool *unchanged)
     error = choose(f, &c, &chosen);
     if (error != 0 && !mpgi_is_about_the_file(error))
         return error;
+    memcpy(f->chain.other_head, c.root[!chosen], sizeof(f->chain.other_head));
     if (error < 0)
         (void)mpg_last_error(&info);
     *unchanged = !RULE_HOLDS(RULE_READ_ROOTS_AGAIN) || roots_are(f, &c);

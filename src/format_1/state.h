@@ -173,6 +173,7 @@ struct chain {
     bool other_unknown; /* a commit that failed may have written there */
     unsigned char last_head[RECORD_BODY];
     uint64_t last_page;
+    uint64_t end_page; /* where the last record was read when the file was loaded, or 0 */
 };
 
 /* What opening found. */
@@ -427,8 +428,9 @@ int mpgi_settle_1(struct format *format);
 
 /* ---- look.c -------------------------------------------------------------------------------- */
 
-/* See look_again in struct format_ops. */
+/* See look_again and look_newer in struct format_ops. */
 int mpgi_look_1(struct format *format, enum look look, bool *same);
+int mpgi_look_newer_1(struct format *format, bool *newest);
 
 /* ---- superblock.c, walk.c ------------------------------------------------------------------ */
 

@@ -148,6 +148,20 @@ static int load_newest(struct format **format, mpg_pager *pager)
     return 0;
 }
 
+/*
+ * Whether the state that is loaded is known to be the newest. From another machine's file several
+ * reads need not be of one moment. Called with the lock held.
+ */
+static bool is_newest(mpg_pager *pager)
+{
+    bool newest = false;
+    uint64_t bytes;
+
+    return pager->ops->look_newer != NULL && !pager->file.sharing.others &&
+           mpgi_file_length(&pager->file, &bytes) == 0 && bytes == pager->file.bytes &&
+           pager->ops->look_newer(pager->format, &newest) == 0 && newest;
+}
+
 int mpg_refresh(const mpg_pager *pager)
 {
     mpg_pager *own = unconst(pager);
@@ -158,6 +172,10 @@ int mpg_refresh(const mpg_pager *pager)
         return mpgi_fail(MPG_E_INVALID, "refresh", MPG_NO_PAGE,
                          "%s: open for writing, it is always up to date", pager->file.path);
     pager_lock(pager);
+    if (is_newest(own)) {
+        pager_unlock(pager);
+        return 0;
+    }
     result = load_newest(&newest, own);
     if (result == 0) {
         own->ops->unload(own->format);

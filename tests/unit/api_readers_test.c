@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Pagers opened for reading, and what a file says of itself. */
+#include "os/io.h"
+#include "pager/open.h"
 #include "support/api.h"
 
 /* What no function returned. */
@@ -22,6 +24,49 @@ static void a_reader_keeps_what_it_saw_until_it_refreshes(void **state)
     assert_int_equal(protected_byte(reader, id), 1);
     assert_int_equal(mpg_refresh(reader), 0);
     assert_int_equal(protected_byte(reader, id), 2);
+    assert_int_equal(mpg_close(reader), 0);
+    check_and_close(pager);
+}
+
+static unsigned reads;
+
+static ssize_t counted_pread(void *context, int fd, void *data, size_t length, uint64_t offset)
+{
+    reads++;
+    return mpgi_io_system.pread(context, fd, data, length, offset);
+}
+
+static unsigned reads_of_refresh(const mpg_pager *reader)
+{
+    reads = 0;
+    assert_int_equal(mpg_refresh(reader), 0);
+    return reads;
+}
+
+/* Also after several commits, which may leave the same page current as before. */
+static void a_refresh_misses_no_commit_and_costs_little_without(void **state)
+{
+    const struct scratch *scratch = *state;
+    mpg_pager *pager = api_create(scratch), *reader;
+    struct io io = mpgi_io_system;
+    mpg_protected_id id;
+    unsigned char value = 0;
+
+    io.pread = counted_pread;
+    assert_int_equal(mpg_alloc_protected(&id, pager), 0);
+    assert_int_equal(mpgi_open_with(&reader, scratch->path, NULL, true, &io, NULL), 0);
+    for (int round = 0; round < 40; round++) {
+        unsigned without, with;
+
+        assert_int_equal(mpg_refresh(reader), 0);
+        without = reads_of_refresh(reader);
+        for (int i = 0; i <= round % 5; i++)
+            assert_int_equal(put_protected(pager, id, ++value), 0);
+        with = reads_of_refresh(reader);
+        assert_int_equal(protected_byte(reader, id), value);
+        if (stat_of(reader).format == MPG_FORMAT_1)
+            assert_true(without <= 4 && without < with);
+    }
     assert_int_equal(mpg_close(reader), 0);
     check_and_close(pager);
 }
@@ -226,6 +271,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         SCRATCH_TEST(a_reader_keeps_what_it_saw_until_it_refreshes),
+        SCRATCH_TEST(a_refresh_misses_no_commit_and_costs_little_without),
         SCRATCH_TEST(refresh_is_not_for_writers),
         SCRATCH_TEST(everything_that_changes_a_file_is_refused_to_a_reader),
         SCRATCH_TEST(a_reader_reads_all_kinds_of_pages),
