@@ -61,6 +61,8 @@ for format in 0.2 1; do
         [ "$3 ${10}" = "$3 $3" ] || fail "one content with two checksums"
         [ "$5" -lt "${12}" ] || fail "the generation did not rise: $*"
     fi
+    # The words are to be split.
+    # shellcheck disable=SC2046
     set -- $(cat second)
 
     # The two kinds have ids of their own.
