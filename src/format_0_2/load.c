@@ -304,21 +304,44 @@ static int load_parts(struct format_0_2 *own)
 
 static int load_all(struct format_0_2 *own)
 {
-    struct sheet *page_0; /* what is loaded may come from a spare copy instead */
     int result = mpgi_0_2_io_init(&own->io, own->base.file, own->base.page_size);
 
     if (result == 0)
         result = read_sheet(&own->index.durable, own, 0);
-    if (result != 0 || !own->base.read_only)
-        return result != 0 ? result : load_parts(own);
-    page_0 = mpgi_sheet_copy(own->index.durable);
-    if (page_0 == NULL)
+    if (result != 0)
+        return result;
+    /* What is loaded may come from a spare copy instead. */
+    own->page_0_before = mpgi_sheet_copy(own->index.durable);
+    if (own->page_0_before == NULL)
         return mpgi_fail_memory("open");
     result = load_parts(own);
-    if (result == 0)
-        result = check_not_overtaken(own, page_0);
-    mpgi_sheet_free(page_0);
+    if (result == 0 && own->base.read_only)
+        result = check_not_overtaken(own, own->page_0_before);
     return result;
+}
+
+/*
+ * Rule 12, where a lock keeps nobody out: page 0 is not written over newer work of somebody else.
+ * Page 0 may say the same after two commits, the metadata do not.
+ */
+static int check_still_here(const struct format_0_2 *own)
+{
+    struct sheet *page_0 = NULL;
+    struct sheet *metadata = NULL;
+    bool same;
+    int result;
+
+    if (!own->base.file->sharing.lock_is_local)
+        return 0;
+    mpgi_file_forget(own->base.file, 0, (uint64_t)3 * own->base.page_size);
+    result = read_sheet(&page_0, own, 0);
+    if (result == 0)
+        result = read_sheet(&metadata, own, 1 + own->active);
+    same = result != 0 || (mpgi_sheet_equal(page_0, own->page_0_before) &&
+                           mpgi_sheet_equal(metadata, own->metadata.durable));
+    mpgi_sheet_free(page_0);
+    mpgi_sheet_free(metadata);
+    return same ? result : mpgi_file_fail_changed(own->base.file, "it was being opened");
 }
 
 /*
@@ -341,7 +364,7 @@ static int mend_page_0(struct format_0_2 *own)
         return mpgi_fail_memory("open");
     (void)mpgi_sheet_write(found, &active, SUPER_ACTIVE, 1);
     mpgi_sheet_put_u32(found, SUPER_METADATA_CRC, mpgi_sheet_crc(metadata, 0, own->base.page_size));
-    result = read_sheet(&own->page_0_before, own, 0);
+    result = check_still_here(own);
     if (result != 0 || (!RULE_HOLDS(RULE_6_AGAIN) && mpgi_sheet_equal(own->page_0_before, found)))
         return result;
     if (mpgi_sheet_u64(metadata, METADATA_GENERATION) == 0)

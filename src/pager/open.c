@@ -80,6 +80,12 @@ static int sync_what_was_found(mpg_pager *pager)
     mpg_error_info error;
     int result;
 
+    /* Rule 12: what was found is written again; over newer work of somebody else it must not be. */
+    if (pager->file.sharing.lock_is_local) {
+        result = mpgi_look_again(pager);
+        if (result != 0)
+            return result;
+    }
     if (format->ops->settle != NULL)
         return format->ops->settle(format);
     result = RULE_HOLDS(1) ? mpgi_file_sync(&pager->file) : 0;
