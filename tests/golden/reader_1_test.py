@@ -1,7 +1,8 @@
 #!/usr/bin/env -S python3 -B
 # SPDX-License-Identifier: MIT
 """Files of format 1, changed by the command and through a mount, keep every rule of doc/format.md, by a
-reader that shares no code with the library; and that reader finds each rule that is broken."""
+reader that shares no code with the library; and that reader finds each rule that is broken. Records are the
+business of reader_1_chain_test.py."""
 import os
 import random
 import shutil
@@ -104,20 +105,28 @@ class Mutant:
         self.seal(self.root)
 
 
-SPACE_AREA, DIRECTORY_AREA = 120, 120 + 448
+SPACE_AREA, DIRECTORY_AREA = 152, 152 + 432
 
 # What the reader must say; which tree; which node from the root down (-1: the root); form, offset in the
 # node, and by what the number there is changed. All checksums are renewed afterwards.
 BROKEN = (
-    ("free pages, there are", SPACE_AREA, -1, "<Q", 64, 1),
-    ("protected pages, there are", SPACE_AREA, -1, "<Q", 72, 1),
-    ("metadata pages, there are", SPACE_AREA, -1, "<Q", 80, 1),
-    ("bytes 5 and 90-95", SPACE_AREA, -1, "<B", 91, 1),
+    ("free pages are counted, there are", SPACE_AREA, -1, "<Q", 64, -1),
+    ("protected pages are counted, there are", SPACE_AREA, -1, "<Q", 72, -1),
+    ("metadata pages are counted, there are", SPACE_AREA, -1, "<Q", 80, -1),
+    ("bytes 5-7, 90-95 and 144-151", SPACE_AREA, -1, "<B", 6, 1),
+    ("bytes 5-7, 90-95 and 144-151", SPACE_AREA, -1, "<B", 91, 1),
+    ("bytes 5-7, 90-95 and 144-151", SPACE_AREA, -1, "<B", 144, 1),
     ("no flag but ORDERED", SPACE_AREA, -1, "<I", 36, 2),
     ("features of the superblock", SPACE_AREA, -1, "<Q", 96, 1),
     ("both roots are valid", SPACE_AREA, -1, "<B", 88, 20),
     ("both roots are valid", SPACE_AREA, -1, "<Q", 1016, 1),
-    ("TRUNCATED", SPACE_AREA, -1, "<Q", 56, 1 << 40),
+    ("both roots are valid", SPACE_AREA, -1, "<Q", 64, 1 << 40),
+    ("both roots are valid", SPACE_AREA, -1, "<Q", 72, 1 << 40),
+    ("both roots are valid", SPACE_AREA, -1, "<Q", 120, 2),
+    ("both roots are valid", SPACE_AREA, -1, "<Q", 120, 1 << 40),
+    ("both roots are valid", SPACE_AREA, -1, "<Q", 128, 5),
+    ("no record follows", SPACE_AREA, -1, "<Q", 120, 5),
+    ("the newest root is complete", SPACE_AREA, -1, "<Q", 56, 1 << 40),
     ("the reference counts", SPACE_AREA, -1, "<I", SPACE_AREA + 20, 1),
     ("the reference counts", SPACE_AREA, 0, "<I", 32 + 20, 1),
     ("the reference counts", DIRECTORY_AREA, 0, "<I", 32 + 20, 1),
@@ -129,8 +138,9 @@ BROKEN = (
     ("zero behind its references", DIRECTORY_AREA, 0, "<B", 32 + 24 * 41, 1),
     ("is regular", SPACE_AREA, 1, "<B", 32, -2),
     ("has its CRC", DIRECTORY_AREA, 1, "<I", 32 + 24, 1),
-    ("no flags but the two", DIRECTORY_AREA, 1, "<B", 32 + 28, 4),
-    ("bytes 29-31 of its entry", DIRECTORY_AREA, 1, "<B", 32 + 30, 1),
+    ("no flag but one", DIRECTORY_AREA, 1, "<B", 32 + 28, 2),
+    ("bytes 8-15 and 29-31 of its entry", DIRECTORY_AREA, 1, "<B", 32 + 8, 1),
+    ("bytes 8-15 and 29-31 of its entry", DIRECTORY_AREA, 1, "<B", 32 + 30, 1),
     ("CORRUPT_PROTECTED_DIRECTORY", DIRECTORY_AREA, 1, "<Q", 32, 1 << 40),
     ("is also that of", DIRECTORY_AREA, 1, "<Q", 32, 1),
     ("by a commit there was", DIRECTORY_AREA, 1, "<Q", 32 + 16, 1 << 40),
@@ -147,7 +157,8 @@ def is_found(file, rule, area, depth, form, offset, change):
         mutant.seal(mutant.root)
     with open("mutant.mpp", "wb") as content:
         content.write(mutant.data)
-    result = run(sys.executable, "-B", os.path.join(TESTS, "support", "reader_1.py"), "--strict", "mutant.mpp")
+    result = run(sys.executable, "-B", os.path.join(TESTS, "support", "reader_1.py"), "--strict",
+                 "mutant.mpp")
     want_equal(result.returncode, 1, "exit status")
     want(rule in result.stderr.decode(), f"it says: {result.stderr.decode()[:400]}")
 

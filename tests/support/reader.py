@@ -8,11 +8,15 @@ class OpenError(Exception):
     """The file cannot be opened; the argument is the error's name."""
 
 
-def main(version, open_file, broken_rules):
+def main(version, open_file, broken_rules, broken_rules_live=None):
     """Opens the file that the arguments name and prints what it holds; with --strict also the rules that
-    `broken_rules` finds broken. Returns the exit status."""
+    `broken_rules` finds broken; with --live, of a file that was not closed, those that
+    `broken_rules_live` does. Returns the exit status."""
     parser = argparse.ArgumentParser(description=f"Reads a page file of format {version}.")
     parser.add_argument("--strict", action="store_true", help="check every rule of the format")
+    if broken_rules_live:
+        parser.add_argument("--live", dest="strict", action="store_const", const="live",
+                            help="the same, but for what holds for closed files alone")
     parser.add_argument("file")
     arguments = parser.parse_args()
     try:
@@ -26,7 +30,7 @@ def main(version, open_file, broken_rules):
         print(line)
     if not arguments.strict:
         return 0
-    broken = broken_rules(file)
+    broken = broken_rules_live(file) if arguments.strict == "live" else broken_rules(file)
     for rule in broken:
         print(f"{arguments.file}: broken rule: {rule}", file=sys.stderr)
     return 1 if broken else 0
