@@ -129,7 +129,7 @@ static size_t raise_tree(unsigned char *bytes, size_t size, size_t capacity, uin
     unsigned tree = (unsigned)random_below(random, 2);
     size_t page_size = (size_t)1 << (bytes[8] & 31);
     uint64_t pages = size / page_size;
-    uint32_t area = ((uint32_t)page_size - 128) / 2;
+    uint32_t area = ((uint32_t)page_size - 160) / 2;
     uint64_t pair = pages;
 
     if (bytes[4] != 1 || page_size < 1024 || page_size > 4096 || pages < 4 ||
@@ -138,7 +138,7 @@ static size_t raise_tree(unsigned char *bytes, size_t size, size_t capacity, uin
     memset(bytes + size, 0, capacity - size < 2 * page_size ? 0 : 2 * page_size);
     for (unsigned page = 1; page <= 2; page++) {
         unsigned char *root = bytes + page * page_size;
-        unsigned char *content = root + 120 + tree * area;
+        unsigned char *content = root + 152 + tree * area;
 
         if (root[88 + tree] >= 10)
             continue;
@@ -152,9 +152,77 @@ static size_t raise_tree(unsigned char *bytes, size_t size, size_t capacity, uin
         put_u64(root + 56, max_u64(get_u64(root + 56), pair + 2));
         put_u64(root + 80, get_u64(root + 80) + 2);
         if (root[88] == 0 && pair + 2 < area * 4)
-            root[120 + pair / 4] |= (unsigned char)(0xf << 2 * (pair % 4));
+            root[152 + pair / 4] |= (unsigned char)(0xf << 2 * (pair % 4));
     }
     return size + 2 * page_size;
+}
+
+/* The end of the chain behind the newer root: the root, or a record. */
+static unsigned char *end_of_chain(unsigned char *bytes, size_t page_size, uint64_t pages)
+{
+    unsigned char *root = bytes + page_size, *end;
+
+    if (get_u64(root + page_size + 16) > get_u64(root + 16))
+        root += page_size;
+    end = root;
+    for (unsigned i = 0; i < 16; i++) {
+        uint64_t next = get_u64(end + (end == root ? 120 : 72));
+
+        if (next < 3 || next >= pages || memcmp(bytes + next * page_size, "MPGL", 4) != 0)
+            break;
+        end = bytes + next * page_size;
+    }
+    return end;
+}
+
+/* Deltas for a record: small ids, any pages. */
+static void put_deltas(unsigned char *at, uint32_t entries, uint32_t spaces, uint64_t pages,
+                       uint64_t *random)
+{
+    for (uint32_t i = 0; i < entries; i++, at += 24) {
+        put_u64(at, i + random_below(random, 3) * (i + 1));
+        put_u64(at + 8, 3 + random_below(random, pages - 3));
+        at[20] = random_below(random, 4) != 0;
+    }
+    for (uint32_t i = 0; i < spaces; i++, at += 16) {
+        put_u64(at, 3 + random_below(random, pages - 3));
+        put_u32(at + 8, 1 + (uint32_t)random_below(random, 3));
+        at[12] = (unsigned char)random_below(random, 2);
+    }
+}
+
+/* Format 1: one more record, which says something that may even be true. */
+static void add_record(unsigned char *bytes, size_t size, uint64_t *random)
+{
+    size_t page_size = (size_t)1 << (bytes[8] & 31);
+    uint64_t pages = page_size < 1024 ? 0 : size / page_size;
+    uint32_t entries = (uint32_t)random_below(random, 4),
+             spaces = (uint32_t)random_below(random, 3);
+    unsigned char *end, *record, *places;
+    bool is_root;
+
+    if (bytes[4] != 1 || page_size > 65536 || pages < 8)
+        return;
+    end = end_of_chain(bytes, page_size, pages);
+    is_root = end < bytes + 3 * page_size;
+    places = end + (is_root ? 120 : 72);
+    if (get_u64(places) < 3 || get_u64(places) >= pages) {
+        put_u64(places, 3 + random_below(random, pages - 3));
+        put_u64(places + 8, 3 + random_below(random, pages - 3));
+    }
+    record = bytes + get_u64(places) * page_size;
+    memset(record, 0, page_size);
+    memcpy(record, "MPGL", 4);
+    put_u32(record + 4, 104 + 24 * entries + 16 * spaces);
+    put_u64(record + 8, get_u64(end + (is_root ? 16 : 8)) + 1);
+    put_u64(record + 16, (uint64_t)(record - bytes) / page_size);
+    put_u32(record + 44, (uint32_t)random_below(random, 2));
+    memcpy(record + 48, end + (is_root ? 56 : 48), 24);
+    put_u64(record + 72, get_u64(places + 8));
+    put_u64(record + 80, random_below(random, pages));
+    put_u32(record + 88, entries);
+    put_u32(record + 92, spaces);
+    put_deltas(record + 104, entries, spaces, pages, random);
 }
 
 size_t image_mutate(unsigned char *bytes, size_t size, size_t capacity, uint64_t seed)
@@ -167,7 +235,7 @@ size_t image_mutate(unsigned char *bytes, size_t size, size_t capacity, uint64_t
         return size;
     while (changes-- > 0) {
         image_seal(bytes, size, &list);
-        switch (random_below(&random, 24)) {
+        switch (random_below(&random, 26)) {
         case 0:
             change_bytes(bytes, size, &random);
             break;
@@ -181,6 +249,10 @@ size_t image_mutate(unsigned char *bytes, size_t size, size_t capacity, uint64_t
             break;
         case 3:
             size = raise_tree(bytes, size, capacity, &random);
+            break;
+        case 4:
+        case 5:
+            add_record(bytes, size, &random);
             break;
         default:
             if (list.count > 0)
