@@ -125,7 +125,10 @@ static int accept_earlier(struct format_1 *f, const struct record *record)
     return error ? error : accept(f, record);
 }
 
-/* Applies all records but the last, which is returned; *end is behind it. 1 if there is none at all. */
+/*
+ * Applies all records but the last, which is returned, to be freed; *end is behind it. 1 if there is none at all: then, and
+ * on failure, there is nothing to free.
+ */
 static int follow(struct format_1 *f, struct chain_end *end, struct record *last)
 {
     struct record record;
@@ -135,6 +138,8 @@ static int follow(struct format_1 *f, struct chain_end *end, struct record *last
     for (unsigned i = 0; i < RECORDS_MAX && error == 0; i++) {
         int read = mpgi_chain_read(f, end, end->next, false, &record);
 
+        if (read < 0 && any)
+            mpgi_record_free(last);
         if (read != 0)
             return read < 0 ? read : !any;
         if (any) {
@@ -145,6 +150,8 @@ static int follow(struct format_1 *f, struct chain_end *end, struct record *last
         any = true;
         mpgi_chain_advance(end, &record);
     }
+    if (error)
+        mpgi_record_free(last);
     return error;
 }
 

@@ -390,7 +390,10 @@ static unsigned char *pending_reference(struct format_1 *f, const struct tree *t
     return parent->versions.pending->bytes + NODE_BODY + node->index % tree->node_refs * REF_SIZE;
 }
 
-/* The same in the durable version, which there is: the parent of a dirty node is dirty. */
+/*
+ * The same in the durable version. The parent of a dirty node is dirty, and so in the cache; but where the batch raises
+ * the tree it is new, and the durable root leads to the node as it did.
+ */
 static unsigned char *durable_reference(struct format_1 *f, const struct tree *tree,
                                         const struct node *node, unsigned height)
 {
@@ -400,6 +403,8 @@ static unsigned char *durable_reference(struct format_1 *f, const struct tree *t
         return f->root.durable->bytes + tree->area + node->index * REF_SIZE;
     parent =
         mpgi_cache_find(&f->cache, tree->kind, node->level + 1u, node->index / tree->node_refs);
+    if (parent->versions.durable == NULL)
+        return NULL;
     return parent->versions.durable->bytes + NODE_BODY + node->index % tree->node_refs * REF_SIZE;
 }
 

@@ -225,6 +225,21 @@ static void directory_height(struct actor *a)
     actor_free_protected(a, 7, 1);
 }
 
+/* The tree is raised while leaves of it have changed that the batch does not touch. */
+static void directory_height_later(struct actor *a)
+{
+    actor_alloc_protected(a, 20);
+    for (size_t i = 0; i < 4; i++)
+        actor_write_protected(a, i);
+    actor_alloc_protected_at(a, 1000);
+    for (size_t i = 0; i < 4; i++)
+        actor_write_protected(a, i);
+    actor_alloc_protected_at(a, 30000);
+    actor_write_protected(a, 1);
+    actor_reopen(a);
+    actor_free_protected(a, 2, 1);
+}
+
 /* Past what the space's area in a root can hold. */
 static void space_height(struct actor *a)
 {
@@ -459,6 +474,10 @@ const struct scenario scenarios[] = {
      .capacity = 4 * MIB},
     {.name = "directory height",
      .run = directory_height,
+     .page_size = 1024,
+     .format = MPG_FORMAT_1},
+    {.name = "directory height above changed leaves",
+     .run = directory_height_later,
      .page_size = 1024,
      .format = MPG_FORMAT_1},
     {.name = "space height",
