@@ -3,6 +3,7 @@
 
 #include "arguments.h"
 #include "command.h"
+#include "describe.h"
 #include "file.h"
 #include "output.h"
 
@@ -13,6 +14,7 @@ static const struct option options[] = {
     {"format", required_argument, NULL, 'f'},
     {"pages", required_argument, NULL, 'n'},
     {"label", required_argument, NULL, 'l'},
+    {"json", no_argument, NULL, 'j'},
     {"local-lock", no_argument, NULL, OPTION_LOCAL_LOCK},
     {"help", no_argument, NULL, 'h'},
     {NULL, 0, NULL, 0},
@@ -57,15 +59,22 @@ static const char *parse_label(const char *text)
     return text;
 }
 
-/* It was made, all the same. */
-static void warn_of_name(const mpg_pager *pager, const char *path)
+/* What was made. Returns an exit status. */
+static int tell(const mpg_pager *pager, const char *path, bool json)
 {
     struct mpg_stat st = {.size = sizeof(st)};
 
-    if (mpg_stat(&st, pager) == 0 && st.name_unsure) {
+    if (mpg_stat(&st, pager) != 0) {
+        return report_failure(path, json);
+    }
+    if (st.name_unsure) {
         complain(path, "made, but its directory cannot be synced: after a loss of power the name "
                        "may be gone");
     }
+    if (json) {
+        describe_json(stdout, path, &st);
+    }
+    return finish_output(STATUS_FINE);
 }
 
 static int run(int argc, char **argv)
@@ -73,6 +82,7 @@ static int run(int argc, char **argv)
     mpg_options file = MPG_OPTIONS_INIT;
     const char *path;
     mpg_pager *pager;
+    bool json = false;
     int option;
 
     while ((option = next_option(&command_create, argc, argv)) != -1) {
@@ -89,6 +99,9 @@ static int run(int argc, char **argv)
         case 'l':
             file.label = parse_label(optarg);
             break;
+        case 'j':
+            json = true;
+            break;
         }
     }
     expect_arguments(&command_create, argc, argv, 1, 1);
@@ -100,22 +113,22 @@ static int run(int argc, char **argv)
     file.flags = open_flags();
     hold_signals();
     if (mpg_create(&pager, path, &file) != 0) {
-        return report_failure(path, false);
+        return report_failure(path, json);
     }
-    warn_of_name(pager, path);
-    return close_file(pager, path, STATUS_FINE);
+    return close_file(pager, path, tell(pager, path, json));
 }
 
 const struct command command_create = {
     .name = "create",
     .summary = "Makes a new page file",
-    .usage = "[-s SIZE] [-f 1|0.2] [-n PAGES] [-l TEXT] FILE",
+    .usage = "[-s SIZE] [-f 1|0.2] [-n PAGES] [-l TEXT] [-j] FILE",
     .help =
         "FILE must not exist yet.\n\n"
         "  -s, --page-size SIZE  bytes in a page: a power of two from 1K to 1G (default 4K)\n"
         "  -f, --format FORMAT   1 (default), or 0.2 for the crate `mappedpages`\n"
         "  -n, --pages PAGES     pages the file has at first, at least 4 (default 4)\n"
         "  -l, --label TEXT      a name kept in the file, at most 64 bytes (format 1)\n"
+        "  -j, --json            tell what was made as a JSON object, as 'info --json' does\n"
         "      --local-lock      also where a lock does not keep other writers out (sshfs, ...)\n"
         "  -h, --help            this help\n",
     .options = options,

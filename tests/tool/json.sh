@@ -1,0 +1,34 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# What create, free and alloc did is told to programs as JSON, and so is what they could not do.
+# shellcheck source=tests/support/lib.sh
+. "${top_srcdir:?set by make check}/tests/support/lib.sh"
+
+# holds EXPRESSION - fails unless it is true of `it`, the object in out.
+holds() {
+    python3 -c "import json, sys
+it = json.load(open('out'))
+sys.exit(not ($1))" || fail "not so: $1: $(cat out)"
+}
+for format in 1 0.2; do
+    expect 0 mappedpages create -j -f $format -s 4KiB $format.mpp
+    holds "it['file'] == '$format.mpp' and it['format'] == '$format' and it['page_size'] == 4096"
+    cp out made
+    expect 0 mappedpages info -j $format.mpp
+    same made out
+    expect 3 mappedpages create --json $format.mpp
+    holds "it['error']['name'] == 'EXISTS' and 'info' in it['error']['hint']"
+    expect 0 mappedpages alloc -j $format.mpp 20 21 22
+    holds "it == {'regular': [20, 21, 22]}"
+    expect 0 mappedpages free -j $format.mpp 20-21
+    holds "it == {'regular': [20, 21]}"
+    expect 0 mappedpages alloc -p $format.mpp
+    expect 0 mappedpages free --json -p $format.mpp 0
+    holds "it == {'protected': [0]}"
+    expect 3 mappedpages free -j $format.mpp 20
+    holds "it['error']['name'] == 'DOUBLE_FREE' and it['error']['page'] == 20"
+    expect 0 mappedpages free $format.mpp 22
+    said_nothing
+    expect 0 mappedpages create -f $format $format.silent
+    said_nothing
+done
