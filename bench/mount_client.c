@@ -312,7 +312,7 @@ static void do_commit(const struct task *task)
 
 static void do_floor(const struct task *task)
 {
-    struct place place = {task->path, false};
+    struct place place = {.directory = task->path};
     struct floor_file *floor = floor_open(&place);
     uint64_t begin = now_ns();
 

@@ -6,7 +6,8 @@
 . "${top_srcdir:?set by make check}/tests/support/lib.sh"
 need_fuse
 
-operations=${RANDOM_IO_OPERATIONS:-100000}
+operations=20000
+[ -z "${MPG_TEST_SECONDS:-}" ] || operations=200000
 random_io=$top_builddir/tests/mount/random_io
 
 for size in 1K 4K 64K 1M; do

@@ -53,7 +53,7 @@ done = False
 threads = [threading.Thread(target=look) for _ in range(2)]
 for thread in threads:
     thread.start()
-for turn in range(300):
+for turn in range(100):
     os.close(os.open("m/pages/40", os.O_WRONLY | os.O_TRUNC))
     os.truncate("m/pages/40", turn % size)
     fill("m/pages/40", size)
