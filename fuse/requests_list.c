@@ -89,10 +89,8 @@ static int list_root(struct listing *listing, off_t offset)
         const char *name;
         enum fixed_node node;
     } entries[] = {
-        {"pages", FIXED_PAGES},
-        {"protected", FIXED_PROTECTED},
-        {"info", FIXED_INFO},
-        {"info.json", FIXED_INFO_JSON},
+        {"pages", FIXED_PAGES}, {"protected", FIXED_PROTECTED},
+        {"info", FIXED_INFO},   {"info.json", FIXED_INFO_JSON},
         {"raw", FIXED_RAW},
     };
     const size_t count = listing->fs->options->raw ? 5 : 4;

@@ -193,6 +193,21 @@ static bool about_damage(char text[HINT_SIZE], const char *path, const mpg_error
     return say(text, "'mappedpages check %s' tells what is damaged", shown(path, "FILE"));
 }
 
+/* The page is not there, or not of that kind. */
+static bool about_page(char text[HINT_SIZE], const char *path, const mpg_error_info *info,
+                       enum hint_use use)
+{
+    bool missing = info->code == MPG_E_NOT_ALLOCATED || info->code == MPG_E_OUT_OF_BOUNDS;
+
+    if (use == HINT_WRITE && missing && info->page != MPG_NO_PAGE) {
+        bool protected = strstr(info->message, "protected page") != NULL;
+
+        return say(text, "'mappedpages alloc %s%s %" PRIu64 "' allocates it",
+                   protected ? "-p " : "", shown(path, "FILE"), info->page);
+    }
+    return say(text, "'mappedpages list %s' tells which there are", shown(path, "FILE"));
+}
+
 bool hint_find(char text[HINT_SIZE], const char *path, const mpg_error_info *info,
                enum hint_use use)
 {
@@ -204,12 +219,12 @@ bool hint_find(char text[HINT_SIZE], const char *path, const mpg_error_info *inf
         if (info->page == MPG_NO_PAGE) {
             return about_existing(text, path);
         }
-        break;
+        return about_page(text, path, info, use);
     case MPG_E_NOT_ALLOCATED:
     case MPG_E_NOT_REGULAR:
     case MPG_E_OUT_OF_BOUNDS:
     case MPG_E_DOUBLE_FREE:
-        break;
+        return about_page(text, path, info, use);
     case MPG_E_FILE_FULL:
     case MPG_E_DIRECTORY_FULL:
         return use == HINT_CREATE
@@ -224,5 +239,4 @@ bool hint_find(char text[HINT_SIZE], const char *path, const mpg_error_info *inf
     default:
         return mpg_is_damage(info->code) && about_damage(text, path, info, use);
     }
-    return say(text, "'mappedpages list %s' tells which there are", shown(path, "FILE"));
 }

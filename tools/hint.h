@@ -14,6 +14,7 @@
 enum hint_use {
     HINT_USE,    /* look at it, or change it */
     HINT_CREATE, /* make it */
+    HINT_WRITE,  /* write to a page that is there */
     HINT_CHECK,  /* tell what is damaged */
 };
 

@@ -4,8 +4,8 @@
 #include "arguments.h"
 #include "command.h"
 #include "descriptors.h"
-#include "mappedpages.h"
 #include "escape.h"
+#include "mappedpages.h"
 #include "output.h"
 
 #include <errno.h>

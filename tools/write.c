@@ -109,6 +109,7 @@ static int run(int argc, char **argv)
     }
     expect_arguments(&command_write, argc, argv, 2, 2);
     path = argv[optind];
+    hints_are_for(HINT_WRITE);
     id = parse_number(&command_write, "id", argv[optind + 1]);
     /*
      * The file is not locked while standard input is awaited: what feeds it may be a command that

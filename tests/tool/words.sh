@@ -75,6 +75,10 @@ expect 0 mappedpages read -p rot 0
 
 tells "my.mpp: there is no page 77; 'mappedpages list my.mpp' tells which there are" read my.mpp 77
 tells "my.mpp: there is no protected page 0; 'mappedpages list my.mpp' tells which there are" read -p my.mpp 0
+tells "my.mpp: there is no page 77; 'mappedpages alloc my.mpp 77' allocates it" write my.mpp 77 </dev/null
+tells "my.mpp: there is no protected page 5; 'mappedpages alloc -p my.mpp 5' allocates it" write -p my.mpp 5 </dev/null
+expect 0 mappedpages alloc -p my.mpp 5
+expect 0 mappedpages write -p my.mpp 5 </dev/null
 tells "my.mpp: page 0 belongs to the file itself" read my.mpp 0
 
 # Programs get it, too.
