@@ -95,7 +95,7 @@ for format in 0.2 1; do
         for log in create.1 create.2 create.3 commit.1 commit.2 commit.3 rename.5; do
             within 20 grep -q '^!' log.$log || fail "nothing was acknowledged in log.$log"
         done
-        sleep $pause
+        sleep "$pause"
         kill -9 "$(cat m.pid)"
         # shellcheck disable=SC2086 # the words are to be split
         wait $workers
