@@ -194,6 +194,12 @@ enum mpg_option_flags {
      * (MPG_E_CHANGED), but what it takes with it is gone.
      */
     MPG_LOCAL_LOCK = 1u << 4,
+    /*
+     * mpg_create, mpg_open: the disk space of pages that are freed goes back to the filesystem as commits make that
+     * durable, as mpg_trim does it for all that is free. Costs a system call a run of pages, made by the thread that commits
+     * after its commit; where the filesystem cannot do it nothing happens.
+     */
+    MPG_DISCARD = 1u << 5,
 };
 
 typedef struct mpg_options {
@@ -635,6 +641,24 @@ typedef struct mpg_check_result {
 MPG_API MPG_MUST_CHECK int mpg_check(mpg_check_result *result, const mpg_pager *pager,
                                      void (*report)(void *context, const mpg_fault *fault),
                                      void *context);
+
+/* ---- Space ---------------------------------------------------------------------------------- */
+
+/*
+ * Gives the disk space of free pages back to the filesystem, which shows the file as shorter in blocks, not in bytes: of
+ * the pages from `first` on, `count` of them (UINT64_MAX: all), those that are free, in runs of at least `least` pages
+ * (0: any). *pages, unless NULL: how many pages those were, whether they had space or not. A page handed out later gets
+ * disk space first, as ever. What stays: pages that something may look at yet, which are few, and in format 1 the last free
+ * pages: as many as there are protected ones, for their next contents, and up to 1 MiB for commits. Pages of less than 4096 bytes go together with their
+ * neighbours or not at all.
+ * Works in steps of at most 8 MiB, between which, and in format 1 during which, others go on.
+ * Errors: READ_ONLY, UNAVAILABLE, CHANGED, NO_MEMORY, IO (system_errno is EOPNOTSUPP where the filesystem cannot make
+ * holes). What was given back before an error stays so.
+ * Thread safety: any thread, any time.
+ * Durability: nothing that was durable is touched; a crash may bring back the space of some pages.
+ */
+MPG_API MPG_MUST_CHECK int mpg_trim(uint64_t *pages, mpg_pager *pager, uint64_t first,
+                                    uint64_t count, uint64_t least);
 
 #ifdef __cplusplus
 }

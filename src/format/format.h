@@ -159,6 +159,11 @@ struct format_ops {
      * what contents of protected pages need; negative where that was done already.
      */
     int64_t (*spare)(struct format *format);
+    /*
+     * Sets *rests to whether a page that is free in all versions may be looked at by an opening yet, so that what it
+     * holds is to stay.
+     */
+    int (*rests)(struct format *format, uint64_t page, bool *rests);
     /* May be NULL. A page that was lingering or held by a transaction no longer is. */
     void (*let_go)(struct format *format, uint64_t page);
     /* Changes the number of pages in the pending version. The file is that long already. */

@@ -507,6 +507,7 @@ const struct format_ops mpgi_format_0_2 = {
     .get_use = get_use,
     .set_use = set_use,
     .find_free = find_free,
+    .rests = mpgi_0_2_rests,
     .set_total = set_total,
     .scan_use = scan_use,
     .get_entry = get_entry,

@@ -266,3 +266,14 @@ int mpgi_0_2_read_spare(bool *found, const struct page_io *io, const struct shee
     }
     return result;
 }
+
+int mpgi_0_2_rests(struct format *format, uint64_t page, bool *rests)
+{
+    const struct format_0_2 *own = format_0_2_of(format);
+    unsigned char tag[sizeof(SPARE_TAG_TEXT) - 1];
+    int result = mpgi_file_read(format->file, tag, sizeof(tag), page * format->page_size, page);
+
+    *rests =
+        result != 0 || page == own->spare_page || memcmp(tag, SPARE_TAG_TEXT, sizeof(tag)) == 0;
+    return result;
+}

@@ -118,6 +118,8 @@ uint64_t mpgi_0_2_reference_at(uint32_t number);
 
 /* Where the commit just sealed is to put its spare, or 0, and what that is to say. */
 void mpgi_0_2_prepare_spare(struct format_0_2 *own);
+/* Whether a free page is the spare, or one that a crash left. */
+int mpgi_0_2_rests(struct format *format, uint64_t page, bool *rests);
 /* Writes it, for the frozen version, to own->spare_page. */
 int mpgi_0_2_write_spare(const struct format_0_2 *own);
 /*

@@ -135,6 +135,12 @@ static bool same_state(const struct format *a, const struct format *b)
            (one->link == other->link || !RULE_HOLDS(RULE_IDENTITY));
 }
 
+static int rests(struct format *format, uint64_t page, bool *rests)
+{
+    *rests = mpgi_rest_has(&format_1_of(format)->rest, page);
+    return 0;
+}
+
 const struct format_ops mpgi_format_1 = {
     .id = MPG_FORMAT_1,
     .create = mpgi_create_1,
@@ -151,6 +157,7 @@ const struct format_ops mpgi_format_1 = {
     .free_run = mpgi_space_free_run,
     .set_use_run = mpgi_space_set_use_run,
     .spare = mpgi_space_spare,
+    .rests = rests,
     .let_go = mpgi_space_let_go,
     .set_total = set_total,
     .scan_use = mpgi_space_scan,

@@ -251,3 +251,33 @@ int mpgi_file_try_address(const struct file *file, void *address, size_t length,
     errno = ENOSPC;
     return fail(file, "map for writing", page);
 }
+
+/* ---- giving space back ---- */
+
+int mpgi_file_punch(const struct file *file, uint64_t offset, uint64_t length, uint64_t page)
+{
+    unsigned interrupted = 0;
+
+    if (file->io->punch == NULL) {
+        errno = EOPNOTSUPP;
+        return fail(file, "fallocate", page);
+    }
+    while (file->io->punch(file->context, file->fd, offset, length) != 0)
+        if (!mpgi_interrupted(&interrupted))
+            return fail(file, "fallocate", page);
+    return 0;
+}
+
+void mpgi_file_unback(struct file *file, uint64_t offset, uint64_t length)
+{
+    uint64_t end = min_u64(offset + length, file->bytes);
+
+    for (uint64_t piece = offset / PIECE; piece * PIECE < end; piece++) {
+        union id_value *group = mpgi_id_map_find(&file->backed, piece / PIECES);
+
+        if (group != NULL)
+            group->number &= ~bit_of(piece);
+    }
+    /* What lies below and has no record yet is asked for when it is needed. */
+    file->backed_from = max_u64(file->backed_from, end);
+}

@@ -71,6 +71,11 @@ struct io {
     int (*back)(void *context, int fd, uint64_t offset, uint64_t length);
     /* How many bytes from `offset` on, of `length`, are known to have that. May be NULL: none. */
     uint64_t (*backed)(void *context, int fd, uint64_t offset, uint64_t length);
+    /*
+     * Gives the disk space of a range back: it reads as zeros, and the length stays. EOPNOTSUPP where that is not to be
+     * had. May be NULL: it is not.
+     */
+    int (*punch)(void *context, int fd, uint64_t offset, uint64_t length);
     int (*truncate)(void *context, int fd, uint64_t bytes);
     int (*unlink)(void *context, const char *path);
     /* Whether the file still has a name. May be NULL: it has. */

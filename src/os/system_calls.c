@@ -219,6 +219,12 @@ static uint64_t system_backed(void *context, int fd, uint64_t offset, uint64_t l
     return end - offset;
 }
 
+static int system_punch(void *context, int fd, uint64_t offset, uint64_t length)
+{
+    (void)context;
+    return fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)length);
+}
+
 static int system_truncate(void *context, int fd, uint64_t bytes)
 {
     uint64_t now;
@@ -390,6 +396,7 @@ const struct io mpgi_io_system = {
     .allocate = system_allocate,
     .back = system_back,
     .backed = system_backed,
+    .punch = system_punch,
     .truncate = system_truncate,
     .unlink = system_unlink,
     .has_name = system_has_name,

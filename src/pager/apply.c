@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/rules.h"
 #include "os/grow.h"
+#include "pager/give_back.h"
 #include "pager/look_again.h"
 #include "pager/pager.h"
 #include "pager/protected_write.h"
@@ -319,14 +320,24 @@ int mpgi_apply_alloc_held(struct edit *edit, uint64_t page, bool zero)
     return result != 0 ? result : mpgi_apply_alloc(edit, page, MPG_USE_REGULAR, zero);
 }
 
+int mpgi_check_not_held(const mpg_pager *pager, uint64_t page)
+{
+    const uint64_t *given_back = pager->given_back;
+
+    if (mpgi_id_map_find(&pager->reserved, page) == NULL)
+        return 0;
+    if (given_back != NULL && page >= given_back[0] && page < given_back[1])
+        return EDIT_GIVEN_BACK;
+    return mpgi_fail(MPG_E_BUSY, "alloc_at", page, "%s: page %llu is held by an open transaction",
+                     pager->file.path, (unsigned long long)page);
+}
+
 int mpgi_apply_alloc_at(struct edit *edit, uint64_t page, unsigned flags)
 {
-    const mpg_pager *pager = edit->pager;
+    int result = mpgi_check_not_held(edit->pager, page);
 
-    if (mpgi_id_map_find(&pager->reserved, page) != NULL)
-        return mpgi_fail(MPG_E_BUSY, "alloc_at", page,
-                         "%s: page %llu is held by an open transaction", pager->file.path,
-                         (unsigned long long)page);
+    if (result != 0)
+        return result;
     return mpgi_apply_alloc_held(edit, page, (flags & MPG_ZERO) != 0);
 }
 
@@ -410,6 +421,8 @@ int mpgi_apply_free(struct edit *edit, uint64_t page)
 {
     int result = mpgi_check_free(edit->pager, page);
 
+    if (result == 0)
+        mpgi_note_freed(edit->pager, page);
     return result != 0 ? result : mpgi_edit_use(edit, page, MPG_USE_FREE);
 }
 
@@ -547,5 +560,7 @@ int mpgi_apply_free_protected(struct edit *edit, uint64_t id)
         return result;
     freed = old;
     freed.in_use = false;
+    mpgi_note_freed(edit->pager, old.page[0]);
+    mpgi_note_freed(edit->pager, old.page[1]);
     return mpgi_edit_entry(edit, id, &old, &freed);
 }

@@ -35,6 +35,8 @@ int mpgi_apply_alloc_runs(struct edit *edit, struct page_runs *runs, size_t coun
 void mpgi_runs_expand(mpg_page_id *ids, const struct page_runs *runs);
 /* As mpgi_apply_alloc_runs, for an array that may be written at once. */
 int mpgi_apply_alloc_many(struct edit *edit, mpg_page_id *ids, size_t count, unsigned flags);
+/* Whether nobody holds a page: 0, BUSY, or EDIT_GIVEN_BACK, with which the edit is to be tried again. */
+int mpgi_check_not_held(const mpg_pager *pager, uint64_t page);
 /* Checks that a page of this id may be allocated, and allocates it. May return EDIT_RESTART. */
 int mpgi_apply_alloc_at(struct edit *edit, uint64_t page, unsigned flags);
 /* The same for a page that the transaction holds which is being committed. */

@@ -27,5 +27,6 @@ void mpgi_batch_free(struct batch *batch)
     free_staged(&batch->stage);
     free_staged(&batch->contents);
     mpgi_id_map_clear(&batch->fresh);
+    mpgi_id_map_clear(&batch->freed);
     free(batch);
 }

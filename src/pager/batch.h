@@ -38,6 +38,7 @@ struct batch {
     struct id_map stage;      /* page of the file → its new content (page_size bytes, owned), or
                                * NULL where what was staged is not to be written any more */
     struct id_map contents;   /* protected id → its new content, likewise */
+    struct id_map freed;      /* with MPG_DISCARD: pages that it frees */
     struct id_map fresh;      /* protected ids that it allocates: zeros until they are written */
     struct completion *completions;      /* in the order they came */
     struct completion **completions_end; /* where the next one goes */

@@ -26,6 +26,7 @@
 #include "base/error.h"
 #include "base/rules.h"
 #include "os/poison.h"
+#include "pager/give_back.h"
 #include "pager/look_again.h"
 #include "pager/pager.h"
 
@@ -267,6 +268,7 @@ static void conclude(mpg_pager *pager, struct batch *batch, bool dirty, int resu
     if (result == 0 && dirty) {
         let_linger(pager);
         pager->ops->publish(pager->format);
+        mpgi_note_durable(pager, batch);
     } else if (result != 0) {
         fail_commit(pager, result);
     }
@@ -314,6 +316,16 @@ static void lead(mpg_pager *pager)
     conclude(pager, batch, dirty, result);
 }
 
+/* MPG_DISCARD. Others commit meanwhile. */
+static void give_back_freed(mpg_pager *pager)
+{
+    if (pager->freed.count == 0)
+        return;
+    pager_unlock(pager);
+    mpgi_give_back_freed(pager);
+    pager_lock(pager);
+}
+
 /* Waits until a commit has settled or the time has come; false if that was it. */
 static bool wait_until(mpg_pager *pager, uint64_t time)
 {
@@ -342,6 +354,7 @@ int mpgi_commit_wait(mpg_pager *pager, struct batch *batch)
 
         if (pager->in_flight == NULL && (complete || !in_time)) {
             lead(pager);
+            give_back_freed(pager);
         } else if (pager->in_flight != NULL || !first) {
             (void)pthread_cond_wait(&pager->settled, &pager->lock);
         } else {

@@ -20,7 +20,8 @@
 /* ---- options ---- */
 
 #define KNOWN_OPTIONS                                                                              \
-    (MPG_LOCK_SHARED | MPG_DEFER_ALLOCATION | MPG_SPARSE | MPG_CREATE | MPG_LOCAL_LOCK)
+    (MPG_LOCK_SHARED | MPG_DEFER_ALLOCATION | MPG_SPARSE | MPG_CREATE | MPG_LOCAL_LOCK |           \
+     MPG_DISCARD)
 
 int mpgi_take_options(mpg_options *taken, const mpg_options *options)
 {

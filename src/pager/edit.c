@@ -319,12 +319,27 @@ static int restart(struct edit *edit, bool room, const char *operation)
     return result != 0 ? result : check_writable(pager, operation);
 }
 
+/* Undoes the edit and waits until no disk space is being given back. That takes no commit. */
+static int wait_for_page(struct edit *edit, const char *operation)
+{
+    mpg_pager *pager = edit->pager;
+
+    undo(edit);
+    while (pager->given_back != NULL)
+        (void)pthread_cond_wait(&pager->settled, &pager->lock);
+    return check_writable(pager, operation);
+}
+
 bool mpgi_edit_again(struct edit *edit, int *result, const char *operation)
 {
     const mpg_pager *pager = edit->pager;
     bool others = pager->in_flight != NULL || pager->gathering->changes > 0;
     bool full = *result == MPG_E_FILE_FULL || *result == MPG_E_NO_SPACE;
 
+    if (*result == EDIT_GIVEN_BACK) {
+        *result = wait_for_page(edit, operation);
+        return *result == 0;
+    }
     if (full && (!others || edit->restarts_when_full++ == MOST_RESTARTS_WHEN_FULL))
         return false;
     if (!full && *result != EDIT_RESTART && *result != EDIT_NEEDS_ROOM)

@@ -45,6 +45,8 @@ int mpgi_edit_content(struct edit *edit, uint64_t id, void *data);
 #define EDIT_RESTART 1
 /* As EDIT_RESTART; pages that it needs are free, but rest until the format is asked for room. */
 #define EDIT_NEEDS_ROOM 2
+/* As EDIT_RESTART; the page's disk space is being given back just now. 3 is EDIT_EVICT. */
+#define EDIT_GIVEN_BACK 4
 bool mpgi_edit_again(struct edit *edit, int *result, const char *operation);
 
 enum durability {

@@ -62,6 +62,7 @@ int mpgi_pager_free(mpg_pager *pager)
     mpgi_id_map_clear(&pager->writers);
     mpgi_id_map_clear(&pager->reserved);
     mpgi_id_map_clear(&pager->reserved_protected);
+    mpgi_id_map_clear(&pager->freed);
     mpgi_id_map_clear(&pager->verified);
     (void)pthread_cond_destroy(&pager->settled);
     (void)pthread_mutex_destroy(&pager->lock);
@@ -79,6 +80,7 @@ void mpgi_pager_set_up(mpg_pager *pager, const mpg_options *options)
     pager->zero_crc = mpgi_crc_extend_zeros(0, pager->page_size);
     pager->entry_changes = 1;
     pager->deferred = !pager->read_only && (options->flags & MPG_DEFER_ALLOCATION) != 0;
+    pager->discard = !pager->read_only && (options->flags & MPG_DISCARD) != 0;
     pager->file.map = &pager->map;
     pager->file.unfault = mpgi_map_unfault;
     /* A lock that reaches everybody keeps what was read as it is; a reader without one must ask. */

@@ -65,6 +65,9 @@ struct mpg_pager {
     struct id_map writers;   /* protected ids with an open writer */
     struct id_map reserved;  /* pages that open transactions hold */
     struct id_map reserved_protected;
+    const uint64_t *given_back; /* the pages from [0] to below [1] are being given back, or NULL */
+    bool discard;               /* MPG_DISCARD */
+    struct id_map freed;        /* with that: pages that were freed for good, to be given back */
     uint64_t search_page[REUSE_KINDS]; /* below it no page can be given out, by enum reuse */
     uint64_t search_protected;         /* below it no protected id can be given out */
     struct id_map verified; /* page of the file → generation whose content a view has checked */

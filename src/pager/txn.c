@@ -75,16 +75,16 @@ static int txn_alloc_at(mpg_txn *txn, mpg_page_id id, unsigned flags)
         result = mpgi_edit_begin(&edit, txn->pager, "alloc_at");
     if (result != 0)
         return result;
-    if (mpgi_id_map_find(&txn->pages, id.value) != NULL)
-        result = mpgi_fail(MPG_E_EXISTS, "alloc_at", id.value,
-                           "%s: page %llu is allocated by this transaction already",
-                           txn->pager->file.path, (unsigned long long)id.value);
-    else if (mpgi_id_map_find(&txn->pager->reserved, id.value) != NULL)
-        result = mpgi_fail(MPG_E_BUSY, "alloc_at", id.value,
-                           "%s: page %llu is held by an open transaction", txn->pager->file.path,
-                           (unsigned long long)id.value);
-    else
-        result = mpgi_check_alloc_at(txn->pager, id.value);
+    do {
+        if (mpgi_id_map_find(&txn->pages, id.value) != NULL)
+            result = mpgi_fail(MPG_E_EXISTS, "alloc_at", id.value,
+                               "%s: page %llu is allocated by this transaction already",
+                               txn->pager->file.path, (unsigned long long)id.value);
+        else
+            result = mpgi_check_not_held(txn->pager, id.value);
+        if (result == 0)
+            result = mpgi_check_alloc_at(txn->pager, id.value);
+    } while (result == EDIT_GIVEN_BACK && mpgi_edit_again(&edit, &result, "alloc_at"));
     if (result == 0)
         result = hold_page(txn, id.value, flags);
     mpgi_edit_cancel(&edit);

@@ -301,6 +301,21 @@ void actor_sync(struct actor *actor)
     actor->in_flight = &actor->now;
 }
 
+void actor_trim(struct actor *actor)
+{
+    uint64_t pages = 0;
+    int error;
+
+    if (is_over(actor))
+        return;
+    must(!actor->txn);
+    error = mpg_trim(&pages, actor->pager, 0, UINT64_MAX, 0);
+    if (error < 0)
+        actor_fail(actor, "trim", error);
+    else if (pages == 0)
+        actor_fail(actor, "trim: nothing was free", 0);
+}
+
 /* ---- Protected pages ------------------------------------------------------------------------ */
 
 static void add_protected(struct actor *actor, uint64_t id)

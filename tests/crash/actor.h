@@ -70,6 +70,9 @@ void actor_write_protected_in_vain(struct actor *actor, size_t index);
 void actor_write(struct actor *actor, size_t index, bool mapped);
 void actor_sync(struct actor *actor);
 
+/* Gives the space of what is free back. */
+void actor_trim(struct actor *actor);
+
 void actor_begin(struct actor *actor);
 /* Allocates a regular page in the transaction and stages its content. */
 void actor_alloc_filled(struct actor *actor);

@@ -66,6 +66,54 @@ static void reopening(struct actor *a)
     actor_reopen(a);
 }
 
+/* What was given back may be there again after a crash, or not; what was in use is as it was. */
+static void trimming(struct actor *a)
+{
+    actor_alloc(a, 40, MPG_ZERO);
+    actor_alloc_protected(a, 6);
+    for (size_t i = 0; i < 6; i++)
+        actor_write_protected(a, i);
+    actor_write(a, 3, false);
+    actor_write(a, 38, true);
+    actor_sync(a);
+    actor_free(a, 8, 24);
+    actor_trim(a);
+    actor_write_protected(a, 1);
+    actor_trim(a);
+    actor_alloc(a, 9, MPG_ZERO);
+    actor_free_protected(a, 2, 2);
+    actor_trim(a);
+    actor_alloc_protected(a, 3);
+    actor_write_protected(a, 4);
+    actor_trim(a);
+    actor_reopen(a);
+    actor_trim(a);
+    actor_write_protected(a, 0);
+    actor_alloc(a, 4, MPG_ZERO);
+}
+
+/* As protected_pages and regular_pages, with what is freed given back as commits go. */
+static void discarding(struct actor *a)
+{
+    actor_alloc(a, 24, 0);
+    actor_alloc_protected(a, 8);
+    for (size_t i = 0; i < 8; i++)
+        actor_write_protected(a, i);
+    actor_write(a, 20, true);
+    actor_sync(a);
+    for (int round = 0; round < 3; round++) {
+        actor_free(a, 0, 8);
+        actor_free_protected(a, 0, 3);
+        actor_begin(a);
+        actor_free(a, 0, 2);
+        actor_alloc_filled(a);
+        actor_alloc_protected(a, 3);
+        actor_write_protected(a, 5);
+        actor_commit(a, 0);
+        actor_alloc(a, 9, MPG_ZERO);
+    }
+}
+
 /* ---- Batches -------------------------------------------------------------------------------- */
 
 static void transactions(struct actor *a)
@@ -455,6 +503,14 @@ const struct scenario scenarios[] = {
     {.name = "protected pages of 2 KiB", .run = protected_pages, .page_size = 2048},
     {.name = "protected pages of 8 KiB", .run = protected_pages, .page_size = 8192},
     {.name = "bulk", .run = bulk, .page_size = 1024},
+    {.name = "trimming",
+     .run = trimming,
+     .page_size = 4096,
+     .initial_pages = 240,
+     .capacity = 2 * MIB},
+    {.name = "trimming of 1 KiB", .run = trimming, .page_size = 1024, .initial_pages = 260},
+    {.name = "discarding", .run = discarding, .page_size = 4096, .flags = MPG_DISCARD},
+    {.name = "discarding of 1 KiB", .run = discarding, .page_size = 1024, .flags = MPG_DISCARD},
     {.name = "reopening", .run = reopening, .page_size = 1024},
     {.name = "transactions", .run = transactions, .page_size = 1024},
     {.name = "transactions of 4 KiB", .run = transactions, .page_size = 4096},

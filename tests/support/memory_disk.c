@@ -16,8 +16,9 @@
 #define RESERVATION_SLACK (4u << 20)
 
 const char *const disk_call_names[CALL_COUNT] = {
-    "open",     "close",  "lock", "size",   "pread",     "pwrite",  "fdatasync", "allocate",
-    "truncate", "unlink", "link", "rename", "sync_name", "reserve", "map",       "unmap",
+    "open",      "close",     "lock",    "size",     "pread",  "pwrite",
+    "fdatasync", "allocate",  "punch",   "truncate", "unlink", "link",
+    "rename",    "sync_name", "reserve", "map",      "unmap",
 };
 
 /* ---- The log -------------------------------------------------------------------------------- */
@@ -489,6 +490,25 @@ static int disk_truncate(void *context, int fd, uint64_t bytes)
     return 0;
 }
 
+/* On the disk a hole is zeros, written like any others. */
+static int disk_punch(void *context, int fd, uint64_t offset, uint64_t length)
+{
+    struct memory_disk *disk = context;
+    size_t known;
+
+    if (enter(disk, CALL_PUNCH, NULL) < 0)
+        return -1;
+    must(disk->descriptors[fd].open && disk->descriptors[fd].writable);
+    if (offset >= disk->size)
+        return 0;
+    known = (size_t)(length < disk->size - offset ? length : disk->size - offset);
+    memory_disk_log_mapped(disk);
+    memory_disk_touch(disk, offset, known);
+    memset(disk->cache + offset, 0, known);
+    changed(disk, EVENT_WRITE, offset, known);
+    return 0;
+}
+
 static int disk_unlink(void *context, const char *path)
 {
     struct memory_disk *disk = context;
@@ -599,6 +619,7 @@ const struct io memory_disk_io = {
     .pwritev = disk_pwritev,
     .fdatasync = disk_fdatasync,
     .allocate = disk_allocate,
+    .punch = disk_punch,
     .truncate = disk_truncate,
     .unlink = disk_unlink,
     .link = disk_link,

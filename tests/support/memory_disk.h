@@ -30,6 +30,7 @@ enum disk_call {
     CALL_PWRITE,
     CALL_FDATASYNC,
     CALL_ALLOCATE,
+    CALL_PUNCH,
     CALL_TRUNCATE,
     CALL_UNLINK,
     CALL_LINK,
