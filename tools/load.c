@@ -4,6 +4,7 @@
 #include "arguments.h"
 #include "command.h"
 #include "file.h"
+#include "json.h"
 #include "output.h"
 #include "page_archive.h"
 #include "progress.h"
@@ -20,9 +21,13 @@
 #define MEMORY (UINT64_C(1) << 30)
 
 static const struct option options[] = {
-    {"memory", required_argument, NULL, 'm'}, {"quiet", no_argument, NULL, 'q'},
-    {"wait", required_argument, NULL, 'w'},   {"local-lock", no_argument, NULL, OPTION_LOCAL_LOCK},
-    {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0},
+    {"json", no_argument, NULL, 'j'},
+    {"memory", required_argument, NULL, 'm'},
+    {"quiet", no_argument, NULL, 'q'},
+    {"wait", required_argument, NULL, 'w'},
+    {"local-lock", no_argument, NULL, OPTION_LOCAL_LOCK},
+    {"help", no_argument, NULL, 'h'},
+    {NULL, 0, NULL, 0},
 };
 
 struct load {
@@ -31,6 +36,7 @@ struct load {
     struct spool spool;
     uint64_t memory;
     bool quiet;
+    bool json;
     void *content; /* room for a page */
     uint64_t done;
     struct progress progress;
@@ -207,12 +213,29 @@ static int apply(struct load *load)
     return status;
 }
 
+/* How much it was. Returns an exit status. */
+static int print_counts(const struct load *load)
+{
+    uint64_t protected = 0;
+    struct json json;
+
+    for (size_t i = 0; i < load->spool.count; i++) {
+        protected += load->spool.pages[i].page.protected;
+    }
+    json_begin(&json, stdout);
+    json_string(&json, "file", load->path);
+    json_number(&json, "regular_pages", load->spool.count - protected);
+    json_number(&json, "protected_pages", protected);
+    json_end(&json);
+    return finish_output(STATUS_FINE);
+}
+
 static int load_file(struct load *load)
 {
     int status;
 
     hold_signals();
-    if (open_writing(&load->pager, load->path, false) != STATUS_FINE) {
+    if (open_writing(&load->pager, load->path, load->json) != STATUS_FINE) {
         return STATUS_FAILED;
     }
     if (mpg_page_size(load->pager) != load->spool.page_size) {
@@ -222,9 +245,10 @@ static int load_file(struct load *load)
     }
     status = apply(load);
     if (status != 0) {
-        return fail_and_close(load->pager, load->path, false);
+        return fail_and_close(load->pager, load->path, load->json);
     }
-    return close_file(load->pager, load->path, STATUS_FINE);
+    status = close_file(load->pager, load->path, STATUS_FINE);
+    return status == STATUS_FINE && load->json ? print_counts(load) : status;
 }
 
 static int run(int argc, char **argv)
@@ -239,6 +263,7 @@ static int run(int argc, char **argv)
             load.memory = parse_size(&command_load, "memory", optarg);
         }
         load.quiet |= option == 'q';
+        load.json |= option == 'j';
     }
     expect_arguments(&command_load, argc, argv, 1, 1);
     load.path = argv[optind];
@@ -265,7 +290,7 @@ static int run(int argc, char **argv)
 const struct command command_load = {
     .name = "load",
     .summary = "Puts the pages of a tar archive into a file",
-    .usage = "[-m SIZE] [-q] [-w SECONDS] FILE",
+    .usage = "[-m SIZE] [-q] [-j] [-w SECONDS] FILE",
     .help =
         "Reads from standard input what 'mappedpages dump' writes, or any tar archive of files\n"
         "called pages/<id> and protected/<id>; what is shorter than a page is followed by zeros.\n"
@@ -276,6 +301,7 @@ const struct command command_load = {
         "  -m, --memory SIZE   what does not fit into that is written in several transactions,\n"
         "                      which is told (default 1G)\n"
         "  -q, --quiet         no progress bar\n"
+        "  -j, --json          tell how many pages it were as a JSON object\n"
         "  -w, --wait SECONDS  wait that long for a file that is busy\n"
         "      --local-lock    also where a lock does not keep other writers out (sshfs, ...)\n"
         "  -h, --help          this help\n",

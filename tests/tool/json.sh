@@ -31,4 +31,11 @@ for format in 1 0.2; do
     said_nothing
     expect 0 mappedpages create -f $format $format.silent
     said_nothing
+    expect 0 mappedpages alloc -p -c 3 $format.mpp
+    expect 0 mappedpages alloc $format.mpp 30 31
+    expect 0 mappedpages dump $format.mpp
+    mv out pages.tar
+    expect 0 mappedpages load -j $format.silent <pages.tar
+    holds "it == {'file': '$format.silent', 'regular_pages': 2, 'protected_pages': 3}"
+    expect 3 mappedpages load -j missing.mpp <pages.tar
 done
