@@ -60,6 +60,7 @@ static int try_to_open(struct fs *fs)
     }
     options.flags = fs->options->commit > 0 ? MPG_DEFER_ALLOCATION : 0;
     options.flags |= fs->options->local_lock ? MPG_LOCAL_LOCK : 0;
+    options.flags |= fs->options->discard ? MPG_DISCARD : 0;
     code = mpg_open(&fs->writable, fs->path, &options);
     fs->pager = fs->writable;
     return code;

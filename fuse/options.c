@@ -47,6 +47,7 @@ static const struct fuse_opt templates[] = {
     OPTION("-r", read_only),
     OPTION("raw", raw),
     OPTION("local_lock", local_lock),
+    OPTION("discard", discard),
     OPTION("clone_fd", clone_fd),
     OPTION("fsname=%s", fsname),
     OPTION("allow_other", allow_other),
@@ -148,6 +149,7 @@ static void print_help(FILE *to)
           "    -o umask=OCTAL         permission bits that are off (the mode of the file)\n"
           "    -o fmask=, dmask=      the same for files alone, and for directories alone\n"
           "    -o local_lock          write also where a lock does not keep other writers out\n"
+          "    -o discard             give the disk space of deleted pages back\n"
           "    -o raw                 show every physical page under /raw\n"
           "    -o commit=SECONDS      make creations and deletions durable only that often\n"
           "    -o scratch=SIZE        memory for scratch files (64M)\n"

@@ -19,6 +19,7 @@ struct options {
     int read_only;       /* -r, ro */
     int raw;             /* raw */
     int local_lock;      /* local_lock */
+    int discard;         /* discard */
     int clone_fd;        /* clone_fd */
     char *fsname;        /* fsname=: the source in /proc/mounts; NULL: the file */
     int64_t uid, gid;    /* uid=, gid=; -1: those of the file */

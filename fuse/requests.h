@@ -81,4 +81,9 @@ void request_setattr(fuse_req_t req, fuse_ino_t node, struct stat *st, int to_se
                      struct fuse_file_info *fi);
 void request_statfs(fuse_req_t req, fuse_ino_t node);
 
+/* requests_trim.c */
+void request_ioctl(fuse_req_t req, fuse_ino_t node, unsigned command, void *argument,
+                   struct fuse_file_info *fi, unsigned flags, const void *in, size_t in_size,
+                   size_t out_size);
+
 #endif

@@ -95,6 +95,7 @@ static const struct fuse_lowlevel_ops operations = {
     .statfs = request_statfs,
     .create = request_create,
     .fallocate = request_fallocate,
+    .ioctl = request_ioctl,
     .copy_file_range = request_copy_file_range,
 };
 
