@@ -34,6 +34,7 @@ extern const struct command command_list;
 extern const struct command command_load;
 extern const struct command command_map;
 extern const struct command command_read;
+extern const struct command command_rescue;
 extern const struct command command_trim;
 extern const struct command command_write;
 

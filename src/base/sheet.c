@@ -249,3 +249,23 @@ void mpgi_sheet_put_u64(struct sheet *sheet, uint64_t at, uint64_t value)
     put_u64(bytes, value);
     (void)mpgi_sheet_write(sheet, bytes, at, sizeof(bytes));
 }
+
+bool mpgi_sheet_bit(const struct sheet *sheet, uint64_t number)
+{
+    const unsigned char *bits = mpgi_sheet_chunk(sheet, number / 8 / SHEET_CHUNK);
+
+    return (bits[number / 8 % SHEET_CHUNK] >> number % 8 & 1) != 0;
+}
+
+bool mpgi_sheet_set_bit(struct sheet *sheet, uint64_t number, bool value)
+{
+    unsigned char *bits;
+
+    if (mpgi_sheet_bit(sheet, number) == value)
+        return true;
+    bits = mpgi_sheet_edit(sheet, number / 8 / SHEET_CHUNK);
+    if (bits == NULL)
+        return false;
+    bits[number / 8 % SHEET_CHUNK] ^= (unsigned char)(1u << number % 8);
+    return true;
+}

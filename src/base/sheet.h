@@ -46,6 +46,10 @@ uint64_t mpgi_sheet_next(const struct sheet *sheet, uint64_t number);
 /* The bytes of a chunk, to be changed, of this sheet alone from now on; or NULL. */
 unsigned char *mpgi_sheet_edit(struct sheet *sheet, uint64_t number);
 
+/* A sheet as an array of bits. Setting: false if memory ran out. */
+bool mpgi_sheet_bit(const struct sheet *sheet, uint64_t number);
+bool mpgi_sheet_set_bit(struct sheet *sheet, uint64_t number, bool value);
+
 void mpgi_sheet_read(const struct sheet *sheet, void *data, uint64_t at, size_t length);
 /* Makes the chunks of a range this sheet's own, so that writing there cannot fail. */
 bool mpgi_sheet_own(struct sheet *sheet, uint64_t at, size_t length);

@@ -5,12 +5,19 @@
 #include "base/error.h"
 #include "base/id_map.h"
 #include "base/rules.h"
+#include "base/sheet.h"
 #include "os/grow.h"
 #include "os/io.h"
 
 /* A file grows by an eighth of itself, within these bounds in bytes. */
 #define GROW_LEAST (UINT64_C(64) << 10)
 #define GROW_MOST (UINT64_C(256) << 20)
+
+bool mpgi_format_holds(const struct format *format, uint64_t page)
+{
+    return (format->reserved != NULL && mpgi_id_map_find(format->reserved, page) != NULL) ||
+           (format->kept != NULL && mpgi_sheet_bit(format->kept, page));
+}
 
 int mpgi_format_look_again(struct format *format, enum look look)
 {

@@ -21,6 +21,7 @@
 struct file;
 struct format_ops;
 struct id_map;
+struct sheet;
 
 /* Pages 0, 1 and 2 are the file's own in every format. */
 #define FIRST_USER_PAGE 3
@@ -68,6 +69,8 @@ struct format {
     uint64_t replaced_at; /* where in the file that was */
     /* Pages held by open transactions: the format takes none of them. Set by the pager, or NULL. */
     const struct id_map *reserved;
+    /* Pages, one bit each, that the format takes for nothing of its own either; or NULL. */
+    const struct sheet *kept;
     /* Page → number of views that show it. Set by the pager, or NULL. */
     const struct id_map *pins;
     /* Pages that are free in the durable version, but shown. Set by the pager, or NULL. */
@@ -267,6 +270,9 @@ struct format_ops {
     int (*walk)(struct format *format, void *context, void (*use)(void *context, uint64_t page),
                 void (*fault)(void *context, int code, uint64_t page, const char *message));
 };
+
+/* Whether a page is somebody's though nothing says so yet: `reserved` or `kept`. */
+bool mpgi_format_holds(const struct format *format, uint64_t page);
 
 /*
  * Rule 12: CHANGED where the file does not show the durable root as this pager left it. As

@@ -220,8 +220,7 @@ static int take_page(struct format_0_2 *own, uint64_t *page)
     do {
         result = find_free(&own->base, from, REUSE_RECENT, page);
         from = *page + 1;
-    } while (result == 0 && own->base.reserved != NULL &&
-             mpgi_id_map_find(own->base.reserved, *page) != NULL);
+    } while (result == 0 && mpgi_format_holds(&own->base, *page));
     if (result == 0)
         result = mpgi_format_grow(&own->base, *page + 1);
     if (result == 0)

@@ -29,7 +29,7 @@ static bool is_available(struct format_1 *f, uint64_t page)
 {
     if (page < FIRST_USER_PAGE || page >= get_u64(mpgi_root_get(f, VERSION_NEWEST) + ROOT_TOTAL))
         return false;
-    if (f->head.reserved != NULL && mpgi_id_map_find(f->head.reserved, page) != NULL)
+    if (mpgi_format_holds(&f->head, page))
         return false;
     return !mpgi_space_is_kept(f, page) && is_free(f, VERSION_NEWEST, page) &&
            (!RULE_HOLDS(2) || is_free(f, VERSION_DURABLE, page));

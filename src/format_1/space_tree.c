@@ -197,7 +197,7 @@ static bool is_held(const struct format_1 *f, uint64_t page, unsigned run, uint6
 {
     for (unsigned i = 0; i < run; i++) {
         if (page + i == avoid || mpgi_space_is_kept(f, page + i) ||
-            (f->head.reserved != NULL && mpgi_id_map_find(f->head.reserved, page + i) != NULL))
+            mpgi_format_holds(&f->head, page + i))
             return true;
     }
     return false;

@@ -27,7 +27,7 @@ static int find_unreserved(mpg_pager *pager, uint64_t from, enum reuse reuse, ui
 
         if (result != 0)
             return result;
-        if (mpgi_id_map_find(&pager->reserved, found) == NULL)
+        if (!mpgi_format_holds(pager->format, found))
             break;
     }
     if (from <= *search)

@@ -39,6 +39,7 @@ done
 printf '%s\n' -30 30 | diff -u - amounts >&2 || fail "the amount was not moved"
 example iter 3 5
 example check "0 faults"
+example rescue "1 regular pages saved"
 example life "most of it is a hole"
 example errors
 grep -q "another process is at work on errors.mpp" errors.err || fail "no word on a busy file: $(cat errors.err)"

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: MIT */
+#include "format/salvage.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "base/error.h"
+#include "os/io.h"
+
+int mpgi_salvage_init(struct salvage *salvage, struct file *file)
+{
+    memset(salvage, 0, sizeof(*salvage));
+    salvage->file = file;
+    salvage->regular = mpgi_sheet_new();
+    salvage->owned = mpgi_sheet_new();
+    salvage->contents = mpgi_sheet_new();
+    return salvage->regular != NULL && salvage->owned != NULL && salvage->contents != NULL
+               ? 0
+               : mpgi_fail_memory("rescue");
+}
+
+void mpgi_salvage_free(struct salvage *salvage)
+{
+    mpgi_sheet_free(salvage->regular);
+    mpgi_sheet_free(salvage->owned);
+    mpgi_sheet_free(salvage->contents);
+    free(salvage->doubtful_pages.ranges);
+    free(salvage->doubtful_ids.ranges);
+    free(salvage->entries);
+}
+
+void mpgi_salvage_note(struct salvage *salvage, const char *name, uint64_t page, const char *format,
+                       ...)
+{
+    char message[384];
+    va_list arguments;
+
+    va_start(arguments, format);
+    (void)vsnprintf(message, sizeof(message), format, arguments);
+    va_end(arguments);
+    salvage->note(salvage->context, name, page, message);
+}
+
+/* ---- collecting ---- */
+
+/* Makes room for one more of `size` bytes each. */
+static int grow(void *array, size_t count, size_t *capacity, size_t size)
+{
+    size_t more = *capacity < 64 ? 64 : *capacity * 2;
+    void *moved;
+    void **at = array;
+
+    if (count < *capacity)
+        return 0;
+    moved = more > PTRDIFF_MAX / size ? NULL : realloc(*at, more * size);
+    if (moved == NULL)
+        return mpgi_fail_memory("rescue");
+    *at = moved;
+    *capacity = more;
+    return 0;
+}
+
+int mpgi_salvage_add_entry(struct salvage *salvage, const struct salvage_entry *entry)
+{
+    void *entries = salvage->entries;
+    int error = grow(&entries, salvage->entry_count, &salvage->entry_capacity, sizeof(*entry));
+
+    salvage->entries = entries;
+    if (error == 0)
+        salvage->entries[salvage->entry_count++] = *entry;
+    return error;
+}
+
+int mpgi_salvage_set_regular(struct salvage *salvage, uint64_t page, bool regular)
+{
+    if (mpgi_sheet_set_bit(salvage->regular, page, regular))
+        return 0;
+    return mpgi_fail_memory("rescue");
+}
+
+int mpgi_salvage_set_content(struct salvage *salvage, uint64_t page)
+{
+    if (page >= salvage->pages || mpgi_sheet_set_bit(salvage->contents, page, true))
+        return 0;
+    return mpgi_fail_memory("rescue");
+}
+
+int mpgi_salvage_set_owned(struct salvage *salvage, uint64_t page)
+{
+    if (page >= salvage->pages || mpgi_sheet_set_bit(salvage->owned, page, true))
+        return 0;
+    return mpgi_fail_memory("rescue");
+}
+
+int mpgi_salvage_doubt(struct salvage_ranges *ranges, uint64_t first, uint64_t end)
+{
+    void *array = ranges->ranges;
+    int error;
+
+    if (first >= end)
+        return 0;
+    error = grow(&array, ranges->count, &ranges->capacity, sizeof(*ranges->ranges));
+    ranges->ranges = array;
+    if (error == 0)
+        ranges->ranges[ranges->count++] = (struct salvage_range){first, end};
+    return error;
+}
+
+/* ---- looking up ---- */
+
+static int by_first(const void *a, const void *b)
+{
+    const struct salvage_range *one = a, *other = b;
+
+    return (one->first > other->first) - (one->first < other->first);
+}
+
+void mpgi_salvage_sort(struct salvage_ranges *ranges)
+{
+    size_t kept = 0;
+
+    if (ranges->count > 0)
+        qsort(ranges->ranges, ranges->count, sizeof(*ranges->ranges), by_first);
+    for (size_t i = 0; i < ranges->count; i++) {
+        struct salvage_range *range = &ranges->ranges[i];
+
+        if (kept > 0 && range->first <= ranges->ranges[kept - 1].end)
+            ranges->ranges[kept - 1].end = max_u64(range->end, ranges->ranges[kept - 1].end);
+        else
+            ranges->ranges[kept++] = *range;
+    }
+    ranges->count = kept;
+}
+
+bool mpgi_salvage_doubts(const struct salvage_ranges *ranges, uint64_t number)
+{
+    size_t low = 0, high = ranges->count;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+
+        if (number < ranges->ranges[middle].first)
+            high = middle;
+        else if (number >= ranges->ranges[middle].end)
+            low = middle + 1;
+        else
+            return true;
+    }
+    return false;
+}
+
+static int by_id(const void *a, const void *b)
+{
+    const struct salvage_entry *one = a, *other = b;
+
+    if (one->id != other->id)
+        return one->id < other->id ? -1 : 1;
+    if (one->known != other->known)
+        return one->known > other->known ? -1 : 1;
+    return (one->proven < other->proven) - (one->proven > other->proven);
+}
+
+void mpgi_salvage_sort_entries(struct salvage *salvage)
+{
+    if (salvage->entry_count > 0)
+        qsort(salvage->entries, salvage->entry_count, sizeof(*salvage->entries), by_id);
+}

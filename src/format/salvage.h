@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What is left of a damaged file. Each format looks through all of it for what proves itself, by checksums and by
+ * what is said twice, and notes it here without deciding: which contents are whole, and what becomes of it, is for
+ * whoever asked (life/rescue.c).
+ */
+#ifndef MPGI_SALVAGE_H
+#define MPGI_SALVAGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/sheet.h"
+#include "mappedpages.h"
+
+struct file;
+
+/* What one place in the file says of a protected page. */
+struct salvage_entry {
+    uint64_t id;
+    uint64_t page;  /* that holds the content */
+    uint64_t other; /* one more that belongs to it, or 0 */
+    uint64_t known; /* the state as of which this is so: of two the higher counts */
+    uint32_t crc;   /* of the content */
+    bool in_use;    /* false: there is no such protected page */
+    bool proven;    /* a checksum covers the entry; otherwise only its content can prove it */
+};
+
+/* Numbers from `first` to `end` - 1. */
+struct salvage_range {
+    uint64_t first;
+    uint64_t end;
+};
+
+struct salvage_ranges {
+    struct salvage_range *ranges; /* owned */
+    size_t count, capacity;
+};
+
+struct salvage {
+    struct file *file;
+    int format; /* MPG_FORMAT_… */
+    uint32_t page_size;
+    char label[MPG_LABEL_MAX + 1];
+    uint64_t pages;         /* whole ones that there are */
+    uint64_t total;         /* that the file had, as far as its metadata tells; otherwise `pages` */
+    struct sheet *regular;  /* a bit a page: it is said to be a regular page. Owned */
+    struct sheet *owned;    /* a bit a page: it is the file's own. Owned */
+    struct sheet *contents; /* a bit a page: it is said to hold a protected content. Owned */
+    bool all_allocated;     /* `regular` has all pages in use, whoever has them */
+    struct salvage_ranges
+        doubtful_pages; /* of these nobody knows whether they are used, or not any more */
+    struct salvage_ranges doubtful_ids; /* what is said of these may be older than what was lost */
+    struct salvage_entry *entries;      /* in any order. Owned */
+    size_t entry_count, entry_capacity;
+    void (*note)(void *context, const char *name, uint64_t page, const char *message);
+    void *context;
+};
+
+/* How a format is salvaged. */
+struct salvage_ops {
+    /* 0 where the file is one of this format, with page_size set; 1 where nothing says so; or an error. */
+    int (*identify)(struct salvage *salvage);
+    /* Looks through the file. IO errors of single places are notes. */
+    int (*collect)(struct salvage *salvage);
+};
+
+extern const struct salvage_ops mpgi_salvage_0_2;
+extern const struct salvage_ops mpgi_salvage_1;
+
+int mpgi_salvage_init(struct salvage *salvage, struct file *file);
+void mpgi_salvage_free(struct salvage *salvage);
+
+/* Tells of something that is lost, or in doubt. `name` is one of those in mappedpages.h. */
+void mpgi_salvage_note(struct salvage *salvage, const char *name, uint64_t page, const char *format,
+                       ...) __attribute__((format(printf, 4, 5)));
+
+/* These return 0 or NO_MEMORY. Pages that the file does not have are left out. */
+int mpgi_salvage_add_entry(struct salvage *salvage, const struct salvage_entry *entry);
+int mpgi_salvage_set_regular(struct salvage *salvage, uint64_t page, bool regular);
+int mpgi_salvage_set_content(struct salvage *salvage, uint64_t page);
+int mpgi_salvage_set_owned(struct salvage *salvage, uint64_t page);
+int mpgi_salvage_doubt(struct salvage_ranges *ranges, uint64_t first, uint64_t end);
+
+/* Sorts and joins ranges, which are then looked up quickly. */
+void mpgi_salvage_sort(struct salvage_ranges *ranges);
+bool mpgi_salvage_doubts(const struct salvage_ranges *ranges, uint64_t number);
+
+/* Sorts the entries: by id, what counts first. */
+void mpgi_salvage_sort_entries(struct salvage *salvage);
+
+#endif

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+/* What the two halves of salvaging a file of format 1 share. */
+#ifndef MPGI_SALVAGE_1_H
+#define MPGI_SALVAGE_1_H
+
+#include "format/salvage.h"
+#include "format_1/state.h"
+
+/* A node that is whole, somewhere in the file. */
+struct found_node {
+    uint64_t index;
+    uint64_t generation;
+    uint64_t at; /* byte of the file */
+    uint32_t crc;
+    uint8_t tree;
+    uint8_t level;
+};
+
+/* A record that is whole, with all that continues it. */
+struct found_record {
+    uint64_t generation;
+    uint64_t page;
+};
+
+/* What the file has. */
+struct findings {
+    struct salvage *salvage;
+    struct format_1 *f; /* not loaded: what reading nodes and records needs. Owned */
+    unsigned char roots[2][NODE_SIZE_MAX];
+    bool root_valid[2];
+    unsigned newest;          /* of these, if any is valid */
+    struct found_node *nodes; /* owned */
+    size_t node_count, node_capacity;
+    struct found_record *records; /* owned */
+    size_t record_count, record_capacity;
+};
+
+static inline bool has_root(const struct findings *found)
+{
+    return found->root_valid[0] || found->root_valid[1];
+}
+
+/* Looks at every page. */
+int mpgi_salvage_scan_1(struct findings *found);
+/* Puts together what was found. */
+int mpgi_salvage_join_1(struct findings *found);
+
+#endif

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Rescuing: a new file out of what a damaged one still says. The format looks through the file for what proves
+ * itself (format/salvage.h); here it is decided which of that counts, and the new file is written.
+ */
+#include "life/rescue.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "base/error.h"
+#include "format/format.h"
+
+#define PIECE (UINT32_C(1) << 16)
+
+static void count_note(void *context, const char *name, uint64_t page, const char *message)
+{
+    struct rescue *rescue = context;
+    mpg_rescue_note note = {name, page, message};
+
+    rescue->result.notes++;
+    if (rescue->options.note != NULL)
+        rescue->options.note(rescue->options.context, &note);
+}
+
+/* Which format it was of. */
+static int identify(struct salvage *salvage, const struct salvage_ops **ops)
+{
+    static const struct salvage_ops *const all[] = {&mpgi_salvage_1, &mpgi_salvage_0_2};
+
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+        int result = all[i]->identify(salvage);
+
+        *ops = all[i];
+        if (result <= 0)
+            return result;
+    }
+    return mpgi_fail(MPG_E_CORRUPT_SUPERBLOCK, "rescue", MPG_NO_PAGE,
+                     "%s: nothing in it proves that it was a page file: neither page 0 nor a root "
+                     "or metadata page of any page size",
+                     salvage->file->path);
+}
+
+static int look_through(struct rescue *rescue)
+{
+    struct salvage *salvage = &rescue->salvage;
+    const struct salvage_ops *ops;
+    int error = identify(salvage, &ops);
+
+    if (error)
+        return error;
+    salvage->note = count_note;
+    salvage->context = rescue;
+    salvage->pages = salvage->file->bytes / salvage->page_size;
+    rescue->result.format = salvage->format;
+    rescue->result.page_size = salvage->page_size;
+    rescue->result.pages = salvage->pages;
+    rescue->piece_size = (uint32_t)min_u64(PIECE, salvage->page_size);
+    rescue->piece = malloc(rescue->piece_size);
+    if (rescue->piece == NULL)
+        return mpgi_fail_memory("rescue");
+    return ops->collect(salvage);
+}
+
+static int rescue_locked(struct rescue *rescue, const char *destination)
+{
+    int error = mpgi_salvage_init(&rescue->salvage, &rescue->source);
+
+    rescue->wanted = mpgi_sheet_new();
+    if (error == 0 && rescue->wanted == NULL)
+        error = mpgi_fail_memory("rescue");
+    if (error == 0)
+        error = look_through(rescue);
+    if (error == 0)
+        error = mpgi_rescue_choose(rescue);
+    if (error == 0)
+        error = mpgi_rescue_write(rescue, destination);
+    mpgi_sheet_free(rescue->wanted);
+    mpgi_salvage_free(&rescue->salvage);
+    free(rescue->piece);
+    return error;
+}
+
+static int rescue_file(struct rescue *rescue, const char *source, const char *destination)
+{
+    mpg_error_info info;
+    int error = mpgi_file_open(&rescue->source, &mpgi_io_system, NULL, source, true);
+
+    if (error)
+        return error;
+    error = mpgi_file_lock(&rescue->source, IO_LOCK_SHARED);
+    if (error == 0)
+        error = mpgi_file_reload_size(&rescue->source);
+    if (error == 0)
+        error = rescue_locked(rescue, destination);
+    (void)mpg_last_error(&info);
+    (void)mpgi_file_close(&rescue->source);
+    return error ? mpgi_fail_again(&info) : 0;
+}
+
+int mpg_rescue(mpg_rescue_result *result, const char *source, const char *destination,
+               const mpg_rescue_options *options)
+{
+    static const mpg_rescue_options defaults = MPG_RESCUE_OPTIONS_INIT;
+    struct rescue *rescue;
+    int error;
+
+    if (options != NULL && options->size != sizeof(*options))
+        return mpgi_fail(MPG_E_INVALID, "rescue", MPG_NO_PAGE,
+                         "options of %zu bytes are not of this version (%zu)", options->size,
+                         sizeof(*options));
+    rescue = calloc(1, sizeof(*rescue));
+    if (rescue == NULL)
+        return mpgi_fail_memory("rescue");
+    rescue->options = options != NULL ? *options : defaults;
+    error = rescue_file(rescue, source, destination);
+    if (error == 0)
+        *result = rescue->result;
+    free(rescue);
+    return error;
+}

@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Rescuing: the new file. The regular pages' places are kept clear while it is filled, so that nothing of its own
+ * comes to lie there; they are allocated first, then written, then come the protected pages.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "base/crc.h"
+#include "base/error.h"
+#include "format/format.h"
+#include "life/rescue.h"
+#include "pager/pager.h"
+
+/* Contents of protected pages are committed so many at a time, or so many bytes. */
+#define BATCH_PAGES 512
+#define BATCH_BYTES (UINT32_C(4) << 20)
+
+#define SECTOR 512u
+
+/* Asks whether to go on: CANCELLED if not. */
+static int progress(const struct rescue *rescue, uint64_t done, uint64_t total)
+{
+    if (rescue->options.progress == NULL ||
+        rescue->options.progress(rescue->options.context, done, total) == 0)
+        return 0;
+    return mpgi_fail(MPG_E_CANCELLED, "rescue", MPG_NO_PAGE, "%s: given up", rescue->source.path);
+}
+
+/* ---- Regular pages ------------------------------------------------------------------------- */
+
+static int allocate(struct rescue *rescue, mpg_pager *pager, uint64_t total)
+{
+    int error = 0;
+
+    for (uint64_t page = FIRST_USER_PAGE; page < total && error == 0; page++) {
+        if (mpgi_sheet_bit(rescue->wanted, page))
+            error = mpg_alloc_at(pager, (mpg_page_id){page}, 0);
+    }
+    return error;
+}
+
+/* A piece of a page; sectors that cannot be read are zeros. Returns whether all could. */
+static bool read_piece(const struct rescue *rescue, uint64_t at, uint64_t page)
+{
+    const struct file *file = &rescue->source;
+    bool whole = true;
+
+    if (mpgi_file_read(file, rescue->piece, rescue->piece_size, at, page) == 0)
+        return true;
+    for (uint32_t done = 0; done < rescue->piece_size; done += SECTOR) {
+        if (mpgi_file_read(file, rescue->piece + done, SECTOR, at + done, page) == 0)
+            continue;
+        memset(rescue->piece + done, 0, SECTOR);
+        whole = false;
+    }
+    return whole;
+}
+
+static int copy_page(struct rescue *rescue, mpg_pager *pager, uint64_t page)
+{
+    uint64_t at = page * rescue->salvage.page_size;
+    bool whole = true;
+    int error = 0;
+
+    for (uint32_t done = 0; done < rescue->salvage.page_size && error == 0;
+         done += rescue->piece_size) {
+        if (mpgi_file_is_hole(&rescue->source, at + done, rescue->piece_size))
+            continue;
+        whole &= read_piece(rescue, at + done, page);
+        /* What was never written in a new file is zeros. */
+        if (!is_zero(rescue->piece, rescue->piece_size))
+            error =
+                mpg_page_write(pager, (mpg_page_id){page}, rescue->piece, done, rescue->piece_size);
+    }
+    if (whole)
+        return error;
+    rescue->result.regular_damaged++;
+    mpgi_salvage_note(&rescue->salvage, "unreadable", page,
+                      "a part of regular page %" PRIu64 " cannot be read: it is zeros now", page);
+    return error;
+}
+
+static int copy_regular(struct rescue *rescue, mpg_pager *pager, uint64_t total)
+{
+    uint64_t done = 0;
+    int error = 0;
+
+    for (uint64_t page = FIRST_USER_PAGE; page < total && error == 0; page++) {
+        if (!mpgi_sheet_bit(rescue->wanted, page))
+            continue;
+        error = copy_page(rescue, pager, page);
+        if (error == 0 && ++done % 256 == 0)
+            error = progress(rescue, done, rescue->wanted_count + rescue->salvage.entry_count);
+    }
+    return error;
+}
+
+/* ---- Protected pages ----------------------------------------------------------------------- */
+
+/* Stages one. What was whole a moment ago and no longer is, is an error. */
+static int stage(const struct rescue *rescue, mpg_txn *txn, const struct salvage_entry *entry,
+                 unsigned char *data)
+{
+    uint32_t page_size = rescue->salvage.page_size;
+    mpg_protected_id id = {entry->id};
+    int error =
+        mpgi_file_read(&rescue->source, data, page_size, entry->page * page_size, entry->page);
+
+    if (error == 0 && crc_of(data, page_size) != entry->crc)
+        error = mpgi_fail_crc(MPG_E_IO, "rescue", entry->page, entry->crc, crc_of(data, page_size),
+                              rescue->source.path, "a page that was read before");
+    if (error == 0)
+        error = mpg_txn_alloc_protected_at(txn, id);
+    return error ? error : mpg_txn_protected_write(txn, id, data, 0, page_size);
+}
+
+static int copy_batch(const struct rescue *rescue, mpg_pager *pager, size_t first, size_t count,
+                      unsigned char *data)
+{
+    mpg_txn *txn;
+    mpg_error_info info;
+    int error = mpg_txn_begin(&txn, pager);
+
+    if (error)
+        return error;
+    for (size_t i = 0; i < count && error == 0; i++)
+        error = stage(rescue, txn, &rescue->salvage.entries[first + i], data);
+    if (error == 0)
+        error = mpg_txn_commit(txn, 0);
+    if (error == 0)
+        return 0;
+    (void)mpg_last_error(&info);
+    mpg_txn_abort(txn);
+    return mpgi_fail_again(&info);
+}
+
+static int copy_protected(const struct rescue *rescue, mpg_pager *pager)
+{
+    uint32_t page_size = rescue->salvage.page_size;
+    size_t most = min_u64(BATCH_PAGES, max_u64(1, BATCH_BYTES / page_size));
+    size_t count = rescue->salvage.entry_count;
+    unsigned char *data = malloc(page_size);
+    int error = data != NULL ? 0 : mpgi_fail_memory("rescue");
+
+    for (size_t i = 0; i < count && error == 0; i += most) {
+        error = copy_batch(rescue, pager, i, min_u64(most, count - i), data);
+        if (error == 0)
+            error = progress(rescue, rescue->wanted_count + min_u64(count, i + most),
+                             rescue->wanted_count + count);
+    }
+    free(data);
+    return error;
+}
+
+/* ---- The file ------------------------------------------------------------------------------ */
+
+static int fill(struct rescue *rescue, mpg_pager *pager, uint64_t total)
+{
+    int error;
+
+    pager->format->kept = rescue->wanted;
+    error = allocate(rescue, pager, total);
+    pager->format->kept = NULL;
+    if (error == 0)
+        error = mpg_sync(pager);
+    if (error == 0)
+        error = copy_regular(rescue, pager, total);
+    if (error == 0)
+        error = copy_protected(rescue, pager);
+    return error ? error : mpg_sync(pager);
+}
+
+/* From the name that it has while it is made to its own. */
+static int give_name(mpg_pager *pager, const char *temporary, const char *destination)
+{
+    const struct io *io = pager->file.io;
+
+    if (io->rename(pager->file.context, temporary, destination) != 0)
+        return mpgi_fail_errno(errno, "rename", MPG_NO_PAGE, destination);
+    if (io->sync_name(pager->file.context, pager->file.fd, destination) != 0 && errno == EIO)
+        return mpgi_fail_errno(errno, "fsync of its directory", MPG_NO_PAGE, destination);
+    return 0;
+}
+
+static int make(struct rescue *rescue, const char *temporary, const char *destination)
+{
+    const struct salvage *salvage = &rescue->salvage;
+    uint64_t total = min_u64(salvage->total, salvage->pages);
+    mpg_options options = MPG_OPTIONS_INIT;
+    mpg_error_info info;
+    mpg_pager *pager;
+    int error, closed;
+
+    /* Pages that were adopted may lie behind what the metadata counts. */
+    for (uint64_t page = total; page < salvage->pages; page++) {
+        if (mpgi_sheet_bit(rescue->wanted, page))
+            total = page + 1;
+    }
+    options.format = salvage->format;
+    options.page_size = salvage->page_size;
+    options.initial_pages = total;
+    options.label = salvage->format == MPG_FORMAT_1 ? salvage->label : NULL;
+    options.flags = MPG_SPARSE | MPG_DEFER_ALLOCATION;
+    error = mpg_create(&pager, temporary, &options);
+    if (error)
+        return error;
+    error = fill(rescue, pager, total);
+    if (error == 0)
+        error = give_name(pager, temporary, destination);
+    if (error == 0)
+        return mpg_close(pager);
+    (void)mpg_last_error(&info);
+    closed = mpg_close(pager);
+    (void)closed;
+    (void)mpgi_io_system.unlink(NULL, temporary);
+    return mpgi_fail_again(&info);
+}
+
+int mpgi_rescue_write(struct rescue *rescue, const char *destination)
+{
+    char *temporary = NULL;
+    int fd = mpgi_io_system.open(NULL, destination, O_PATH | O_NOFOLLOW, 0);
+    int error;
+
+    if (fd >= 0) {
+        (void)mpgi_io_system.close(NULL, fd);
+        return mpgi_fail_errno(EEXIST, "rescue", MPG_NO_PAGE, destination);
+    }
+    if (asprintf(&temporary, "%s.part", destination) < 0)
+        return mpgi_fail_memory("rescue");
+    error = make(rescue, temporary, destination);
+    free(temporary);
+    return error;
+}

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Destroys each page of a file in turn, each sector of its metadata, and bytes of what it begins with; then opens, checks and
+ * rescues it. Nothing wrong may be said to be right, and nothing be lost that was not destroyed itself.
+ *
+ * MPG_DAMAGE=all tries every page, sector and byte, where by default some are left out; the table is printed in
+ * any case.
+ */
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "life/damage.h"
+
+#define SECTOR 512u
+
+static const struct specimen_kind kinds[] = {
+    {"1-1024-height-0", MPG_FORMAT_1, 1024, 10, 30, 1, true},
+    {"1-1024-height-1", MPG_FORMAT_1, 1024, 60, 40, 50, true},
+    {"1-1024-height-2", MPG_FORMAT_1, 1024, 600, 60, 1300, true},
+    {"1-1024-crashed", MPG_FORMAT_1, 1024, 60, 40, 50, false},
+    {"1-4096-height-0", MPG_FORMAT_1, 4096, 50, 30, 3, true},
+    {"1-4096-height-1", MPG_FORMAT_1, 4096, 150, 60, 170, true},
+    {"1-4096-crashed", MPG_FORMAT_1, 4096, 150, 60, 170, false},
+    {"1-65536-height-0", MPG_FORMAT_1, 65536, 20, 20, 3, true},
+    {"1-65536-height-1", MPG_FORMAT_1, 65536, 80, 20, 450, true},
+    {"0.2-1024", MPG_FORMAT_0_2, 1024, 80, 40, 2, true},
+    {"0.2-4096", MPG_FORMAT_0_2, 4096, 200, 40, 2, true},
+    {"0.2-65536", MPG_FORMAT_0_2, 65536, 20, 20, 2, true},
+};
+
+static bool all;
+static uint64_t random_state = 20260101;
+
+static uint64_t next_random(void)
+{
+    random_state ^= random_state << 13;
+    random_state ^= random_state >> 7;
+    random_state ^= random_state << 17;
+    return random_state;
+}
+
+static void die(const char *what)
+{
+    perror(what);
+    exit(1);
+}
+
+/* ---- one damage ---- */
+
+enum manner { ZEROS, GARBAGE, FLIP, MANNERS };
+
+static void make_damage(unsigned char *data, size_t length, enum manner manner)
+{
+    if (manner == ZEROS)
+        memset(data, 0, length);
+    for (size_t i = 0; i < length && manner == GARBAGE; i++)
+        data[i] = (unsigned char)next_random();
+    if (manner == FLIP)
+        data[0] ^= (unsigned char)(1 + next_random() % 255);
+}
+
+static void try_at(const struct specimen *specimen, uint64_t at, size_t length, enum manner manner,
+                   struct tally *tally)
+{
+    static const char *const names[MANNERS] = {"zeros", "garbage", "a byte"};
+    unsigned char *before = malloc(length), *after = malloc(length);
+    struct destroyed destroyed = {at, at + length};
+    int fd = open(specimen->path, O_RDWR | O_CLOEXEC);
+    char what[100];
+
+    if (before == NULL || after == NULL || fd < 0 ||
+        pread(fd, before, length, (off_t)at) != (ssize_t)length)
+        die(specimen->path);
+    memcpy(after, before, length);
+    make_damage(after, length, manner);
+    if (memcmp(after, before, length) != 0) {
+        if (pwrite(fd, after, length, (off_t)at) != (ssize_t)length)
+            die("pwrite");
+        (void)snprintf(what, sizeof(what), "%s at byte %" PRIu64 " (page %" PRIu64 ")",
+                       names[manner], at, at / specimen->kind->page_size);
+        damage_try(specimen, &destroyed, 1, tally, what);
+        if (pwrite(fd, before, length, (off_t)at) != (ssize_t)length)
+            die("pwrite");
+    }
+    (void)close(fd);
+    free(before);
+    free(after);
+}
+
+/* ---- all of one kind ---- */
+
+static bool is_metadata(const struct specimen *specimen, uint64_t page)
+{
+    return specimen->uses[page] == MPG_USE_METADATA;
+}
+
+/* One of so many, and always those that say most. */
+static bool is_chosen(uint64_t number, uint64_t one_in)
+{
+    return all || number % one_in == 0;
+}
+
+static void destroy_pages(const struct specimen *specimen, struct tally *tally, bool metadata)
+{
+    uint32_t page_size = specimen->kind->page_size;
+    uint64_t number = 0;
+
+    for (uint64_t page = 0; page < specimen->pages; page++) {
+        if (is_metadata(specimen, page) != metadata ||
+            (!metadata && specimen->uses[page] == MPG_USE_FREE && !is_chosen(page, 97)))
+            continue;
+        if (!is_chosen(number++, metadata ? 1 : 29))
+            continue;
+        try_at(specimen, page * page_size, page_size, ZEROS, tally);
+        if (all || metadata)
+            try_at(specimen, page * page_size, page_size, GARBAGE, tally);
+    }
+}
+
+static void zero_sectors(const struct specimen *specimen, struct tally *tally)
+{
+    uint32_t page_size = specimen->kind->page_size;
+    uint64_t number = 0;
+
+    for (uint64_t page = 0; page < specimen->pages; page++) {
+        if (!is_metadata(specimen, page))
+            continue;
+        for (uint32_t at = 0; at < page_size; at += SECTOR) {
+            if (is_chosen(number++, 5))
+                try_at(specimen, page * page_size + at, SECTOR, ZEROS, tally);
+        }
+    }
+}
+
+static void flip_bytes(const struct specimen *specimen, struct tally *tally)
+{
+    uint32_t page_size = specimen->kind->page_size;
+    uint32_t size = page_size < 4096 || specimen->kind->format == MPG_FORMAT_0_2 ? page_size : 4096;
+    uint64_t number = 0;
+
+    for (uint64_t page = 0; page < 3; page++) {
+        for (uint32_t at = 0; at < size; at++) {
+            if (is_chosen(number++, at < 160 ? 13 : 499))
+                try_at(specimen, page * page_size + at, 1, FLIP, tally);
+        }
+    }
+}
+
+/* ---- the table ---- */
+
+static void print_share(uint64_t part, uint64_t whole)
+{
+    if (whole == 0)
+        printf(" - |");
+    else if (part == whole)
+        printf(" 100 %% |");
+    else
+        printf(" %.3f %% |", 100.0 * (double)part / (double)whole);
+}
+
+static void print_row(const char *file, const char *what, const struct tally *t)
+{
+    printf("| %s | %s | %" PRIu64 " | %" PRIu64 " | %" PRIu64 " | %" PRIu64 " |", file, what,
+           t->trials, t->opened, t->found, t->rescued);
+    print_share(t->protected_right, t->protected_there);
+    printf(" %" PRIu64 " | %" PRIu64 " |", t->orphans, t->protected_older);
+    print_share(t->regular_right, t->regular_there);
+    printf(" %" PRIu64 " |\n", t->adopted);
+    fflush(stdout);
+}
+
+static void run_kind(const struct specimen_kind *kind, const char *directory)
+{
+    struct specimen specimen;
+    struct tally pages = {0}, metadata = {0}, sectors = {0}, bytes = {0};
+
+    damage_make(&specimen, kind, directory);
+    destroy_pages(&specimen, &metadata, true);
+    print_row(kind->name, "metadata page", &metadata);
+    zero_sectors(&specimen, &sectors);
+    print_row(kind->name, "sector of metadata", &sectors);
+    flip_bytes(&specimen, &bytes);
+    print_row(kind->name, "byte of pages 0 to 2", &bytes);
+    destroy_pages(&specimen, &pages, false);
+    print_row(kind->name, "any other page", &pages);
+    damage_free(&specimen);
+}
+
+int main(int argc, char **argv)
+{
+    const char *how = getenv("MPG_DAMAGE");
+    char directory[] = "/dev/shm/mpg-damage-XXXXXX";
+    char fallback[] = "/tmp/mpg-damage-XXXXXX";
+    const char *made = mkdtemp(directory);
+
+    if (made == NULL)
+        made = mkdtemp(fallback);
+    if (made == NULL)
+        die("mkdtemp");
+    all = how != NULL && strcmp(how, "all") == 0;
+    printf("| file | destroyed | trials | opened | fault told | rescued | protected pages saved | "
+           "older, "
+           "told | regular pages saved | more adopted "
+           "|\n|---|---|---|---|---|---|---|---|---|---|---|\n");
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        if (argc < 2 || strstr(kinds[i].name, argv[1]) != NULL)
+            run_kind(&kinds[i], made);
+    }
+    (void)rmdir(made);
+    return 0;
+}

@@ -1,0 +1,112 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# rescue: what is saved of damaged files, what is said of it, and that nothing is left behind where it fails.
+# shellcheck source=tests/support/lib.sh
+. "${top_srcdir:?set by make check}/tests/support/lib.sh"
+
+# make FORMAT - three protected pages and two regular ones.
+make() {
+    rm -f data.mpp new.mpp
+    expect 0 mappedpages create -s 4K -f "$1" data.mpp
+    expect 0 mappedpages alloc -p -c 3 data.mpp
+    expect 0 mappedpages alloc -c 2 data.mpp
+    for page in 0 1 2; do
+        echo "protected $page of $1" | mappedpages write -p data.mpp $page || fail "write"
+    done
+    mappedpages list -ri data.mpp | while read -r page; do
+        echo "regular $page of $1" | mappedpages write data.mpp "$page" || fail "write"
+    done
+    expect 0 mappedpages dump data.mpp
+    mv out wanted.tar
+}
+
+# destroy BYTE COUNT - with zeros.
+destroy() {
+    dd if=/dev/zero of=data.mpp bs=1 seek="$1" count="$2" conv=notrunc status=none
+}
+
+# all_saved - what was there before is in the new file, under the same ids.
+all_saved() {
+    expect 0 mappedpages check new.mpp
+    mkdir -p wanted got
+    tar xf wanted.tar -C wanted
+    expect 0 mappedpages dump new.mpp
+    tar xf out -C got
+    for kind in pages protected; do
+        diff -r wanted/$kind got/$kind >&2 || fail "not all $kind were saved as they were"
+    done
+    rm -rf wanted got
+}
+
+for format in 1 0.2; do
+    make $format
+    cp data.mpp before.mpp
+    expect 0 mappedpages rescue data.mpp new.mpp
+    said "new.mpp: 3 protected pages saved; 2 regular pages saved"
+    all_saved
+    same data.mpp before.mpp
+
+    # Without page 0; each message leads on.
+    make $format
+    destroy 0 4096
+    expect 3 mappedpages info data.mpp
+    complained "mappedpages rescue"
+    rm new.mpp 2>/dev/null
+    mappedpages rescue data.mpp new.mpp >told || fail "rescue without page 0: $(cat told)"
+    grep -Eq '^(superblock|index): ' told || fail "not told of page 0: $(cat told)"
+    all_saved
+    rm new.mpp
+    expect 0 mappedpages rescue --json data.mpp new.mpp
+    python3 -c '
+import json, sys
+r = json.load(sys.stdin)
+assert r["whole"] is True and r["protected_saved"] == 3 and r["regular_saved"] == 2, r
+assert r["notes"] and all(n["name"] and n["message"] for n in r["notes"]), r' <out ||
+        fail "rescue --json: $(cat out)"
+
+    # Without pages 1 and 2 what is there is saved, if not everything under its id.
+    make $format
+    destroy 4096 8192
+    mappedpages rescue data.mpp new.mpp >told
+    [ -f new.mpp ] || fail "nothing was saved without pages 1 and 2: $(cat told)"
+    expect 0 mappedpages check new.mpp
+    for page in 0 1 2; do
+        grep -aq "protected $page of $format" new.mpp || fail "the content of protected page $page is gone"
+    done
+done
+
+# The example of the manual.
+make 1
+destroy 0 4096
+expect 0 mappedpages rescue data.mpp new.mpp
+sed -n '/^    \$ mappedpages rescue/,/^$/s/^    //p' "$top_srcdir/doc/repair.md" | sed '1d;/^$/d' | diff -u - out >&2 ||
+    fail "repair.md shows something else"
+
+# A destroyed content is lost, and said to be; everything else is saved.
+place=$(grep -abo 'protected 1 of 1' data.mpp | cut -d: -f1)
+for at in $place; do
+    destroy "$at" 4
+done
+rm new.mpp
+expect 1 mappedpages rescue data.mpp new.mpp
+grep -q '^lost: .*protected page 1' out || fail "not told of the lost page: $(cat out)"
+grep -q '2 protected pages saved, 1 lost; 2 regular pages saved' out || fail "the sum is wrong: $(cat out)"
+
+# What is no page file stays what it is, and leaves nothing behind.
+echo 'root:x:0:0:root:/root:/bin/sh' >passwd
+rm new.mpp
+expect 3 mappedpages info passwd
+grep -q rescue err && fail "rescue is recommended for what is no page file"
+expect 3 mappedpages rescue passwd new.mpp
+complained 'nothing in it proves'
+if [ -e new.mpp ] || [ -e new.mpp.part ]; then
+    fail "something was left behind"
+fi
+
+# A file that is there already is not touched, and one that is being written not read.
+make 1
+echo mine >new.mpp
+expect 3 mappedpages rescue data.mpp new.mpp
+[ "$(cat new.mpp)" = mine ] || fail "an existing file was overwritten"
+expect 3 mappedpages rescue data.mpp data.mpp
+expect 3 mappedpages rescue missing other.mpp
