@@ -152,8 +152,10 @@ static bool about_beginning(char text[HINT_SIZE], const char *path)
 {
     switch (content_of(path)) {
     case CONTENT_WITHOUT_TOP:
-        return say(text, "it was one: its page 0 is overwritten, and the rest may be whole; "
-                         "work on a copy, or restore it from a backup");
+        return say(text,
+                   "it was one: its page 0 is overwritten, and the rest may be whole: "
+                   "'mappedpages rescue %s NEW' saves it in a new file",
+                   shown(path, "FILE"));
     case CONTENT_ARCHIVE:
         return say(text, "if it is an archive of 'mappedpages dump', 'mappedpages load' puts its "
                          "pages into a page file");
@@ -184,7 +186,9 @@ static bool about_damage(char text[HINT_SIZE], const char *path, const mpg_error
         return about_beginning(text, path);
     }
     if (use == HINT_CHECK) {
-        return say(text, "it cannot be opened; restore it from a backup, or work on a copy");
+        return say(text,
+                   "it cannot be opened; 'mappedpages rescue %s NEW' saves what can be read of it",
+                   shown(path, "FILE"));
     }
     if (info->code == MPG_E_CORRUPT_PAGE && info->page != MPG_NO_PAGE) {
         return say(text, "writing it anew mends it: 'mappedpages write -p %s %" PRIu64 "'",

@@ -9,7 +9,6 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "base/rules.h"
-#include "format/salvage.h"
 #include "format/superblock.h"
 #include "os/new_file.h"
 #include "pager/create.h"
@@ -24,23 +23,8 @@
 
 /* ---- which format ---- */
 
-/* No page file, or one that has lost its page 0. */
-static int fail_unknown(struct file *file)
-{
-    struct salvage salvage = {.file = file};
-
-    if (mpgi_salvage_1.identify(&salvage) != 0 && mpgi_salvage_0_2.identify(&salvage) != 0)
-        return mpgi_fail(MPG_E_CORRUPT_SUPERBLOCK, "open", 0,
-                         "%s: not a page file: it does not begin with " SUPERBLOCK_TAG_TEXT,
-                         file->path);
-    return mpgi_fail(MPG_E_CORRUPT_SUPERBLOCK, "open", 0,
-                     "%s: a page file of format %s whose page 0 is damaged: it does not begin "
-                     "with " SUPERBLOCK_TAG_TEXT "; 'mappedpages rescue' saves what is in it",
-                     file->path, salvage.format == MPG_FORMAT_1 ? "1" : "0.2");
-}
-
 /* Reads the head of page 0: the format it is of, and the page size. */
-static int identify(const struct format_ops **ops, uint32_t *page_size, struct file *file)
+static int identify(const struct format_ops **ops, uint32_t *page_size, const struct file *file)
 {
     unsigned char head[SUPERBLOCK_HEAD_SIZE];
     unsigned major, minor;
@@ -58,7 +42,9 @@ static int identify(const struct format_ops **ops, uint32_t *page_size, struct f
         return mpgi_fail(MPG_E_CORRUPT_SUPERBLOCK, "open", 0,
                          "%s: it is being made, or that was cut short: create it anew", file->path);
     if (memcmp(head + SUPERBLOCK_TAG, SUPERBLOCK_TAG_TEXT, 4) != 0)
-        return fail_unknown(file);
+        return mpgi_fail(MPG_E_CORRUPT_SUPERBLOCK, "open", 0,
+                         "%s: not a page file: it does not begin with " SUPERBLOCK_TAG_TEXT,
+                         file->path);
     major = head[SUPERBLOCK_VERSION];
     minor = head[SUPERBLOCK_VERSION + 1];
     if (major == 0 && minor > 2)
