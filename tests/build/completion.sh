@@ -58,7 +58,7 @@ offered() {
 }
 
 common() {
-    offers 'mappedpages re' read
+    offers 'mappedpages re' read rescue
     offers_among 'mappedpages ' create info list read write alloc free check map dump load help
     offers_among 'mappedpages list --' --regular --protected --ids --long --json --help
     offers 'mappedpages read --hex' --hexdump
