@@ -217,6 +217,21 @@ void hold_signals(void)
     sigprocmask(SIG_BLOCK, &signals, NULL);
 }
 
+bool asked_to_end(void)
+{
+    static const int ending[] = {SIGHUP, SIGINT, SIGTERM};
+    sigset_t pending;
+
+    sigemptyset(&pending);
+    sigpending(&pending);
+    for (size_t i = 0; i < sizeof(ending) / sizeof(ending[0]); i++) {
+        if (sigismember(&pending, ending[i]) == 1) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void let_signals_end(void)
 {
     sigset_t signals = ending_signals();

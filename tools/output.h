@@ -56,6 +56,9 @@ void *allocate(size_t count, size_t size);
  */
 void hold_signals(void);
 
+/* Whether hold_signals has held back a signal by now. */
+bool asked_to_end(void);
+
 /* Ends the process here if hold_signals has held back a signal, for there is nothing to undo. */
 void let_signals_end(void);
 

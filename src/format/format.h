@@ -55,6 +55,7 @@ struct create_parameters {
     uint32_t page_size;
     uint64_t initial_pages; /* at least 4 */
     const char *label;      /* NULL for none */
+    const void *uuid;       /* 16 bytes; NULL: a random one. Where the format has one */
 };
 
 /* An open file's metadata: the head of each format's own structure. */
@@ -186,7 +187,8 @@ struct format_ops {
     int (*get_entry)(struct format *format, enum version version, uint64_t id, struct entry *entry);
     /*
      * Puts an entry, in use or not, into the pending version. As set_use for space and undo. Where `copies` is 0
-     * the uses of the pages that the old and the new one name follow.
+     * the uses of the pages that the old and the new one name follow; one that was not in use and names a page has its
+     * content there already, synced before what makes it count.
      */
     int (*put_entry)(struct format *format, uint64_t id, const struct entry *entry);
     /*

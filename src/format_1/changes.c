@@ -48,7 +48,7 @@ static int collect_entry(struct format_1 *f, const struct id_map *contents, uint
         .entry = {id, entry_page(&after), after.crc, after.in_use},
         .old_page = entry_page(&before),
         .data = content != NULL ? content->pointer : NULL,
-        .is_new = after.in_use,
+        .is_new = after.in_use && entry_page(&after) == 0,
     };
     changes->new_contents += change->is_new;
     changes->count++;

@@ -161,7 +161,12 @@ static int note_entry(struct format_1 *f, uint64_t id, const struct entry *old,
     if (!mpgi_numbers_add(&f->gathered.entries, id) && (error == 0) == old->in_use &&
         (error != 0 || entry_page(&before) == entry_page(old)))
         return mpgi_fail_memory("alloc");
-    if (error != 0)
+    if (error == 0)
+        return 0;
+    /* One that is put with its content was counted as a page that is handed out; it needs one for its next. */
+    if (!old->in_use && entry->in_use && entry_page(entry) != 0)
+        f->gathered.handed_out++;
+    else
         f->gathered.new_entries += (uint64_t)entry->in_use - (uint64_t)old->in_use;
     return 0;
 }

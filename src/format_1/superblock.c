@@ -188,7 +188,12 @@ int mpgi_create_1(struct file *file, const struct create_parameters *parameters)
         return mpgi_fail(MPG_E_FILE_FULL, "create", MPG_NO_PAGE,
                          "%s: the format cannot hold %" PRIu64 " pages", file->path,
                          parameters->initial_pages);
-    error = random_uuid(superblock.uuid, file);
+    if (parameters->uuid != NULL) {
+        memcpy(superblock.uuid, parameters->uuid, UUID_SIZE);
+        error = 0;
+    } else {
+        error = random_uuid(superblock.uuid, file);
+    }
     if (error == 0)
         error = mpgi_file_grow(file, parameters->initial_pages * parameters->page_size);
     if (error == 0)

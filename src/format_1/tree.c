@@ -252,6 +252,7 @@ static int make_path(struct format_1 *f, struct tree *tree, uint64_t unit, struc
 static int place(struct format_1 *f, struct tree *tree, uint64_t unit, struct growth *growth)
 {
     uint64_t leaf_index = unit / tree->leaf_units;
+    int error;
 
     if (tree->kind == TREE_SPACE) {
         struct node *leaf = growth->made[0];
@@ -261,18 +262,22 @@ static int place(struct format_1 *f, struct tree *tree, uint64_t unit, struct gr
             if (growth->made[i]->level == 0 && growth->made[i]->index == leaf_index)
                 leaf = growth->made[i];
         }
-        return f->pairs->take_own(f, leaf->versions.pending->bytes + NODE_BODY,
-                                  leaf_index * tree->leaf_units, unit, growth->pairs,
-                                  growth->count);
+        error =
+            f->pairs->take_own(f, leaf->versions.pending->bytes + NODE_BODY,
+                               leaf_index * tree->leaf_units, unit, growth->pairs, growth->count);
+        /* A leaf of a copy, all of whose pages have a content: elsewhere, where the tree is high enough. */
+        if (error != MPG_E_FILE_FULL || f->head.reserved == NULL || f->head.reserved->count == 0 ||
+            growth->height > mpgi_tree_height(tree, mpgi_root_get(f, VERSION_NEWEST)))
+            return error;
     }
     while (growth->taken < growth->count) {
-        int error = f->pairs->take(f, &growth->pairs[growth->taken]);
-
+        error = f->pairs->take(f, &growth->pairs[growth->taken]);
         if (error)
             return error;
         growth->taken++;
     }
-    return 0;
+    /* What was taken may have made nodes, too. */
+    return mpgi_cache_reserve(&f->cache, growth->count);
 }
 
 /* Links the new nodes into the tree. Cannot fail. */

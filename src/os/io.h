@@ -20,6 +20,9 @@
 
 struct iovec;
 
+/* The lock for the whole file covers the bytes below this one; those from it on are gate.h's. */
+#define LOCK_END (UINT64_C(1) << 62)
+
 /* What keeps others out; held on the open file description. */
 enum io_lock { IO_LOCK_SHARED, IO_LOCK_EXCLUSIVE, IO_LOCK_NONE };
 
@@ -32,6 +35,17 @@ struct io {
      * description holds it.
      */
     int (*lock)(void *context, int fd, enum io_lock lock);
+    /*
+     * The same for a range behind what the lock above covers, see gate.h; EAGAIN likewise. May be
+     * NULL, with the next: nobody takes turns.
+     */
+    int (*lock_range)(void *context, int fd, uint64_t first, uint64_t length, enum io_lock lock);
+    /*
+     * Whether another description holds a lock in such a range; *at, unless NULL: where, and *end: the byte
+     * behind it.
+     */
+    bool (*find_lock)(void *context, int fd, uint64_t first, uint64_t length, uint64_t *at,
+                      uint64_t *end);
     /* Who else can come to the file. May be NULL: nobody whom a lock would not reach. */
     void (*sharing)(void *context, int fd, struct sharing *sharing);
     /*
@@ -77,6 +91,8 @@ struct io {
      */
     int (*punch)(void *context, int fd, uint64_t offset, uint64_t length);
     int (*truncate)(void *context, int fd, uint64_t bytes);
+    /* Makes the whole content that of `from`, sharing its disk space. -1 where that is not to be had. May be NULL. */
+    int (*clone)(void *context, int fd, int from);
     int (*unlink)(void *context, const char *path);
     /* Whether the file still has a name. May be NULL: it has. */
     bool (*has_name)(void *context, int fd);

@@ -35,17 +35,42 @@ static int system_close(void *context, int fd)
     return close(fd);
 }
 
-static int system_lock(void *context, int fd, enum io_lock lock)
+static int system_lock_range(void *context, int fd, uint64_t first, uint64_t length,
+                             enum io_lock lock)
 {
     static const short types[] = {
         [IO_LOCK_SHARED] = F_RDLCK,
         [IO_LOCK_EXCLUSIVE] = F_WRLCK,
         [IO_LOCK_NONE] = F_UNLCK,
     };
-    struct flock whole = {.l_type = types[lock], .l_whence = SEEK_SET};
+    struct flock range = {.l_type = types[lock],
+                          .l_whence = SEEK_SET,
+                          .l_start = (off_t)first,
+                          .l_len = (off_t)length};
 
     (void)context;
-    return fcntl(fd, F_OFD_SETLK, &whole);
+    return fcntl(fd, F_OFD_SETLK, &range);
+}
+
+static int system_lock(void *context, int fd, enum io_lock lock)
+{
+    return system_lock_range(context, fd, 0, LOCK_END, lock);
+}
+
+static bool system_find_lock(void *context, int fd, uint64_t first, uint64_t length, uint64_t *at,
+                             uint64_t *end)
+{
+    struct flock range = {
+        .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = (off_t)first, .l_len = (off_t)length};
+
+    (void)context;
+    if (fcntl(fd, F_OFD_GETLK, &range) != 0 || range.l_type == F_UNLCK)
+        return false;
+    if (at != NULL) {
+        *at = (uint64_t)range.l_start;
+        *end = range.l_len == 0 ? UINT64_MAX : *at + (uint64_t)range.l_len;
+    }
+    return true;
 }
 
 static void system_sharing(void *context, int fd, struct sharing *sharing)
@@ -236,6 +261,12 @@ static int system_truncate(void *context, int fd, uint64_t bytes)
     return ftruncate(fd, (off_t)bytes);
 }
 
+static int system_clone(void *context, int fd, int from)
+{
+    (void)context;
+    return ioctl(fd, FICLONE, from);
+}
+
 static int system_unlink(void *context, const char *path)
 {
     (void)context;
@@ -382,6 +413,8 @@ const struct io mpgi_io_system = {
     .open = system_open,
     .close = system_close,
     .lock = system_lock,
+    .lock_range = system_lock_range,
+    .find_lock = system_find_lock,
     .sharing = system_sharing,
     .forget = system_forget,
     .unfault = system_unfault,
@@ -398,6 +431,7 @@ const struct io mpgi_io_system = {
     .backed = system_backed,
     .punch = system_punch,
     .truncate = system_truncate,
+    .clone = system_clone,
     .unlink = system_unlink,
     .has_name = system_has_name,
     .link = system_link,

@@ -28,5 +28,6 @@ void mpgi_batch_free(struct batch *batch)
     free_staged(&batch->contents);
     mpgi_id_map_clear(&batch->fresh);
     mpgi_id_map_clear(&batch->freed);
+    mpgi_spans_free(&batch->regular);
     free(batch);
 }

@@ -18,6 +18,7 @@
 
 #include "base/id_map.h"
 #include "format/format.h"
+#include "os/gate.h"
 
 /* Somebody to be told when a batch is done, other than a waiting thread. */
 struct completion {
@@ -27,19 +28,20 @@ struct completion {
 };
 
 struct batch {
-    unsigned waiters;         /* threads in mpgi_commit_wait */
-    bool done;                /* result and error are final */
-    bool wanted;              /* somebody waits for it, or it holds what must not be put off */
-    bool ordered;             /* rule 5: a sync between nodes and root */
-    int result;               /* 0 or MPG_E_… */
-    mpg_error_info error;     /* details, where result is not 0 */
-    uint64_t changes;         /* operations applied */
-    uint64_t protected_pages; /* contents of protected pages that opening would have to verify */
-    struct id_map stage;      /* page of the file → its new content (page_size bytes, owned), or
+    unsigned waiters;          /* threads in mpgi_commit_wait */
+    bool done;                 /* result and error are final */
+    bool wanted;               /* somebody waits for it, or it holds what must not be put off */
+    bool ordered;              /* rule 5: a sync between nodes and root */
+    int result;                /* 0 or MPG_E_… */
+    mpg_error_info error;      /* details, where result is not 0 */
+    uint64_t changes;          /* operations applied */
+    uint64_t protected_pages;  /* contents of protected pages that opening would have to verify */
+    struct id_map stage;       /* page of the file → its new content (page_size bytes, owned), or
                                * NULL where what was staged is not to be written any more */
-    struct id_map contents;   /* protected id → its new content, likewise */
-    struct id_map freed;      /* with MPG_DISCARD: pages that it frees */
-    struct id_map fresh;      /* protected ids that it allocates: zeros until they are written */
+    struct id_map contents;    /* protected id → its new content, likewise */
+    struct id_map fresh;       /* protected ids that it allocates: zeros until they are written */
+    struct page_spans regular; /* regular pages that it allocates, or more: a copy asks */
+    struct id_map freed;       /* with MPG_DISCARD: pages that it frees */
     struct completion *completions;      /* in the order they came */
     struct completion **completions_end; /* where the next one goes */
 };

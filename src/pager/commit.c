@@ -201,10 +201,12 @@ static int make_room(mpg_pager *pager)
         return result == 1 ? 0 : result;
     pager->in_flight = &nothing;
     pager_unlock(pager);
+    mpgi_gate_enter(&pager->gate, &pager->file, NULL);
     result = mpgi_look_again_committing(pager, bytes, LOOK_BEFORE);
     unavailable = result == MPG_E_CHANGED;
     if (result == 0)
         result = ops->make_room_write(pager->format, &unavailable);
+    mpgi_gate_leave(&pager->gate, &pager->file);
     pager_lock(pager);
     (void)mpg_last_error(&error);
     pager->unavailable |= unavailable;
@@ -306,10 +308,13 @@ static void lead(mpg_pager *pager)
     pager->in_flight = batch;
     pager->unsynced_zeros = false; /* it syncs them, before anything else can be durable */
     pager_unlock(pager);
+    if (dirty)
+        mpgi_gate_enter(&pager->gate, &pager->file, &batch->regular);
     result = dirty ? write_out(pager, batch, bytes, &step) : sync_contents(pager, bytes, &step);
     if (result != 0)
         may_go_on = result != MPG_E_CHANGED &&
                     take_back(pager, bytes, dirty, step, result == MPG_E_NO_SPACE);
+    mpgi_gate_leave(&pager->gate, &pager->file);
     pager_lock(pager);
     pager->unavailable |= !may_go_on;
     pager->commit_time = now() - begin;

@@ -168,6 +168,8 @@ int mpgi_edit_use(struct edit *edit, uint64_t page, enum mpg_page_use use)
     log_use(edit, change, page, 1, old);
     if (use == MPG_USE_FREE)
         give_back(edit->pager, page);
+    if (use == MPG_USE_REGULAR)
+        mpgi_spans_add(&edit->pager->gathering->regular, page, 1);
     if (old == MPG_USE_REGULAR)
         poison(&edit->pager->map, offset_of_page(edit->pager, page), edit->pager->page_size);
     return 0;
@@ -182,9 +184,12 @@ int mpgi_edit_use_run(struct edit *edit, uint64_t page, unsigned count, enum mpg
     if (change == NULL)
         return MPG_E_NO_MEMORY;
     result = format->ops->set_use_run(format, page, count, use);
-    if (result == 0)
-        log_use(edit, change, page, count, MPG_USE_FREE);
-    return result;
+    if (result != 0)
+        return result;
+    log_use(edit, change, page, count, MPG_USE_FREE);
+    if (use == MPG_USE_REGULAR)
+        mpgi_spans_add(&edit->pager->gathering->regular, page, count);
+    return 0;
 }
 
 /* Whether the gathering batch allocates a protected page. Room was made in the map. */

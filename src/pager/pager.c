@@ -93,8 +93,13 @@ int mpgi_pager_lock_to_write(mpg_pager *pager, unsigned flags)
 {
     const struct sharing *sharing = &pager->file.sharing;
 
-    if (!sharing->lock_is_local || (flags & MPG_LOCAL_LOCK) != 0)
-        return mpgi_file_lock(&pager->file, IO_LOCK_EXCLUSIVE);
+    if (!sharing->lock_is_local || (flags & MPG_LOCAL_LOCK) != 0) {
+        int result = mpgi_file_lock(&pager->file, IO_LOCK_EXCLUSIVE);
+
+        if (result == 0)
+            mpgi_gate_begin(&pager->file);
+        return result;
+    }
     if (sharing->unknown)
         return mpgi_fail(MPG_E_LOCAL_LOCK, "lock", MPG_NO_PAGE,
                          "%s: it cannot be told (/proc/self/mountinfo) whether a lock on this "

@@ -13,6 +13,7 @@
 #include "format/format.h"
 #include "mappedpages.h"
 #include "os/address_map.h"
+#include "os/gate.h"
 #include "os/io.h"
 #include "pager/batch.h"
 
@@ -59,6 +60,7 @@ struct mpg_pager {
     uint64_t found_bytes; /* length of the file when it was opened; 0 if it was made */
     unsigned expected;    /* threads that the last commit has shown to be at work */
     uint64_t commit_time; /* nanoseconds that it took */
+    struct gate gate;     /* passed by the thread that commits */
 
     struct id_map pins;      /* page of the file → number of views that show it */
     struct id_map lingering; /* pages that are free, and that views show yet */
@@ -140,6 +142,9 @@ int mpgi_map_page(unsigned char **data, mpg_pager *pager, uint64_t page);
  */
 int mpgi_load_state(struct format **format, const struct format_ops *ops, struct file *file,
                     size_t cache_size, uint32_t page_size);
+
+/* A read-only pager's: sets *current to whether the file still shows the state that it shows. */
+int mpgi_is_current(bool *current, const mpg_pager *pager);
 
 /*
  * What damage means: to a read-only pager STALE where a writer has moved on, CHANGED where another

@@ -185,6 +185,21 @@ int mpg_refresh(const mpg_pager *pager)
     return result;
 }
 
+int mpgi_is_current(bool *current, const mpg_pager *pager)
+{
+    struct format *newest;
+    int result;
+
+    pager_lock(pager);
+    result = load_newest(&newest, unconst(pager));
+    if (result == 0) {
+        *current = pager->ops->same_state(pager->format, newest);
+        pager->ops->unload(newest);
+    }
+    pager_unlock(pager);
+    return result;
+}
+
 /* A writer's: damage of what it left there, or somebody else's work. */
 static int explain_to_writer(mpg_pager *pager, int result)
 {

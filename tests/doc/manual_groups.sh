@@ -41,6 +41,7 @@ example iter 3 5
 example check "0 faults"
 example rescue "1 regular pages saved"
 example life "most of it is a hole"
+example copy "1 protected page"
 example errors
 grep -q "another process is at work on errors.mpp" errors.err || fail "no word on a busy file: $(cat errors.err)"
 

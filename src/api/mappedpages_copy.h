@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Copies of page files, made while they are in use.
+ *
+ *     if (mpg_copy(NULL, "live.mpp", "backup.mpp", NULL) != 0)
+ *         …
+ *
+ * What a copy shows
+ *
+ *   - One state that was committed, of allocation and protected pages, while another process may go on
+ *     committing. Never a part of a transaction.
+ *   - Of regular pages at least what was synced when the copying began. They are memory: what is
+ *     written to them meanwhile may be in the copy or not.
+ *   - The same ids of both kinds, the same page size, the same label; of format 1, a UUID of its own,
+ *     unless MPG_COPY_SAME_UUID is set.
+ *   - Free pages take no disk space in it.
+ */
+#ifndef MAPPEDPAGES_COPY_H
+#define MAPPEDPAGES_COPY_H
+
+#include "mappedpages.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum mpg_copy_flags {
+    /*
+     * The copy has the UUID of the file, as if it had been moved. Two files of one UUID cannot be told
+     * apart by it. Of no effect where either has none (format 0.2).
+     */
+    MPG_COPY_SAME_UUID = 1 << 0,
+};
+
+/* How to copy. Begin with MPG_COPY_OPTIONS_INIT. */
+typedef struct mpg_copy_options {
+    size_t size;    /* sizeof(mpg_copy_options) */
+    unsigned flags; /* enum mpg_copy_flags */
+    int format;     /* MPG_FORMAT_… of the copy; MPG_FORMAT_DEFAULT: as the file */
+    /*
+     * Called now and then, from within mpg_copy: so many bytes of contents were read, of about `total`;
+     * contents that change while they are copied are read again, and counted again. Returns whether to
+     * go on: if not, mpg_copy ends with MPG_E_CANCELLED. NULL: nobody asks.
+     */
+    bool (*progress)(void *context, uint64_t done, uint64_t total);
+    void *context; /* the first argument of `progress` */
+} mpg_copy_options;
+
+#define MPG_COPY_OPTIONS_INIT                                                                      \
+    {                                                                                              \
+        sizeof(mpg_copy_options), 0, 0, NULL, NULL                                                 \
+    }
+
+/* What was copied. */
+typedef struct mpg_copy_result {
+    uint64_t regular_pages;   /* in the copy */
+    uint64_t protected_pages; /* in the copy */
+    uint64_t generation;      /* of the file: the commit whose state the copy shows */
+    uint64_t bytes;           /* of contents that were read */
+    uint64_t held;            /* nanoseconds for which a writer was kept waiting at most */
+    unsigned passes;          /* how often what had changed meanwhile was copied */
+    bool cloned;              /* the host filesystem made it, sharing disk space */
+} mpg_copy_result;
+
+/*
+ * Makes `to`, which must not exist (MPG_E_EXISTS), a copy of the page file `from`, while others may read
+ * and write that. It appears under its name whole and durable, or not at all. *result is untouched on
+ * error; NULL: nobody asks.
+ *
+ * A writer of this library, in whatever process, is kept waiting at one commit, once, for no more than
+ * 20 ms; one of another make, which does not take turns, not at all.
+ *
+ * Errors: those of mpg_open_readonly and mpg_create. MPG_E_FILE_FULL and MPG_E_DIRECTORY_FULL: format
+ * 0.2 cannot hold so much. MPG_E_CORRUPT_PAGE and the like: the file is damaged, and there is no copy;
+ * MPG_E_STALE: so much is written to the file that no state of it could be had. MPG_E_CANCELLED:
+ * `progress` said so. MPG_E_INVALID: a flag or a format that there is not.
+ *
+ * Thread safety: any thread, also one that has `from` open. Durability: the copy is durable, with its
+ * name, when the call returns 0, but for what mpg_stat says of names (name_unsure).
+ */
+MPG_API MPG_MUST_CHECK int mpg_copy(mpg_copy_result *result, const char *from, const char *to,
+                                    const mpg_copy_options *options);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: MIT */
+#include "life/copy_content.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "base/crc.h"
+#include "base/error.h"
+
+/* Bytes that are read at once. */
+#define COPY_BUFFER ((size_t)1 << 20)
+
+int mpgi_copy_content_begin(struct copy_content *content)
+{
+    content->capacity = COPY_BUFFER > content->page_size ? COPY_BUFFER : content->page_size;
+    content->buffer = malloc(content->capacity);
+    content->zero_crc = mpgi_crc_extend_zeros(0, content->page_size);
+    return content->buffer != NULL ? 0 : mpgi_fail_memory("copy");
+}
+
+void mpgi_copy_content_end(struct copy_content *content)
+{
+    free(content->buffer);
+    content->buffer = NULL;
+}
+
+static int tell(struct copy_content *content, uint64_t bytes)
+{
+    const mpg_copy_options *options = content->options;
+
+    content->bytes += bytes;
+    if (options->progress == NULL || options->progress(options->context, content->bytes,
+                                                       max_u64(content->expected, content->bytes)))
+        return 0;
+    return mpgi_fail(MPG_E_CANCELLED, "copy", MPG_NO_PAGE, "%s: cancelled", content->to->path);
+}
+
+/* ---- regular pages ---- */
+
+/* What the file has no data for is zeros; in the copy, too, unless something was written there. */
+static int copy_hole(struct copy_content *content, uint64_t offset, uint64_t length)
+{
+    uint64_t end = offset + length;
+    int result = 0;
+
+    while (result == 0 && offset < end) {
+        uint64_t data = mpgi_file_next_data(content->to, offset, NULL);
+        size_t some = (size_t)min_u64(content->capacity, end - min_u64(data, end));
+
+        if (data >= end)
+            return 0;
+        memset(content->buffer, 0, some);
+        result = mpgi_file_write(content->to, content->buffer, some, data, MPG_NO_PAGE);
+        offset = data + some;
+    }
+    return result;
+}
+
+static int copy_data(struct copy_content *content, uint64_t offset, uint64_t length)
+{
+    int result = 0;
+
+    for (uint64_t done = 0; done < length && result == 0;) {
+        size_t some = (size_t)min_u64(content->capacity, length - done);
+
+        result = mpgi_file_read(content->from, content->buffer, some, offset + done, MPG_NO_PAGE);
+        if (result == 0)
+            result =
+                mpgi_file_write(content->to, content->buffer, some, offset + done, MPG_NO_PAGE);
+        if (result == 0)
+            result = tell(content, some);
+        done += some;
+    }
+    return result;
+}
+
+static int copy_pages(struct copy_content *content, uint64_t first, uint64_t count)
+{
+    uint64_t offset = first * content->page_size;
+    uint64_t end = offset + count * content->page_size;
+    int result = 0;
+
+    while (offset < end && result == 0) {
+        uint64_t behind = UINT64_MAX;
+        uint64_t data = min_u64(mpgi_file_next_data(content->from, offset, &behind), end);
+
+        result = copy_hole(content, offset, data - offset);
+        offset = data;
+        behind = max_u64(min_u64(behind, end), offset);
+        if (result == 0 && behind > offset)
+            result = copy_data(content, offset, behind - offset);
+        offset = behind;
+    }
+    return result;
+}
+
+/*
+ * The first part of [*page, end) that none of the runs from *at on has: up to *behind. Nothing is left where
+ * *page is `end` then.
+ */
+static void find_missing(const struct copy_state *before, size_t *at, uint64_t *page, uint64_t end,
+                         uint64_t *behind)
+{
+    while (*at < before->run_count) {
+        const struct copy_run *run = &before->runs[*at];
+
+        if (run->first + run->count <= *page) {
+            (*at)++;
+        } else if (run->first <= *page) {
+            *page = min_u64(run->first + run->count, end);
+            if (*page == end)
+                break;
+        } else {
+            break;
+        }
+    }
+    *behind = *at < before->run_count ? min_u64(before->runs[*at].first, end) : end;
+    *behind = max_u64(*behind, *page);
+}
+
+/* Goes through all pages that are new; with `content` they are copied. Counts them. */
+static int new_pages(struct copy_content *content, const struct copy_state *now,
+                     const struct copy_state *before, uint64_t *count)
+{
+    size_t at = 0;
+    int result = 0;
+
+    *count = 0;
+    for (size_t i = 0; i < now->run_count; i++) {
+        uint64_t page = now->runs[i].first;
+        uint64_t end = page + now->runs[i].count;
+
+        while (page < end && result == 0) {
+            uint64_t behind;
+
+            find_missing(before, &at, &page, end, &behind);
+            if (page == end)
+                break;
+            *count += behind - page;
+            if (content != NULL)
+                result = copy_pages(content, page, behind - page);
+            page = behind;
+        }
+    }
+    return result;
+}
+
+int mpgi_copy_runs(struct copy_content *content, const struct copy_state *now,
+                   const struct copy_state *before)
+{
+    uint64_t count;
+
+    return new_pages(content, now, before, &count);
+}
+
+uint64_t mpgi_copy_rest(const struct copy_state *now, const struct copy_state *before,
+                        uint32_t page_size)
+{
+    uint64_t pages;
+
+    (void)new_pages(NULL, now, before, &pages);
+    for (size_t i = 0; i < now->entry_count; i++)
+        pages += !now->entries[i].copied;
+    return pages * page_size;
+}
+
+/* ---- protected pages ---- */
+
+/* How many entries from `first` on are to be copied and lie behind each other, as far as the buffer goes. */
+static size_t count_together(const struct copy_content *content, const struct copy_state *now,
+                             size_t first)
+{
+    size_t most = min_u64(content->capacity / content->page_size, now->entry_count - first);
+    uint64_t page = entry_page(&now->entries[first].entry);
+    size_t count = 1;
+
+    while (count < most && !now->entries[first + count].copied &&
+           entry_page(&now->entries[first + count].entry) == page + count)
+        count++;
+    return count;
+}
+
+/* Zeros where the copy has a hole need not be written. */
+static int write_content(struct copy_content *content, const struct entry *entry,
+                         const unsigned char *data)
+{
+    uint64_t offset = entry_page(entry) * content->page_size;
+
+    if (entry->crc == content->zero_crc && data[0] == 0 &&
+        memcmp(data, data + 1, content->page_size - 1) == 0 &&
+        mpgi_file_is_hole(content->to, offset, content->page_size))
+        return 0;
+    return mpgi_file_write(content->to, data, content->page_size, offset, entry_page(entry));
+}
+
+static int copy_together(struct copy_content *content, struct copy_state *now, size_t first,
+                         size_t count, size_t *failures, const struct copy_entry **failed)
+{
+    uint64_t page = entry_page(&now->entries[first].entry);
+    size_t length = count * content->page_size;
+    int result =
+        mpgi_file_read(content->from, content->buffer, length, page * content->page_size, page);
+
+    for (size_t i = 0; i < count && result == 0; i++) {
+        struct copy_entry *copied = &now->entries[first + i];
+        const unsigned char *data = content->buffer + i * content->page_size;
+
+        if (crc_of(data, content->page_size) != copied->entry.crc) {
+            (*failures)++;
+            *failed = copied;
+            continue;
+        }
+        result = write_content(content, &copied->entry, data);
+        copied->copied = result == 0;
+    }
+    return result != 0 ? result : tell(content, length);
+}
+
+int mpgi_copy_entries(struct copy_content *content, struct copy_state *now, size_t *failures,
+                      const struct copy_entry **failed)
+{
+    int result = 0;
+
+    *failures = 0;
+    for (size_t i = 0; i < now->entry_count && result == 0;) {
+        size_t count = 1;
+
+        if (!now->entries[i].copied) {
+            count = count_together(content, now, i);
+            result = copy_together(content, now, i, count, failures, failed);
+        }
+        i += count;
+    }
+    return result;
+}

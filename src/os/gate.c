@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: MIT */
+#include "os/gate.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <time.h>
+
+#include "base/bytes.h"
+
+#define GATE LOCK_END
+#define WISH (LOCK_END + 1)
+#define COPYING (LOCK_END + 2)
+#define SESSIONS (LOCK_END + (UINT64_C(1) << 32))
+#define SESSION_COUNT (UINT64_C(1) << 32)
+#define MARKS (LOCK_END + (UINT64_C(1) << 60))
+#define MARK_COUNT (UINT64_C(1) << 60)
+
+#define NANOSECONDS UINT64_C(1000000000)
+/* Nanoseconds from one try to the next. */
+#define PAUSE_WRITER (UINT64_C(50) * 1000)
+#define PAUSE_COPY (UINT64_C(20) * 1000)
+/* … and for how long a copy waits for a commit: some disks take their time. */
+#define COPY_PATIENCE (UINT64_C(10) * NANOSECONDS)
+
+/* The system goes through all locks of a file at each call: more are not worth it. */
+#define MOST_MARKS 1024
+#define MOST_SPANS 4096
+
+/* ---- spans ---- */
+
+void mpgi_spans_add(struct page_spans *spans, uint64_t first, uint64_t count)
+{
+    struct page_span *last = spans->count > 0 ? &spans->spans[spans->count - 1] : NULL;
+
+    if (spans->all)
+        return;
+    if (last != NULL && last->first + last->count == first) {
+        last->count += count;
+        return;
+    }
+    if (spans->count == spans->capacity) {
+        size_t capacity = spans->capacity == 0 ? 16 : 2 * spans->capacity;
+        struct page_span *more =
+            capacity <= MOST_SPANS ? realloc(spans->spans, capacity * sizeof(*more)) : NULL;
+
+        if (more == NULL) {
+            spans->all = true;
+            return;
+        }
+        spans->spans = more;
+        spans->capacity = capacity;
+    }
+    spans->spans[spans->count++] = (struct page_span){first, count};
+}
+
+void mpgi_spans_free(struct page_spans *spans)
+{
+    free(spans->spans);
+    *spans = (struct page_spans){0};
+}
+
+/* ---- locks ---- */
+
+static uint64_t now(void)
+{
+    struct timespec time;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &time);
+    return (uint64_t)time.tv_sec * NANOSECONDS + (uint64_t)time.tv_nsec;
+}
+
+static void pause_for(uint64_t nanoseconds)
+{
+    struct timespec time = {.tv_nsec = (long)nanoseconds};
+
+    (void)nanosleep(&time, NULL);
+}
+
+static int lock(const struct file *file, uint64_t first, uint64_t count, enum io_lock kind)
+{
+    unsigned interrupted = 0;
+    int result;
+
+    do
+        result = file->io->lock_range(file->context, file->fd, first, count, kind);
+    while (result != 0 && mpgi_interrupted(&interrupted));
+    return result;
+}
+
+static bool is_locked(const struct file *file, uint64_t first, uint64_t count)
+{
+    return file->io->find_lock(file->context, file->fd, first, count, NULL, NULL);
+}
+
+static bool is_taken(void)
+{
+    return errno == EAGAIN || errno == EACCES;
+}
+
+/* Where a lock is a message to another machine, a commit does not wait for three of them. */
+static bool has_gate(const struct file *file)
+{
+    return file->io->lock_range != NULL && !file->sharing.others;
+}
+
+/* ---- the writer ---- */
+
+void mpgi_gate_begin(const struct file *file)
+{
+    uint32_t number;
+
+    if (has_gate(file) && getrandom(&number, sizeof(number), 0) == (ssize_t)sizeof(number))
+        (void)lock(file, SESSIONS + number, 1, IO_LOCK_EXCLUSIVE);
+}
+
+/* 0; 1: somebody has it or wants it; -1: there is no gate here. *copying where one is being made. */
+static int try_to_enter(const struct file *file, bool *copying)
+{
+    *copying = false;
+    if (lock(file, GATE, 1, IO_LOCK_EXCLUSIVE) != 0)
+        return is_taken() ? 1 : -1;
+    if (!is_locked(file, WISH, 2))
+        return 0;
+    *copying = is_locked(file, COPYING, 1);
+    if (!is_locked(file, WISH, 1))
+        return 0;
+    (void)lock(file, GATE, 1, IO_LOCK_NONE);
+    return 1;
+}
+
+static void mark(struct gate *gate, const struct file *file, const struct page_spans *spans)
+{
+    if (spans == NULL)
+        return;
+    for (size_t i = 0; i < spans->count && !spans->all && gate->marks < MOST_MARKS; i++) {
+        gate->marks++;
+        (void)lock(file, MARKS + spans->spans[i].first, spans->spans[i].count, IO_LOCK_EXCLUSIVE);
+    }
+    if (spans->all || gate->marks == MOST_MARKS) {
+        gate->marks = MOST_MARKS + 1;
+        (void)lock(file, MARKS, MARK_COUNT, IO_LOCK_EXCLUSIVE);
+    }
+}
+
+static void clear_marks(struct gate *gate, const struct file *file)
+{
+    (void)lock(file, MARKS, MARK_COUNT, IO_LOCK_NONE);
+    gate->marks = 0;
+}
+
+void mpgi_gate_enter(struct gate *gate, const struct file *file, const struct page_spans *spans)
+{
+    bool copying;
+    uint64_t begun;
+    int tried;
+
+    gate->held = false;
+    if (!has_gate(file))
+        return;
+    tried = try_to_enter(file, &copying);
+    for (begun = tried == 1 ? now() : 0; tried == 1 && !gate->lost_patience;
+         tried = try_to_enter(file, &copying)) {
+        gate->lost_patience = now() - begun > GATE_PATIENCE;
+        if (!gate->lost_patience)
+            pause_for(PAUSE_WRITER);
+    }
+    gate->held = tried == 0;
+    if (gate->held)
+        gate->lost_patience = false;
+    if (!gate->held || copying)
+        mark(gate, file, spans);
+    else if (gate->marks > 0)
+        clear_marks(gate, file);
+}
+
+void mpgi_gate_leave(struct gate *gate, const struct file *file)
+{
+    if (gate->held)
+        (void)lock(file, GATE, 1, IO_LOCK_NONE);
+    gate->held = false;
+}
+
+/* ---- the copy ---- */
+
+void mpgi_gate_begin_copy(const struct file *file)
+{
+    if (file->io->lock_range == NULL)
+        return;
+    (void)lock(file, COPYING, 1, IO_LOCK_SHARED);
+    /* The commit that is under way may not have seen it. */
+    if (mpgi_gate_close(file))
+        mpgi_gate_open(file);
+}
+
+void mpgi_gate_end_copy(const struct file *file)
+{
+    if (file->io->lock_range != NULL)
+        (void)lock(file, COPYING, 1, IO_LOCK_NONE);
+}
+
+bool mpgi_gate_close(const struct file *file)
+{
+    uint64_t begun = now();
+    int result = -1;
+
+    if (file->io->lock_range == NULL || lock(file, WISH, 1, IO_LOCK_SHARED) != 0)
+        return false;
+    while ((result = lock(file, GATE, 1, IO_LOCK_SHARED)) != 0 && is_taken() &&
+           now() - begun < COPY_PATIENCE)
+        pause_for(PAUSE_COPY);
+    if (result != 0)
+        mpgi_gate_open(file);
+    return result == 0;
+}
+
+void mpgi_gate_open(const struct file *file)
+{
+    if (file->io->lock_range == NULL)
+        return;
+    (void)lock(file, GATE, 1, IO_LOCK_NONE);
+    (void)lock(file, WISH, 1, IO_LOCK_NONE);
+}
+
+uint64_t mpgi_gate_session(const struct file *file)
+{
+    uint64_t at, end;
+
+    if (file->io->lock_range == NULL ||
+        !file->io->find_lock(file->context, file->fd, SESSIONS, SESSION_COUNT, &at, &end))
+        return 0;
+    return at;
+}
+
+bool mpgi_gate_find_mark(const struct file *file, uint64_t *first, uint64_t *end)
+{
+    uint64_t at, behind;
+
+    if (file->io->lock_range == NULL || *first >= MARK_COUNT ||
+        !file->io->find_lock(file->context, file->fd, MARKS + *first, MARK_COUNT - *first, &at,
+                             &behind))
+        return false;
+    *first = max_u64(at, MARKS + *first) - MARKS;
+    *end = min_u64(behind - MARKS, MARK_COUNT);
+    return true;
+}
