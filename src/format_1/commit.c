@@ -348,12 +348,37 @@ int mpgi_commit_seal(struct format *format, const struct id_map *contents, bool 
 
 /* ---- Writing ------------------------------------------------------------------------------- */
 
+/* Zeros over the beginning of a record. */
+static int write_zeros(struct format_1 *f, uint64_t page, bool sync)
+{
+    static const unsigned char zeros[NODE_SIZE_MAX];
+    const struct node_space *space = &f->cache.space;
+    int error =
+        mpgi_file_write(space->file, zeros, space->node_size, page * space->page_size, page);
+
+    return error == 0 && sync ? mpgi_file_sync(space->file) : error;
+}
+
+/* Where a full disk had no room for taking a record back, that comes before anything else is written. */
+static int take_back_first(struct format_1 *f)
+{
+    int error;
+
+    if (f->chain.to_annul == 0)
+        return 0;
+    error = write_zeros(f, f->chain.to_annul, true);
+    if (error == 0)
+        f->chain.to_annul = 0;
+    return error;
+}
+
 int mpgi_commit_write_contents(struct format *format, bool ordered)
 {
     struct format_1 *f = format_1_of(format);
+    int error = take_back_first(f);
 
     (void)ordered;
-    return mpgi_output_write(&f->sealed.contents, format->file);
+    return error != 0 ? error : mpgi_output_write(&f->sealed.contents, format->file);
 }
 
 int mpgi_commit_write_root(struct format *format)
@@ -369,17 +394,19 @@ int mpgi_commit_write_root(struct format *format)
  */
 static bool annul(struct format_1 *f, bool sync)
 {
-    static const unsigned char zeros[NODE_SIZE_MAX];
-    const struct node_space *space = &f->cache.space;
     uint64_t page = f->sealed.record.page;
+    int error = write_zeros(f, page, false);
     struct record there;
-    int error =
-        mpgi_file_write(space->file, zeros, space->node_size, page * space->page_size, page);
 
-    /* Rule 13: where there was no room for it, there may be none for zeros; then it is not there. */
-    if (error != 0 && (error != MPG_E_NO_SPACE || mpgi_record_read(&there, space, page) != 1))
+    /* Rule 13: where there was no room for it, there may be none for zeros. */
+    if (error == MPG_E_NO_SPACE) {
+        if (mpgi_record_read(&there, &f->cache.space, page) != 1)
+            f->chain.to_annul = page;
+        return true;
+    }
+    if (error != 0)
         return false;
-    return !sync || !RULE_HOLDS(RULE_ANNUL_SYNC) || mpgi_file_sync(space->file) == 0;
+    return !sync || !RULE_HOLDS(RULE_ANNUL_SYNC) || mpgi_file_sync(f->cache.space.file) == 0;
 }
 
 bool mpgi_commit_take_back(struct format *format, enum commit_step step, bool no_space)

@@ -171,6 +171,8 @@ struct chain {
     /* Rule 12: the header of what the other root page holds, and of the last record, if there is one. */
     unsigned char other_head[NODE_BODY];
     bool other_unknown; /* a commit that failed may have written there */
+    /* A record that a full disk had no room to take back: to be written over before anything else; or 0. */
+    uint64_t to_annul;
     unsigned char last_head[RECORD_BODY];
     uint64_t last_page;
     uint64_t end_page; /* where the last record was read when the file was loaded, or 0 */

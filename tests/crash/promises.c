@@ -278,16 +278,33 @@ static int open_holes(mpg_pager **pager, int format, unsigned flags)
     return mpgi_open_with(pager, "file", &options, false, &io, &disk);
 }
 
-static const char *backs_what_it_gives(mpg_pager *pager, const mpg_page_id *old)
+/*
+ * Protected pages of format 0.2, with their two copies. In format 1 a content gets its page as it is written, with
+ * pwrite, where a full disk is an error anyway (rule 13).
+ */
+static bool backs_protected(mpg_pager *pager, int format, bool no_room)
 {
     mpg_protected_info info;
+    int result;
+
+    if (format == MPG_FORMAT_1)
+        return true;
+    result = mpg_alloc_protected_at(pager, (mpg_protected_id){0});
+    if (no_room)
+        return result == MPG_E_NO_SPACE;
+    return result == 0 && mpg_protected_stat(&info, pager, (mpg_protected_id){0}) == 0 &&
+           has_space[info.page[0]] && has_space[info.page[1]];
+}
+
+static const char *backs_what_it_gives(mpg_pager *pager, int format, const mpg_page_id *old)
+{
     mpg_page_id id, ids[100];
     void *data;
 
     no_space_left = true;
     if (mpg_alloc(&id, pager, 0) != MPG_E_NO_SPACE ||
         mpg_alloc_bulk(ids, pager, 100, 0) != MPG_E_NO_SPACE ||
-        mpg_alloc_protected_at(pager, (mpg_protected_id){0}) != MPG_E_NO_SPACE)
+        !backs_protected(pager, format, true))
         return "a page without space behind it is given out";
     if (mpg_page_get_mut(&data, pager, *old) != MPG_E_NO_SPACE)
         return "an address without space behind it is given out";
@@ -301,9 +318,7 @@ static const char *backs_what_it_gives(mpg_pager *pager, const mpg_page_id *old)
     for (int i = 0; i < 100; i++)
         if (!has_space[ids[i].value])
             return "one page of many has no space behind it";
-    if (mpg_alloc_protected_at(pager, (mpg_protected_id){0}) != 0 ||
-        mpg_protected_stat(&info, pager, (mpg_protected_id){0}) != 0 || !has_space[info.page[0]] ||
-        !has_space[info.page[1]])
+    if (!backs_protected(pager, format, false))
         return "a protected page has no space behind it";
     return NULL;
 }
@@ -324,7 +339,7 @@ bool promise_space(int format, char *why, size_t size)
     must(mpg_close(pager) == 0);
     must(open_holes(&pager, format, 0) == 0);
     if (fault == NULL)
-        fault = backs_what_it_gives(pager, &old);
+        fault = backs_what_it_gives(pager, format, &old);
     must(mpg_close(pager) == 0);
     memory_disk_destroy(&disk);
     if (fault != NULL)
