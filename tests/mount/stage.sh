@@ -46,7 +46,8 @@ for piece in SIZE, 1 << 16:
     other = subprocess.Popen([sys.executable, "-c", OTHER], stdin=subprocess.PIPE)
     handles = stage(piece)
     assert 14 <= len(handles) - 1 <= 16, len(handles)
-    assert resident() - before < 40 << 20, (before, resident())
+    # (A sanitizer keeps what was freed for a while.)
+    assert os.environ.get("SANITIZERS") or resident() - before < 40 << 20, (before, resident())
     # Another process still has room, ...
     other.communicate(b"x")
     assert other.returncode == 0

@@ -83,6 +83,11 @@ within() {
     done
 }
 
+# From here on no leaks are looked for: without /proc that cannot be done, and some libraries have their own.
+ignore_leaks() {
+    [ -z "${SANITIZERS:-}" ] || export ASAN_OPTIONS="${ASAN_OPTIONS:+$ASAN_OPTIONS:}detect_leaks=0"
+}
+
 need_fuse() {
     [ -w /dev/fuse ] || skip "no /dev/fuse to write to"
     command -v fusermount3 >/dev/null || skip "no fusermount3"

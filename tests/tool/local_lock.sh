@@ -70,6 +70,7 @@ wait "$(cat m.pid)" && fail "the driver ended well"
 same after direct/f.mpp
 expect 0 mappedpages check direct/f.mpp
 
+ignore_leaks # that needs /proc
 # Without a list of mounts nothing tells, and the worst is assumed, where it may be.
 if [ "$(id -u)" -eq 0 ] && unshare -m true 2>/dev/null; then
     # shellcheck disable=SC2016
