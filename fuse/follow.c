@@ -55,9 +55,10 @@ static uint64_t *open_nodes(struct fs *fs, size_t *count)
         room++;
     }
     nodes = room > 0 ? calloc(room, sizeof(uint64_t)) : NULL;
-    for (const struct handle *handle = fs->handles; nodes != NULL && handle != NULL;
-         handle = handle->next) {
-        nodes[(*count)++] = handle->node;
+    if (nodes != NULL) {
+        for (const struct handle *handle = fs->handles; handle != NULL; handle = handle->next) {
+            nodes[(*count)++] = handle->node;
+        }
     }
     pthread_mutex_unlock(&fs->handles_mutex);
     return nodes;

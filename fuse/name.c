@@ -43,7 +43,12 @@ void name_show(char shown[NAME_SHOWN_SIZE], const char *name)
 
     for (i = 0; name[i] != '\0' && i < NAME_SHOWN_SIZE - 1; i++) {
         /* Control characters could feign a line of their own. */
-        shown[i] = (unsigned char)name[i] < ' ' || name[i] == 0x7f ? '?' : name[i];
+        bool steers = (unsigned char)name[i] < ' ' || name[i] == 0x7f;
+
+        shown[i] = name[i];
+        if (steers) {
+            shown[i] = '?';
+        }
     }
     shown[i] = '\0';
 }

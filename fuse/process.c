@@ -288,7 +288,11 @@ const char *process_name(char name[static PROCESS_NAME_SIZE], pid_t thread)
         text[0] = '\0';
     }
     for (char *at = text; *at != '\0'; at++) {
-        *at = *at == '\n' ? '\0' : *at < ' ' || *at > '~' ? '?' : *at;
+        if (*at == '\n') {
+            *at = '\0';
+        } else if (*at < ' ' || *at > '~') {
+            *at = '?';
+        }
         if (*at == '\0') {
             break;
         }

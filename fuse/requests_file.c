@@ -101,7 +101,7 @@ void request_open(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
  */
 static bool is_cached(const struct target *target, const struct fuse_file_info *fi)
 {
-    return target->kind == NODE_PROTECTED && fi->lock_owner == 0;
+    return target->kind == NODE_PROTECTED && fi != NULL && fi->lock_owner == 0;
 }
 
 void request_read(fuse_req_t req, fuse_ino_t node, size_t size, off_t offset,
@@ -157,7 +157,7 @@ void request_write(fuse_req_t req, fuse_ino_t node, const char *data, size_t siz
     answer.error = nodes_enter(fs->nodes, node, &target);
     if (answer.error == 0) {
         through_cache = is_cached(&target, fi);
-        if ((fi->flags & O_APPEND) && target.kind != NODE_SCRATCH) {
+        if (fi != NULL && (fi->flags & O_APPEND) && target.kind != NODE_SCRATCH) {
             /* Behind the end of a page there is no room, wherever the kernel thinks the end is. */
             answer.error = EFBIG;
         } else {

@@ -247,7 +247,7 @@ static int check_root(struct format_1 *f, const unsigned char *root)
 static int follow_root(struct format_1 *f, const unsigned char *root, unsigned page)
 {
     struct chain_end end;
-    struct record last;
+    struct record last = {0};
     int error = set_root(f, root, page);
     int gap;
     bool any;

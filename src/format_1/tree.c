@@ -419,10 +419,14 @@ void mpgi_tree_count(struct format_1 *f, struct tree *tree)
 
     for (unsigned level = 0; level < height; level++) {
         for (struct node *node = f->cache.pending; node != NULL; node = node->next_pending) {
+            unsigned char *at;
+
             if (node->tree != tree->kind || node->level != level)
                 continue;
-            put_u32(pending_reference(f, tree, node) + REF_FREE,
-                    saturate(free_below(tree, node, node->versions.pending->bytes)));
+            at = pending_reference(f, tree, node);
+            if (at != NULL) /* there always is one; analyzers do not see why */
+                put_u32(at + REF_FREE,
+                        saturate(free_below(tree, node, node->versions.pending->bytes)));
         }
     }
     tree->edit.content = NULL;
