@@ -151,13 +151,14 @@ void request_write(fuse_req_t req, fuse_ino_t node, const char *data, size_t siz
     const struct client client = client_of(req, fi);
     struct handle *handle = handle_of(fi);
     struct answer answer = {.req = req, .kind = ANSWER_WRITTEN};
+    const int flags = fi != NULL ? fi->flags : 0;
     struct target target;
     bool through_cache = false, committed = false;
 
     answer.error = nodes_enter(fs->nodes, node, &target);
     if (answer.error == 0) {
         through_cache = is_cached(&target, fi);
-        if (fi != NULL && (fi->flags & O_APPEND) && target.kind != NODE_SCRATCH) {
+        if ((flags & O_APPEND) && target.kind != NODE_SCRATCH) {
             /* Behind the end of a page there is no room, wherever the kernel thinks the end is. */
             answer.error = EFBIG;
         } else {
@@ -165,7 +166,7 @@ void request_write(fuse_req_t req, fuse_ino_t node, const char *data, size_t siz
                 content_write(fs, &target, handle, &client, data, (uint64_t)offset, &size);
         }
         nodes_leave(fs->nodes, &target);
-        if (answer.error == 0 && (fi->flags & O_DSYNC) && target.kind == NODE_PROTECTED) {
+        if (answer.error == 0 && (flags & O_DSYNC) && target.kind == NODE_PROTECTED) {
             /* For regular pages the kernel sends a sync of its own; for direct I/O it does not. */
             answer.error = handle_sync(fs, handle, &committed);
         }

@@ -95,10 +95,9 @@ static int run(int argc, char **argv)
     const char *path;
     struct map map;
     size_t columns;
-    int option;
     int status;
 
-    while ((option = next_option(&command_map, argc, argv)) != -1) {
+    while (next_option(&command_map, argc, argv) != -1) {
         svg = optarg;
     }
     expect_arguments(&command_map, argc, argv, 1, 1);

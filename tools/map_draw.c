@@ -21,7 +21,7 @@ static const struct {
 
 /* How full a cell is: without colours the letter says what of, and a small one that it is not full. */
 static const char *const shades[] = {"░", "▒", "▓", "█"};
-#define SHADES (sizeof shades / sizeof shades[0])
+#define MOST_SHADE ((size_t)3)
 static const char letters[MAP_KINDS][2] = {
     [MAP_FREE] = {'.', '.'},
     [MAP_REGULAR] = {'r', 'R'},
@@ -45,7 +45,7 @@ static void draw_cell(FILE *out, const struct map_cell *cell, bool colours)
         fprintf(out, "\033[38;5;%sm·", colours_of[kind].terminal);
     } else {
         fprintf(out, "\033[38;5;%sm%s", colours_of[kind].terminal,
-                shades[used >= 1 ? SHADES - 1 : (size_t)(used * (SHADES - 1))]);
+                shades[used >= 1 ? MOST_SHADE : (size_t)(used * (double)MOST_SHADE)]);
     }
 }
 

@@ -48,7 +48,7 @@ enum rule {
 extern int mpgi_broken_rule; /* the rule that does not hold, or 0; defined by the test */
 #define RULE_HOLDS(n) (mpgi_broken_rule != (int)(n))
 #else
-#define RULE_HOLDS(n) 1
+#define RULE_HOLDS(n) ((int)(n) != 0)
 #endif
 
 /* Parts of rules that have a switch of their own. */

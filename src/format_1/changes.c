@@ -96,7 +96,9 @@ static bool add_run(struct changes *changes, uint64_t page, uint64_t count, uint
         changes->runs = runs;
         changes->run_capacity = capacity;
     }
-    changes->runs[changes->run_count++] = (struct record_run){page, (uint32_t)count, use};
+    /* Without runs there is no room for any, and so there are some now. */
+    changes->runs[changes->run_count++] = /* NOLINT(clang-analyzer-core.NullDereference) */
+        (struct record_run){page, (uint32_t)count, use};
     return true;
 }
 

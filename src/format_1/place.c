@@ -318,7 +318,11 @@ int mpgi_place_contents(struct format_1 *f, struct changes *changes, uint64_t ne
     for (size_t i = 0; i < changes->count && error == 0; i++) {
         if (!changes->entries[i].is_new)
             continue;
-        error = put_there(f, &changes->entries[i], finding.runs[run].first + at);
+        /* As many pages were found as there are new contents. */
+        error =
+            put_there(f, &changes->entries[i],
+                      finding.runs[run].first + /* NOLINT(clang-analyzer-core.NullDereference) */
+                          at);
         if (++at == finding.runs[run].count) {
             at = 0;
             run++;

@@ -234,7 +234,6 @@ static int copy_all(struct copy *copy)
             if (result != 0)
                 return result;
         }
-        closed = now();
         if (!mpgi_gate_close(file)) {
             result = last_pass(copy);
             continue;

