@@ -88,7 +88,8 @@ static enum status remount(const struct fuse_args *args)
 }
 
 /* What libfuse has to say: its levels are those of syslog, and a line break ends what it says. */
-static void log_of_libfuse(enum fuse_log_level level, const char *format, va_list arguments)
+__attribute__((format(printf, 2, 0))) static void
+log_of_libfuse(enum fuse_log_level level, const char *format, va_list arguments)
 {
     char *text;
     size_t length;
