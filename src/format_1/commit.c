@@ -399,7 +399,7 @@ static bool annul(struct format_1 *f, bool sync)
     struct record there;
 
     /* Rule 13: where there was no room for it, there may be none for zeros. */
-    if (error == MPG_E_NO_SPACE) {
+    if (error == MPG_E_NO_SPACE && RULE_HOLDS(13)) {
         if (mpgi_record_read(&there, &f->cache.space, page) != 1)
             f->chain.to_annul = page;
         return true;
