@@ -83,7 +83,7 @@ within() {
     done
 }
 
-# From here on no leaks are looked for: without /proc that cannot be done, and some libraries have their own.
+# From here on no leaks are looked for: some libraries have their own.
 ignore_leaks() {
     [ -z "${SANITIZERS:-}" ] || export ASAN_OPTIONS="${ASAN_OPTIONS:+$ASAN_OPTIONS:}detect_leaks=0"
 }
