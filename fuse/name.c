@@ -41,7 +41,7 @@ void name_show(char shown[NAME_SHOWN_SIZE], const char *name)
 {
     size_t i;
 
-    for (i = 0; name[i] != '\0' && i < NAME_SHOWN_SIZE - 1; i++) {
+    for (i = 0; i < NAME_SHOWN_SIZE - 1 && name[i] != '\0'; i++) {
         /* Control characters could feign a line of their own. */
         bool steers = (unsigned char)name[i] < ' ' || name[i] == 0x7f;
 

@@ -98,18 +98,18 @@ static bool is_caught(int rule, int format, uint64_t seed)
 }
 
 /*
- * Those that show in one image of hundreds of thousands are for the long form; those of tens of thousands not for
- * a build that is many times as slow.
+ * Those that show in one image of hundreds of thousands are for the long form. A build that is many times as slow leaves
+ * the search to others: it has crash_test.
  */
 static bool is_rare(int rule)
 {
 #ifdef __SANITIZE_ADDRESS__
-    if (rule == RULE_EARLIER_ARE_NOT || rule == RULE_FOLLOWED_ROOT_IS_NOT ||
-        rule == RULE_NEW_EPOCH || rule == RULE_5_ZEROS || rule == RULE_6_AGAIN)
-        return true;
-#endif
+    (void)rule;
+    return true;
+#else
     return getenv("MPG_TEST_SECONDS") == NULL &&
            (rule == RULE_1_RECOVERY || rule == RULE_CHECKPOINT_SYNC || rule == RULE_RECORD_CRC);
+#endif
 }
 
 static void needs(int rule, int format)
@@ -126,6 +126,8 @@ static void needs(int rule, int format)
 static void all_rules_are_enough(void **state)
 {
     (void)state;
+    if (is_rare(0))
+        skip();
     assert_false(is_caught(0, MPG_FORMAT_1, 1));
     assert_false(is_caught(0, MPG_FORMAT_0_2, 1));
 }
