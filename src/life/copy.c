@@ -345,7 +345,6 @@ static int make_this_way(struct copy *copy, const char *to, const struct format_
 {
     const struct file *from = &copy->source->file;
     struct file *file = &copy->target->file;
-    mpg_error_info error;
     int result = mpgi_new_file_begin(file, from->io, from->context, to, way);
 
     if (result != 0)
@@ -356,16 +355,7 @@ static int make_this_way(struct copy *copy, const char *to, const struct format_
         return result; /* somebody opened it already, and it is theirs */
     if (result == 0)
         result = make_content(copy, ops);
-    if (result == 0)
-        result = mpgi_new_file_give_name(file);
-    if (result == 0)
-        result = mpgi_new_file_sync_name(file);
-    if (result != 0) {
-        (void)mpg_last_error(&error);
-        mpgi_new_file_abandon(file);
-        (void)mpgi_fail_again(&error);
-    }
-    return result;
+    return mpgi_new_file_finish(file, result);
 }
 
 static int make(struct copy *copy, const char *to, const struct format_ops *ops)

@@ -245,3 +245,19 @@ void mpgi_new_file_abandon(struct file *file)
     file->fd = -1;
     (void)file->io->unlink(file->context, name);
 }
+
+int mpgi_new_file_finish(struct file *file, int result)
+{
+    mpg_error_info error;
+
+    if (result == 0)
+        result = mpgi_new_file_give_name(file);
+    if (result == 0)
+        result = mpgi_new_file_sync_name(file);
+    if (result != 0) {
+        (void)mpg_last_error(&error);
+        mpgi_new_file_abandon(file);
+        (void)mpgi_fail_again(&error);
+    }
+    return result;
+}

@@ -52,4 +52,10 @@ int mpgi_new_file_sync_name(struct file *file);
 /* Removes what may be left of it under any name. It may be closed then. */
 void mpgi_new_file_abandon(struct file *file);
 
+/*
+ * The end of making one: where `result`, of what was done to fill it, is 0, its name and that name's durability; where
+ * anything failed the file is given up. Returns the first error.
+ */
+int mpgi_new_file_finish(struct file *file, int result);
+
 #endif

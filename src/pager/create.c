@@ -104,7 +104,6 @@ static int make_this_way(mpg_pager *pager, const char *path, const struct format
                          enum new_way way)
 {
     struct file *file = &pager->file;
-    mpg_error_info error;
     int result = mpgi_new_file_begin(file, io, context, path, way);
 
     if (result != 0)
@@ -115,16 +114,7 @@ static int make_this_way(mpg_pager *pager, const char *path, const struct format
         return result; /* somebody opened it already, and it is theirs */
     if (result == 0)
         result = fill(pager, ops, options);
-    if (result == 0)
-        result = mpgi_new_file_give_name(file);
-    if (result == 0)
-        result = mpgi_new_file_sync_name(file);
-    if (result != 0) {
-        (void)mpg_last_error(&error);
-        mpgi_new_file_abandon(file);
-        (void)mpgi_fail_again(&error);
-    }
-    return result;
+    return mpgi_new_file_finish(file, result);
 }
 
 static int make(mpg_pager **pager, const char *path, const struct format_ops *ops,
