@@ -18,6 +18,10 @@
 /* How often another temporary name is tried where one is taken. */
 #define MOST_NAMES 100
 
+/* How often, and how many nanoseconds apart, what was open until now is tried to be removed. */
+#define UNLINK_TRIES 100
+#define UNLINK_PAUSE 10000000
+
 #define MARK "mappedpages new\n"
 #define MARK_SIZE (sizeof(MARK) - 1)
 
@@ -232,6 +236,23 @@ int mpgi_new_file_sync_name(struct file *file)
     return 0;
 }
 
+/*
+ * Removes what was closed just now. A FUSE filesystem hears of the end of a file's use when the
+ * kernel comes to it, which may be after it hears of the removal.
+ */
+static void unlink_closed(const struct file *file, const char *name)
+{
+    const struct timespec pause = {.tv_nsec = UNLINK_PAUSE};
+
+    for (unsigned tries = 0; tries < UNLINK_TRIES; tries++) {
+        if (file->io->unlink(file->context, name) == 0)
+            return;
+        if (errno != ENOSYS && errno != EBUSY && errno != EOPNOTSUPP)
+            return;
+        (void)nanosleep(&pause, NULL);
+    }
+}
+
 void mpgi_new_file_abandon(struct file *file)
 {
     const char *name = file->temporary != NULL ? file->temporary : file->path;
@@ -243,7 +264,7 @@ void mpgi_new_file_abandon(struct file *file)
         return;
     (void)file->io->close(file->context, file->fd);
     file->fd = -1;
-    (void)file->io->unlink(file->context, name);
+    unlink_closed(file, name);
 }
 
 int mpgi_new_file_finish(struct file *file, int result)

@@ -106,6 +106,34 @@ static void a_failure_leaves_nothing_behind(void **state)
     }
 }
 
+static unsigned refused_removals;
+
+/* The filesystem has not heard of the end of the file's use yet. */
+static int unlink_in_use(void *context, const char *path)
+{
+    if (refused_removals == 0)
+        return mpgi_io_system.unlink(context, path);
+    refused_removals--;
+    errno = ENOSYS;
+    return -1;
+}
+
+static void a_late_end_of_use_leaves_nothing_behind(void **state)
+{
+    const struct scratch *scratch = *state;
+    mpg_options options = scratch_options(scratch, 4096);
+    mpg_pager *pager;
+
+    use_way(2);
+    calls.unlink = unlink_in_use;
+    refused_removals = 3;
+    assert_int_equal(mpgi_create_with(&pager, scratch->path, &options, &calls, NULL), 0);
+    check_and_close(pager);
+    assert_int_equal(refused_removals, 0);
+    assert_int_equal(entries_of(scratch->directory), 1);
+    assert_int_equal(unlink(scratch->path), 0);
+}
+
 /* What a process leaves that is killed while it makes a file in place. */
 static void an_unfinished_file_is_made_anew(void **state)
 {
@@ -275,6 +303,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         SCRATCH_TEST(each_way_makes_the_same_file),
         SCRATCH_TEST(a_failure_leaves_nothing_behind),
+        SCRATCH_TEST(a_late_end_of_use_leaves_nothing_behind),
         SCRATCH_TEST(an_unfinished_file_is_made_anew),
         SCRATCH_TEST(a_name_that_may_not_last_is_told_of),
         SCRATCH_TEST(a_directory_that_cannot_be_read_can_have_a_new_file),
