@@ -92,15 +92,16 @@ static void put_run(unsigned char *at, const struct record_run *run)
     at[RUN_USE] = run->use;
 }
 
+/* Puts a block's share of a record's changes into it, those that follow the first ones already put. */
 static void put_changes(unsigned char *block, const struct share *share,
-                        const struct record_entry *entries, const struct record_run *runs)
+                        const struct record *record, uint64_t entries, uint64_t runs)
 {
     unsigned char *at = block + share->first;
 
     for (uint64_t i = 0; i < share->entries; i++, at += DELTA_SIZE)
-        put_entry(at, &entries[i]);
+        put_entry(at, &record->entries[entries + i]);
     for (uint64_t i = 0; i < share->runs; i++, at += RUN_SIZE)
-        put_run(at, &runs[i]);
+        put_run(at, &record->runs[runs + i]);
 }
 
 static void put_head(unsigned char *block, const struct record *record, uint32_t used)
@@ -140,7 +141,7 @@ void mpgi_record_encode(struct record *record, const struct node_space *space,
         struct share share = share_of(size, record->part_count, i, record->entry_count - entries,
                                       record->run_count - runs);
 
-        put_changes(block, &share, record->entries + entries, record->runs + runs);
+        put_changes(block, &share, record, entries, runs);
         entries += share.entries;
         runs += share.runs;
         if (i == 0) {
