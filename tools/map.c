@@ -5,6 +5,7 @@
 #include "arguments.h"
 #include "command.h"
 #include "file.h"
+#include "json.h"
 #include "output.h"
 
 #include <errno.h>
@@ -20,6 +21,7 @@
 
 static const struct option options[] = {
     {"svg", required_argument, NULL, 's'},
+    {"json", no_argument, NULL, 'j'},
     {"help", no_argument, NULL, 'h'},
     {NULL, 0, NULL, 0},
 };
@@ -75,6 +77,44 @@ static int draw_file(const char *svg, const struct map *map, const char *title)
     return STATUS_FINE;
 }
 
+static void list_counts(struct json *json, const struct map *map)
+{
+    for (enum map_kind kind = 0; kind < MAP_KINDS; kind++) {
+        json_number(json, map_kind_name(kind), map->sum.pages[kind]);
+    }
+}
+
+static void list_free_runs(struct json *json, const struct map *map)
+{
+    json_open(json, "free_runs", '[');
+    for (unsigned class = 0; class < MAP_RUN_CLASSES; class ++) {
+        if (map->runs[class] > 0) {
+            json_open(json, NULL, '{');
+            json_number(json, "at_least", UINT64_C(1) << class);
+            json_number(json, "runs", map->runs[class]);
+            json_number(json, "pages", map->run_pages[class]);
+            json_close(json, '}');
+        }
+    }
+    json_close(json, ']');
+}
+
+static int tell(const struct map *map, const char *path)
+{
+    struct json json;
+
+    json_begin(&json, stdout);
+    json_string(&json, "file", path);
+    json_number(&json, "total_pages", map->total);
+    json_open(&json, "pages", '{');
+    list_counts(&json, map);
+    json_close(&json, '}');
+    json_number(&json, "longest_free_run", map->longest_run);
+    list_free_runs(&json, map);
+    json_end(&json);
+    return finish_output(STATUS_FINE);
+}
+
 static int draw(const struct map *map, const char *svg, const char *path, size_t columns)
 {
     if (svg == NULL) {
@@ -93,25 +133,31 @@ static int run(int argc, char **argv)
     const mpg_pager *pager;
     const char *svg = NULL;
     const char *path;
+    bool json = false;
     struct map map;
     size_t columns;
+    int option;
     int status;
 
-    while (next_option(&command_map, argc, argv) != -1) {
-        svg = optarg;
+    while ((option = next_option(&command_map, argc, argv)) != -1) {
+        json |= option == 'j';
+        svg = option == 's' ? optarg : svg;
     }
     expect_arguments(&command_map, argc, argv, 1, 1);
+    if (json && svg != NULL) {
+        usage_error(&command_map, "--json and --svg are two outputs: ask for one");
+    }
     path = argv[optind];
-    if (open_reading(&pager, path, false) != STATUS_FINE) {
+    if (open_reading(&pager, path, json) != STATUS_FINE) {
         return STATUS_FAILED;
     }
     columns = width_of_output() - (width_of_output() > 2 * NUMBER_WIDTH ? NUMBER_WIDTH : 0);
     status = make(&map, pager, svg != NULL ? 96 * 64 : columns * ROWS_MOST);
     if (status != 0) {
         map_free(&map);
-        return fail_and_close(pager, path, false);
+        return fail_and_close(pager, path, json);
     }
-    status = draw(&map, svg, path, columns);
+    status = json ? tell(&map, path) : draw(&map, svg, path, columns);
     map_free(&map);
     return close_file(pager, path, status);
 }
@@ -119,7 +165,7 @@ static int run(int argc, char **argv)
 const struct command command_map = {
     .name = "map",
     .summary = "Draws what the pages of a file are used for",
-    .usage = "[-s FILE] FILE",
+    .usage = "[-s FILE | -j] FILE",
     .help = "Each cell of the picture stands for as many pages as make it fit: what most of those\n"
             "in use are is its colour, how many are in use its shade. Below it stands how many\n"
             "pages there are of each kind, and in runs of which length the free ones lie.\n"
@@ -127,6 +173,7 @@ const struct command command_map = {
             "P protected, M metadata, '.' free; small ones where the cell is not full.\n"
             "Works also while the file is mounted or being written.\n\n"
             "  -s, --svg FILE  as an SVG picture, to FILE, or to standard output for '-'\n"
+            "  -j, --json      the counts as a JSON object\n"
             "  -h, --help      this help\n",
     .options = options,
     .run = run,

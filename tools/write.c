@@ -4,6 +4,7 @@
 #include "arguments.h"
 #include "command.h"
 #include "file.h"
+#include "json.h"
 #include "output.h"
 
 #include <errno.h>
@@ -12,19 +13,17 @@
 #include <string.h>
 
 static const struct option options[] = {
-    {"protected", no_argument, NULL, 'p'},
-    {"wait", required_argument, NULL, 'w'},
-    {"local-lock", no_argument, NULL, OPTION_LOCAL_LOCK},
-    {"help", no_argument, NULL, 'h'},
-    {NULL, 0, NULL, 0},
+    {"protected", no_argument, NULL, 'p'},  {"json", no_argument, NULL, 'j'},
+    {"wait", required_argument, NULL, 'w'}, {"local-lock", no_argument, NULL, OPTION_LOCAL_LOCK},
+    {"help", no_argument, NULL, 'h'},       {NULL, 0, NULL, 0},
 };
 
 /* The file's page size, without keeping the file open. Returns an exit status. */
-static int find_page_size(size_t *size, const char *path)
+static int find_page_size(size_t *size, const char *path, bool json)
 {
     const mpg_pager *pager;
 
-    if (open_reading(&pager, path, false) != STATUS_FINE) {
+    if (open_reading(&pager, path, json) != STATUS_FINE) {
         return STATUS_FAILED;
     }
     *size = mpg_page_size(pager);
@@ -73,14 +72,26 @@ static int write_protected(mpg_pager *pager, mpg_protected_id id, const void *co
     return status;
 }
 
+static int tell_written(uint64_t id, bool protected)
+{
+    struct json json;
+
+    json_begin(&json, stdout);
+    json_open(&json, protected ? "protected" : "regular", '[');
+    json_number(&json, NULL, id);
+    json_close(&json, ']');
+    json_end(&json);
+    return finish_output(STATUS_FINE);
+}
+
 /* Returns an exit status. */
 static int write_page(const char *path, uint64_t id, bool protected, const void *content,
-                      size_t size)
+                      size_t size, bool json)
 {
     mpg_pager *pager;
     int status;
 
-    if (open_writing(&pager, path, false) != STATUS_FINE) {
+    if (open_writing(&pager, path, json) != STATUS_FINE) {
         return STATUS_FAILED;
     }
     if (mpg_page_size(pager) != size) {
@@ -90,22 +101,25 @@ static int write_page(const char *path, uint64_t id, bool protected, const void 
     status = protected ? write_protected(pager, (mpg_protected_id){id}, content, size)
                        : write_regular(pager, (mpg_page_id){id}, content, size);
     if (status != 0) {
-        return fail_and_close(pager, path, false);
+        return fail_and_close(pager, path, json);
     }
-    return close_file(pager, path, STATUS_FINE);
+    return close_file(pager, path, json ? tell_written(id, protected) : STATUS_FINE);
 }
 
 static int run(int argc, char **argv)
 {
     bool protected = false;
+    bool json = false;
     const char *path;
     void *content;
     uint64_t id;
     size_t size;
+    int option;
     int status;
 
-    while (next_option(&command_write, argc, argv) != -1) {
-        protected = true;
+    while ((option = next_option(&command_write, argc, argv)) != -1) {
+        protected |= option == 'p';
+        json |= option == 'j';
     }
     expect_arguments(&command_write, argc, argv, 2, 2);
     path = argv[optind];
@@ -115,14 +129,14 @@ static int run(int argc, char **argv)
      * The file is not locked while standard input is awaited: what feeds it may be a command that
      * writes to the same file.
      */
-    if (find_page_size(&size, path) != STATUS_FINE) {
+    if (find_page_size(&size, path, json) != STATUS_FINE) {
         return STATUS_FAILED;
     }
     content = allocate(1, size);
     status = read_input(content, size);
     if (status == STATUS_FINE) {
         hold_signals();
-        status = write_page(path, id, protected, content, size);
+        status = write_page(path, id, protected, content, size, json);
     }
     free(content);
     return status;
@@ -131,12 +145,13 @@ static int run(int argc, char **argv)
 const struct command command_write = {
     .name = "write",
     .summary = "Gives a page a new content, from standard input",
-    .usage = "[-p] [-w SECONDS] FILE ID",
+    .usage = "[-p] [-j] [-w SECONDS] FILE ID",
     .help =
         "The input is the whole new content: where it is shorter than the page, zeros follow; if\n"
         "it is longer, nothing is written. The content is durable at the end. A protected page\n"
         "changes by one commit: after a crash it shows the old content or the new one, whole.\n\n"
         "  -p, --protected     ID names a protected page\n"
+        "  -j, --json          what was written as a JSON object\n"
         "  -w, --wait SECONDS  wait that long for a file that is busy\n"
         "      --local-lock    also where a lock does not keep other writers out (sshfs, ...)\n"
         "  -h, --help          this help\n",

@@ -33,6 +33,16 @@ for format in 1 0.2; do
     said_nothing
     expect 0 mappedpages alloc -p -c 3 $format.mpp
     expect 0 mappedpages alloc $format.mpp 30 31
+    printf x >x
+    expect 0 mappedpages write -j -p $format.mpp 1 <x
+    holds "it == {'protected': [1]}"
+    expect 3 mappedpages write -j $format.mpp 29 <x
+    holds "it['error']['page'] == 29"
+    expect 0 mappedpages map -j $format.mpp
+    holds "it['file'] == '$format.mpp' and sum(it['pages'].values()) == it['total_pages']"
+    holds "it['pages']['regular'] == 2"
+    holds "sum(run['pages'] for run in it['free_runs']) == it['pages']['free'] >= it['longest_free_run']"
+    expect 2 mappedpages map -j -s picture.svg $format.mpp
     expect 0 mappedpages dump $format.mpp
     mv out pages.tar
     expect 0 mappedpages load -j $format.silent <pages.tar
