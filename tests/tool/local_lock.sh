@@ -51,7 +51,8 @@ unmount m
 expect 0 mappedpages create --local-lock "by the way - fuse/new.mpp"
 expect 0 mappedpages alloc --local-lock "$there"
 expect 0 mappedpages free --local-lock "$there" 3
-echo content | expect 0 mappedpages write --local-lock -p "$there" 0
+echo content >content
+expect 0 mappedpages write --local-lock -p "$there" 0 <content
 expect 0 mappedpages check direct/f.mpp
 
 # Two writers at once, each with a lock of its own: one commits, and the other is told.
