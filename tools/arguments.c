@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,8 +42,8 @@ static void short_options(char *list, size_t size, const struct option *options)
 
     list[used++] = ':';
     for (; options->name != NULL && used + 3 <= size; options++) {
-        if (options->val == OPTION_LOCAL_LOCK) {
-            continue;
+        if (options->val > UCHAR_MAX) {
+            continue; /* it has no letter */
         }
         list[used++] = (char)options->val;
         if (options->has_arg == required_argument) {

@@ -16,7 +16,7 @@ static void begin_value(struct json *json, const char *key)
     if (!json->empty) {
         fputc(',', json->out);
     }
-    if (json->depth > DEPTH_OF_LINES) {
+    if (json->depth > DEPTH_OF_LINES || json->line) {
         if (!json->empty) {
             fputc(' ', json->out);
         }
@@ -34,12 +34,19 @@ void json_begin(struct json *json, FILE *out)
     json->out = out;
     json->depth = 1;
     json->empty = true;
+    json->line = false;
     fputc('{', out);
+}
+
+void json_begin_line(struct json *json, FILE *out)
+{
+    json_begin(json, out);
+    json->line = true;
 }
 
 void json_end(struct json *json)
 {
-    fputs("\n}\n", json->out);
+    fputs(json->line ? "}\n" : "\n}\n", json->out);
 }
 
 void json_open(struct json *json, const char *key, char bracket)
@@ -52,7 +59,7 @@ void json_open(struct json *json, const char *key, char bracket)
 
 void json_close(struct json *json, char bracket)
 {
-    if (json->depth <= DEPTH_OF_LINES && !json->empty) {
+    if (json->depth <= DEPTH_OF_LINES && !json->empty && !json->line) {
         fprintf(json->out, "\n%*s", (int)(2 * (json->depth - 1)), "");
     }
     fputc(bracket, json->out);

@@ -11,11 +11,14 @@ struct json {
     FILE *out;
     unsigned depth; /* how many brackets are open */
     bool empty;     /* nothing yet inside the innermost one */
+    bool line;      /* all of it is one line */
 };
 
 /* The outermost object. After json_end the text is whole and ends with a newline. */
 void json_begin(struct json *json, FILE *out);
 void json_end(struct json *json);
+/* As json_begin, for an object that takes one line. */
+void json_begin_line(struct json *json, FILE *out);
 
 /* An object ('{' … '}') or an array ('[' … ']'). `key` is NULL inside an array, here and below. */
 void json_open(struct json *json, const char *key, char bracket);

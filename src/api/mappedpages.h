@@ -312,6 +312,45 @@ struct mpg_stat {
 /* Fills *st. Errors: INVALID (size), no other. */
 MPG_API MPG_MUST_CHECK int mpg_stat(struct mpg_stat *st, const mpg_pager *pager);
 
+/*
+ * What a pager has done since it was opened: numbers that only grow. What opening itself read and
+ * wrote is not in them, and what goes through the map is seen by nobody. Times in nanoseconds.
+ */
+struct mpg_counters {
+    size_t size;                  /* set by the caller to sizeof(struct mpg_counters) */
+    uint64_t time;                /* since it was opened */
+    uint64_t commits;             /* batches that became durable */
+    uint64_t failed_commits;      /* batches that did not */
+    uint64_t operations;          /* operations and transactions in those that did */
+    uint64_t largest_commit;      /* most operations of one */
+    uint64_t commit_time;         /* that they took, waits for a copy included */
+    uint64_t longest_commit;      /* … and the longest of them */
+    uint64_t checkpoints;         /* format 1: commits that wrote metadata to its place */
+    uint64_t syncs;               /* of the file; also of content alone, as mpg_sync makes them */
+    uint64_t sync_time;           /* that they took */
+    uint64_t reads;               /* system calls that read */
+    uint64_t bytes_read;          /* … and how much */
+    uint64_t writes;              /* system calls that wrote */
+    uint64_t bytes_written;       /* … and how much */
+    uint64_t bytes_grown;         /* by which the file became longer */
+    uint64_t pages_allocated;     /* regular pages, in durable batches, as the next four */
+    uint64_t pages_freed;         /* regular pages */
+    uint64_t protected_allocated; /* protected pages */
+    uint64_t protected_freed;     /* protected pages */
+    uint64_t protected_written;   /* contents of protected pages */
+    uint64_t waits;               /* commits that waited for a copy (mpg_copy) to take its turn */
+    uint64_t wait_time;           /* that they waited */
+    uint64_t longest_wait;        /* … and the longest of those waits */
+};
+
+/*
+ * Fills *counters. Costs no more than mpg_stat, and the counting no lock. Of a pager opened read-only only what is about
+ * reading counts.
+ * Errors: INVALID (size), no other.
+ * Thread safety: any thread, any time; what threads do meanwhile may be counted in one number and not yet in another.
+ */
+MPG_API MPG_MUST_CHECK int mpg_counters(struct mpg_counters *counters, const mpg_pager *pager);
+
 /* The page size in bytes. Cannot fail. */
 MPG_API size_t mpg_page_size(const mpg_pager *pager);
 

@@ -64,7 +64,8 @@ struct format {
     struct file *file;
     uint32_t page_size;
     bool read_only;
-    size_t cache_size; /* bytes of clean metadata to keep */
+    size_t cache_size;    /* bytes of clean metadata to keep */
+    uint64_t checkpoints; /* how often commits wrote metadata to its place, since it was loaded */
     /* What load wrote over, to be put back if the sync after it fails (rule 6); or NULL. Owned. */
     struct buffer *replaced;
     uint64_t replaced_at; /* where in the file that was */

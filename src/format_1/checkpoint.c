@@ -89,6 +89,7 @@ void mpgi_checkpoint_publish(struct format_1 *f)
     const unsigned char *root = f->root.durable->bytes;
     struct chain *chain = &f->chain;
 
+    f->head.checkpoints++;
     mpgi_cache_written(&f->cache);
     memcpy(chain->other_head, chain->root, sizeof(chain->other_head));
     chain->other_unknown = false;

@@ -130,6 +130,24 @@ static int try_to_enter(const struct file *file, bool *copying)
     return 1;
 }
 
+/* It is closed. As try_to_enter, in the end. */
+static int wait_to_enter(struct gate *gate, const struct file *file, bool *copying)
+{
+    uint64_t begun = now(), waited = 0;
+    int tried = 1;
+
+    while (tried == 1 && !gate->lost_patience) {
+        pause_for(PAUSE_WRITER);
+        tried = try_to_enter(file, copying);
+        waited = now() - begun;
+        gate->lost_patience = tried == 1 && waited > GATE_PATIENCE;
+    }
+    gate->waits++;
+    gate->waited += waited;
+    gate->longest = max_u64(gate->longest, waited);
+    return tried;
+}
+
 static void mark(struct gate *gate, const struct file *file, const struct page_spans *spans)
 {
     if (spans == NULL)
@@ -153,19 +171,14 @@ static void clear_marks(struct gate *gate, const struct file *file)
 void mpgi_gate_enter(struct gate *gate, const struct file *file, const struct page_spans *spans)
 {
     bool copying;
-    uint64_t begun;
     int tried;
 
     gate->held = false;
     if (!has_gate(file))
         return;
     tried = try_to_enter(file, &copying);
-    for (begun = tried == 1 ? now() : 0; tried == 1 && !gate->lost_patience;
-         tried = try_to_enter(file, &copying)) {
-        gate->lost_patience = now() - begun > GATE_PATIENCE;
-        if (!gate->lost_patience)
-            pause_for(PAUSE_WRITER);
-    }
+    if (tried == 1 && !gate->lost_patience)
+        tried = wait_to_enter(gate, file, &copying);
     gate->held = tried == 0;
     if (gate->held)
         gate->lost_patience = false;

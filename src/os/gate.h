@@ -45,6 +45,9 @@ struct gate {
     bool held;
     bool lost_patience; /* it was closed for too long, and was not found open since */
     unsigned marks;     /* calls that have set marks; they are there until no copy is being made */
+    uint64_t waits;     /* how often it was found closed, */
+    uint64_t waited;    /* … nanoseconds spent waiting for it in all, */
+    uint64_t longest;   /* … and at once */
 };
 
 /* A writer has opened the file. */

@@ -112,9 +112,12 @@ int mpgi_file_grow(struct file *file, uint64_t bytes)
                          "%s: %llu bytes are more than any file can have", file->path,
                          (unsigned long long)bytes);
     result = file->sparse ? extend_with_hole(file, bytes) : extend_with_space(file, bytes);
-    if (result == 0)
-        file->bytes = bytes;
-    return result;
+    if (result != 0)
+        return result;
+    if (file->counts != NULL)
+        count_up(&file->counts->bytes_grown, bytes - file->bytes);
+    file->bytes = bytes;
+    return 0;
 }
 
 /* ---- space behind what is there ---- */

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
+#include <time.h>
 
 #include "base/bytes.h"
 #include "base/crc.h"
@@ -18,6 +19,30 @@
 static int fail(const struct file *file, const char *operation, uint64_t page)
 {
     return mpgi_fail_errno(errno, operation, page, file->path);
+}
+
+static uint64_t now(void)
+{
+    struct timespec time;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &time);
+    return (uint64_t)time.tv_sec * UINT64_C(1000000000) + (uint64_t)time.tv_nsec;
+}
+
+static void count_read(const struct file *file, ssize_t bytes)
+{
+    if (file->counts == NULL)
+        return;
+    count_up(&file->counts->reads, 1);
+    count_up(&file->counts->bytes_read, (uint64_t)bytes);
+}
+
+static void count_write(const struct file *file, ssize_t bytes)
+{
+    if (file->counts == NULL)
+        return;
+    count_up(&file->counts->writes, 1);
+    count_up(&file->counts->bytes_written, (uint64_t)bytes);
 }
 
 bool mpgi_interrupted(unsigned *times)
@@ -133,6 +158,7 @@ int mpgi_file_read(const struct file *file, void *data, size_t length, uint64_t 
                              "%s: the file ends at byte %llu, inside what its metadata counts",
                              file->path, (unsigned long long)offset);
         interrupted = 0;
+        count_read(file, got);
         at += got;
         offset += (uint64_t)got;
         length -= (size_t)got;
@@ -156,6 +182,7 @@ int mpgi_file_write(struct file *file, const void *data, size_t length, uint64_t
         if (put <= 0)
             return fail(file, "pwrite", page);
         interrupted = 0;
+        count_write(file, put);
         at += put;
         offset += (uint64_t)put;
         length -= (size_t)put;
@@ -188,6 +215,7 @@ int mpgi_file_write_gathered(struct file *file, struct iovec *pieces, int count,
             errno = EIO;
         if (put <= 0)
             return fail(file, "pwrite", page);
+        count_write(file, put);
         offset += (uint64_t)put;
         for (left = (size_t)put; count > 0 && left >= pieces->iov_len; count--, pieces++)
             left -= pieces->iov_len;
@@ -203,9 +231,15 @@ int mpgi_file_write_gathered(struct file *file, struct iovec *pieces, int count,
 
 int mpgi_file_sync(struct file *file)
 {
+    uint64_t begun = file->counts != NULL ? now() : 0;
+
     /* Never repeated, not even after EINTR: rule 6. */
     if (file->io->fdatasync(file->context, file->fd) != 0)
         return fail(file, "fdatasync", MPG_NO_PAGE);
+    if (file->counts != NULL) {
+        count_up(&file->counts->syncs, 1);
+        count_up(&file->counts->sync_time, now() - begun);
+    }
     return 0;
 }
 

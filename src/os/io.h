@@ -126,18 +126,32 @@ struct io {
 /* The operating system's own. */
 extern const struct io mpgi_io_system;
 
+/* What was asked of the system for a file since its pager was open, counted without a lock. */
+struct io_counts {
+    atomic_uint_least64_t reads, bytes_read;
+    atomic_uint_least64_t writes, bytes_written;
+    atomic_uint_least64_t syncs, sync_time; /* nanoseconds */
+    atomic_uint_least64_t bytes_grown;
+};
+
+static inline void count_up(atomic_uint_least64_t *counter, uint64_t by)
+{
+    (void)atomic_fetch_add_explicit(counter, by, memory_order_relaxed);
+}
+
 /* An open page file. */
 struct file {
-    const struct io *io;    /* the calls to use */
-    void *context;          /* their first argument */
-    int fd;                 /* the descriptor, or -1 */
-    char *path;             /* as the caller named it, for messages; owned */
-    uint64_t bytes;         /* length, as far as this pager knows */
-    bool read_only;         /* opened with O_RDONLY */
-    bool sparse;            /* grow without reserving disk space */
-    struct sharing sharing; /* who else can come to it */
-    bool holds_lock;        /* shared or exclusive */
-    bool ask;               /* others may have written: reads do not trust the system's cache */
+    const struct io *io;      /* the calls to use */
+    void *context;            /* their first argument */
+    int fd;                   /* the descriptor, or -1 */
+    char *path;               /* as the caller named it, for messages; owned */
+    uint64_t bytes;           /* length, as far as this pager knows */
+    struct io_counts *counts; /* of the pager that it belongs to, or NULL */
+    bool read_only;           /* opened with O_RDONLY */
+    bool sparse;              /* grow without reserving disk space */
+    struct sharing sharing;   /* who else can come to it */
+    bool holds_lock;          /* shared or exclusive */
+    bool ask;                 /* others may have written: reads do not trust the system's cache */
     /* Undoes what access through the map has done to a range, or NULL; `map` is its argument. */
     void (*unfault)(const struct file *file, const void *map, uint64_t offset, uint64_t length);
     const void *map;

@@ -27,6 +27,22 @@ struct completion {
     void (*done)(struct completion *completion, int result, const mpg_error_info *error);
 };
 
+/* How many pages operations took, gave back and wrote. */
+struct tally {
+    uint64_t allocated, freed;                     /* regular pages */
+    uint64_t protected_allocated, protected_freed; /* protected pages */
+    uint64_t protected_written;                    /* contents of protected pages */
+};
+
+static inline void tally_add(struct tally *to, const struct tally *from)
+{
+    to->allocated += from->allocated;
+    to->freed += from->freed;
+    to->protected_allocated += from->protected_allocated;
+    to->protected_freed += from->protected_freed;
+    to->protected_written += from->protected_written;
+}
+
 struct batch {
     unsigned waiters;          /* threads in mpgi_commit_wait */
     bool done;                 /* result and error are final */
@@ -35,6 +51,7 @@ struct batch {
     int result;                /* 0 or MPG_E_… */
     mpg_error_info error;      /* details, where result is not 0 */
     uint64_t changes;          /* operations applied */
+    struct tally tally;        /* what they did */
     uint64_t protected_pages;  /* contents of protected pages that opening would have to verify */
     struct id_map stage;       /* page of the file → its new content (page_size bytes, owned), or
                                * NULL where what was staged is not to be written any more */

@@ -188,6 +188,13 @@ static void settle(mpg_pager *pager)
     pager_lock(pager);
 }
 
+static void note_waits(mpg_pager *pager)
+{
+    pager->counts.waits = pager->gate.waits;
+    pager->counts.wait_time = pager->gate.waited;
+    pager->counts.longest_wait = pager->gate.longest;
+}
+
 static int make_room(mpg_pager *pager)
 {
     const struct format_ops *ops = pager->ops;
@@ -208,6 +215,7 @@ static int make_room(mpg_pager *pager)
         result = ops->make_room_write(pager->format, &unavailable);
     mpgi_gate_leave(&pager->gate, &pager->file);
     pager_lock(pager);
+    note_waits(pager);
     (void)mpg_last_error(&error);
     pager->unavailable |= unavailable;
     ops->make_room_end(pager->format, result);
@@ -260,6 +268,21 @@ static int seal(mpg_pager *pager, struct batch *batch)
     return result;
 }
 
+static void count(struct commit_counts *counts, const struct batch *batch, uint64_t time,
+                  bool durable)
+{
+    if (!durable) {
+        counts->failed++;
+        return;
+    }
+    counts->commits++;
+    counts->operations += batch->changes;
+    counts->largest = max_u64(counts->largest, batch->changes);
+    counts->time += time;
+    counts->longest = max_u64(counts->longest, time);
+    tally_add(&counts->tally, &batch->tally);
+}
+
 /* Publishes what is durable, or forgets it. Returns with nothing in flight. */
 static void conclude(mpg_pager *pager, struct batch *batch, bool dirty, int result)
 {
@@ -267,6 +290,8 @@ static void conclude(mpg_pager *pager, struct batch *batch, bool dirty, int resu
     /* Pages freed by earlier batches can be given out. */
     pager_search_page(pager, 0);
     pager_search_protected(pager, 0);
+    if (dirty)
+        count(&pager->counts, batch, pager->commit_time, result == 0);
     if (result == 0 && dirty) {
         let_linger(pager);
         pager->ops->publish(pager->format);
@@ -316,6 +341,7 @@ static void lead(mpg_pager *pager)
                     take_back(pager, bytes, dirty, step, result == MPG_E_NO_SPACE);
     mpgi_gate_leave(&pager->gate, &pager->file);
     pager_lock(pager);
+    note_waits(pager);
     pager->unavailable |= !may_go_on;
     pager->commit_time = now() - begin;
     conclude(pager, batch, dirty, result);

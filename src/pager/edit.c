@@ -66,6 +66,7 @@ int mpgi_edit_begin(struct edit *edit, mpg_pager *pager, const char *operation)
     edit->log = NULL;
     edit->count = 0;
     edit->capacity = 0;
+    edit->tally = (struct tally){0};
     edit->restarts = 0;
     edit->restarts_when_full = 0;
     edit->looked = false;
@@ -168,6 +169,8 @@ int mpgi_edit_use(struct edit *edit, uint64_t page, enum mpg_page_use use)
     log_use(edit, change, page, 1, old);
     if (use == MPG_USE_FREE)
         give_back(edit->pager, page);
+    edit->tally.allocated += use == MPG_USE_REGULAR;
+    edit->tally.freed += old == MPG_USE_REGULAR;
     if (use == MPG_USE_REGULAR)
         mpgi_spans_add(&edit->pager->gathering->regular, page, 1);
     if (old == MPG_USE_REGULAR)
@@ -187,8 +190,10 @@ int mpgi_edit_use_run(struct edit *edit, uint64_t page, unsigned count, enum mpg
     if (result != 0)
         return result;
     log_use(edit, change, page, count, MPG_USE_FREE);
-    if (use == MPG_USE_REGULAR)
-        mpgi_spans_add(&edit->pager->gathering->regular, page, count);
+    if (use != MPG_USE_REGULAR)
+        return 0;
+    edit->tally.allocated += count;
+    mpgi_spans_add(&edit->pager->gathering->regular, page, count);
     return 0;
 }
 
@@ -215,6 +220,8 @@ int mpgi_edit_entry(struct edit *edit, uint64_t id, const struct entry *old,
     result = format->ops->put_entry(format, id, entry);
     if (result != 0)
         return result;
+    edit->tally.protected_allocated += entry->in_use && !old->in_use;
+    edit->tally.protected_freed += !entry->in_use && old->in_use;
     change->fresh = mpgi_id_map_find(&batch->fresh, id) != NULL;
     if (old->in_use != entry->in_use)
         set_fresh(batch, id, entry->in_use);
@@ -252,6 +259,7 @@ int mpgi_edit_stage(struct edit *edit, uint64_t page, void *data)
 
 int mpgi_edit_content(struct edit *edit, uint64_t id, void *data)
 {
+    edit->tally.protected_written++;
     return stage(edit, &edit->pager->gathering->contents, CHANGE_CONTENT, id, data);
 }
 
@@ -298,6 +306,7 @@ static void undo(struct edit *edit)
             break;
         }
     }
+    edit->tally = (struct tally){0};
     if (format->ops->undone != NULL)
         format->ops->undone(format);
 }
@@ -366,6 +375,7 @@ static void keep(struct edit *edit)
         if (edit->log[i].kind == CHANGE_STAGE || edit->log[i].kind == CHANGE_CONTENT)
             free(edit->log[i].old.data);
     edit->pager->gathering->changes++;
+    tally_add(&edit->pager->gathering->tally, &edit->tally);
 }
 
 /* Pages freed in a batch cannot be used before it is durable, so it is not put off for ever. */

@@ -12,6 +12,7 @@ struct edit {
     mpg_pager *pager;
     struct change *log; /* what to undo, oldest first */
     size_t count, capacity;
+    struct tally tally; /* what it does, so far */
     unsigned restarts;
     unsigned restarts_when_full; /* of these */
     bool looked;                 /* rule 12: whether the file was seen to be this pager's still */

@@ -70,6 +70,14 @@ int mpgi_pager_free(mpg_pager *pager)
     return result;
 }
 
+static uint64_t now(void)
+{
+    struct timespec time;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &time);
+    return (uint64_t)time.tv_sec * UINT64_C(1000000000) + (uint64_t)time.tv_nsec;
+}
+
 void mpgi_pager_set_up(mpg_pager *pager, const mpg_options *options)
 {
     pager->page_size = pager->format->page_size;
@@ -81,6 +89,8 @@ void mpgi_pager_set_up(mpg_pager *pager, const mpg_options *options)
     pager->entry_changes = 1;
     pager->deferred = !pager->read_only && (options->flags & MPG_DEFER_ALLOCATION) != 0;
     pager->discard = !pager->read_only && (options->flags & MPG_DISCARD) != 0;
+    pager->file.counts = &pager->io_counts;
+    pager->opened_at = now();
     pager->file.map = &pager->map;
     pager->file.unfault = mpgi_map_unfault;
     /* A lock that reaches everybody keeps what was read as it is; a reader without one must ask. */

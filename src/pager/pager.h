@@ -27,6 +27,16 @@ struct seen_view {
     unsigned char *data;
 };
 
+/* What became of batches, for mpg_counters. Under the lock. */
+struct commit_counts {
+    uint64_t commits, failed;                /* that had something to write down */
+    uint64_t operations;                     /* of those that became durable */
+    uint64_t largest;                        /* most operations of one */
+    uint64_t time, longest;                  /* nanoseconds that they took */
+    struct tally tally;                      /* what they did */
+    uint64_t waits, wait_time, longest_wait; /* as of `gate`, which is not under the lock */
+};
+
 /*
  * Invariants
  *
@@ -61,6 +71,9 @@ struct mpg_pager {
     unsigned expected;    /* threads that the last commit has shown to be at work */
     uint64_t commit_time; /* nanoseconds that it took */
     struct gate gate;     /* passed by the thread that commits */
+    struct commit_counts counts;
+    struct io_counts io_counts;
+    uint64_t opened_at; /* nanoseconds of the clock that never jumps: when counting began */
 
     struct id_map pins;      /* page of the file → number of views that show it */
     struct id_map lingering; /* pages that are free, and that views show yet */

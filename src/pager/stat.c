@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Facts about an open file and about the library. */
 #include <string.h>
+#include <time.h>
 
 #include "base/error.h"
 #include "pager/pager.h"
@@ -24,6 +25,61 @@ int mpg_stat(struct mpg_stat *st, const mpg_pager *pager)
     facts.read_only = pager->read_only;
     facts.name_unsure = pager->file.name_unsure;
     *st = facts;
+    return 0;
+}
+
+static uint64_t value_of(const atomic_uint_least64_t *counter)
+{
+    return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+static void add_io(struct mpg_counters *counters, const struct io_counts *counts)
+{
+    counters->syncs = value_of(&counts->syncs);
+    counters->sync_time = value_of(&counts->sync_time);
+    counters->reads = value_of(&counts->reads);
+    counters->bytes_read = value_of(&counts->bytes_read);
+    counters->writes = value_of(&counts->writes);
+    counters->bytes_written = value_of(&counts->bytes_written);
+    counters->bytes_grown = value_of(&counts->bytes_grown);
+}
+
+static void add_commits(struct mpg_counters *counters, const struct commit_counts *counts)
+{
+    counters->commits = counts->commits;
+    counters->failed_commits = counts->failed;
+    counters->operations = counts->operations;
+    counters->largest_commit = counts->largest;
+    counters->commit_time = counts->time;
+    counters->longest_commit = counts->longest;
+    counters->waits = counts->waits;
+    counters->wait_time = counts->wait_time;
+    counters->longest_wait = counts->longest_wait;
+    counters->pages_allocated = counts->tally.allocated;
+    counters->pages_freed = counts->tally.freed;
+    counters->protected_allocated = counts->tally.protected_allocated;
+    counters->protected_freed = counts->tally.protected_freed;
+    counters->protected_written = counts->tally.protected_written;
+}
+
+int mpg_counters(struct mpg_counters *counters, const mpg_pager *pager)
+{
+    struct mpg_counters counted = {.size = sizeof(counted)};
+    struct timespec time;
+
+    if (counters->size != sizeof(counted))
+        return mpgi_fail(MPG_E_INVALID, "counters", MPG_NO_PAGE,
+                         "struct mpg_counters of %zu bytes is not of this version (%zu)",
+                         counters->size, sizeof(counted));
+    (void)clock_gettime(CLOCK_MONOTONIC, &time);
+    counted.time =
+        (uint64_t)time.tv_sec * UINT64_C(1000000000) + (uint64_t)time.tv_nsec - pager->opened_at;
+    add_io(&counted, &pager->io_counts);
+    pager_lock(pager);
+    add_commits(&counted, &pager->counts);
+    counted.checkpoints = pager->format->checkpoints;
+    pager_unlock(pager);
+    *counters = counted;
     return 0;
 }
 
