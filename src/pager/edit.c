@@ -173,6 +173,9 @@ int mpgi_edit_use(struct edit *edit, uint64_t page, enum mpg_page_use use)
     edit->tally.freed += old == MPG_USE_REGULAR;
     if (use == MPG_USE_REGULAR)
         mpgi_spans_add(&edit->pager->gathering->regular, page, 1);
+    /* Invariant 5. */
+    mpgi_known_forget(&edit->pager->regular, page);
+    mpgi_known_forget(&edit->pager->writable, page);
     if (old == MPG_USE_REGULAR)
         poison(&edit->pager->map, offset_of_page(edit->pager, page), edit->pager->page_size);
     return 0;

@@ -26,6 +26,23 @@ static void init_locks(mpg_pager *pager)
     (void)pthread_condattr_destroy(&monotonic);
 }
 
+static bool make_tables(mpg_pager *pager)
+{
+    if (!pager->read_only)
+        pager->gathering = mpgi_batch_new();
+    return (pager->read_only || pager->gathering != NULL) &&
+           mpgi_known_init(&pager->regular, REGULAR_WORDS_LOG2) &&
+           mpgi_known_init(&pager->writable, WRITABLE_WORDS_LOG2);
+}
+
+static void free_tables(mpg_pager *pager)
+{
+    mpgi_batch_free(pager->gathering);
+    mpgi_batch_free(pager->spare);
+    mpgi_known_free(&pager->regular);
+    mpgi_known_free(&pager->writable);
+}
+
 mpg_pager *mpgi_pager_new(bool read_only)
 {
     mpg_pager *pager = calloc(1, sizeof(*pager));
@@ -34,12 +51,10 @@ mpg_pager *mpgi_pager_new(bool read_only)
         return NULL;
     pager->file.fd = -1;
     pager->read_only = read_only;
-    if (!read_only) {
-        pager->gathering = mpgi_batch_new();
-        if (pager->gathering == NULL) {
-            free(pager);
-            return NULL;
-        }
+    if (!make_tables(pager)) {
+        free_tables(pager);
+        free(pager);
+        return NULL;
     }
     init_locks(pager);
     return pager;
@@ -55,8 +70,7 @@ int mpgi_pager_free(mpg_pager *pager)
         mpgi_map_release(&pager->map, &pager->file);
         result = mpgi_file_close(&pager->file);
     }
-    mpgi_batch_free(pager->gathering);
-    mpgi_batch_free(pager->spare);
+    free_tables(pager);
     mpgi_id_map_clear(&pager->pins);
     mpgi_id_map_clear(&pager->lingering);
     mpgi_id_map_clear(&pager->writers);

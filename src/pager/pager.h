@@ -10,12 +10,17 @@
 
 #include "base/bytes.h"
 #include "base/id_map.h"
+#include "base/known.h"
 #include "format/format.h"
 #include "mappedpages.h"
 #include "os/address_map.h"
 #include "os/gate.h"
 #include "os/io.h"
 #include "pager/batch.h"
+
+/* Words of `regular` and `writable`, of 32 pages each: 1 MiB, and a quarter of that. */
+#define REGULAR_WORDS_LOG2 17
+#define WRITABLE_WORDS_LOG2 15
 
 /* How many views' places are remembered: a power of two. */
 #define SEEN_VIEWS 1024
@@ -48,6 +53,10 @@ struct commit_counts {
  *   3. A page given out was free in the durable and in the frozen version, so writing to it at any
  *      time harms no state that a crash could leave.
  *   4. The file is at least as long as the newest version's total pages.
+ *   5. `regular` and `writable` name no page that is not regular in the durable, the frozen and the
+ *      newest version alike: so publishing or forgetting a batch changes nothing about them, and a
+ *      page is taken out where an operation frees it, under `lock`, before that can be undone or
+ *      become durable.
  */
 struct mpg_pager {
     struct file file;
@@ -74,6 +83,10 @@ struct mpg_pager {
     struct commit_counts counts;
     struct io_counts io_counts;
     uint64_t opened_at; /* nanoseconds of the clock that never jumps: when counting began */
+
+    /* Read without the lock (invariant 5). */
+    struct known regular;  /* pages that are regular in every version */
+    struct known writable; /* of those, pages that have disk space behind them, too (rule 14) */
 
     struct id_map pins;      /* page of the file → number of views that show it */
     struct id_map lingering; /* pages that are free, and that views show yet */

@@ -180,6 +180,7 @@ int mpg_refresh(const mpg_pager *pager)
     if (result == 0) {
         own->ops->unload(own->format);
         own->format = newest;
+        mpgi_known_forget_all(&own->regular);
     }
     pager_unlock(pager);
     return result;

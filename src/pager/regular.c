@@ -116,6 +116,46 @@ static int check_regular(const mpg_pager *pager, uint64_t page, const char *oper
     return 0;
 }
 
+/* Whether a page that is regular in the version that readers see is so in every other. Lock held. */
+static bool is_settled(const mpg_pager *pager, uint64_t page)
+{
+    const struct format_ops *ops = pager->ops;
+    enum mpg_page_use use = MPG_USE_FREE;
+
+    if (pager->in_flight == NULL && !ops->is_dirty(pager->format))
+        return true;
+    for (int version = VERSION_DURABLE; version <= VERSION_NEWEST; version++) {
+        if (page >= ops->total_pages(pager->format, (enum version)version) ||
+            ops->get_use(pager->format, (enum version)version, page, &use) != 0 ||
+            use != MPG_USE_REGULAR)
+            return false;
+    }
+    return true;
+}
+
+/* A page is regular, and, with `to_write`, has space behind it: the next time it takes no lock. Lock held. */
+static void note(mpg_pager *pager, uint64_t page, bool to_write)
+{
+    if (!is_settled(pager, page))
+        return;
+    mpgi_known_note(&pager->regular, page);
+    if (to_write)
+        mpgi_known_note(&pager->writable, page);
+}
+
+/*
+ * The address of a page that is known to be regular and, with `to_write`, writable; or NULL. Without the
+ * lock. Where marks are set for tools, that is done under it.
+ */
+static unsigned char *find(const mpg_pager *pager, uint64_t page, bool to_write)
+{
+    if (POISON_MARKS || !known_has(to_write ? &pager->writable : &pager->regular, page) ||
+        atomic_load_explicit(&pager->file.changed, memory_order_relaxed) ||
+        (to_write && atomic_load_explicit(&pager->file.scarce, memory_order_relaxed)))
+        return NULL;
+    return mpgi_map_look(&pager->map, offset_of_page(pager, page), pager->page_size);
+}
+
 static int locate(unsigned char **data, const mpg_pager *pager, uint64_t page, bool to_write)
 {
     int result;
@@ -132,16 +172,18 @@ static int locate(unsigned char **data, const mpg_pager *pager, uint64_t page, b
         result = mpgi_map_page(data, unconst(pager), page);
     if (result == 0 && to_write)
         result = mpgi_file_try_address(&pager->file, *data, pager->page_size, page);
-    if (result == 0)
+    if (result == 0) {
         unpoison(&pager->map, offset_of_page(pager, page), pager->page_size);
+        note(unconst(pager), page, to_write);
+    }
     pager_unlock(pager);
     return result;
 }
 
 int mpg_page_get(const void **data, const mpg_pager *pager, mpg_page_id id)
 {
-    unsigned char *at;
-    int result = locate(&at, pager, id.value, false);
+    unsigned char *at = find(pager, id.value, false);
+    int result = at != NULL ? 0 : locate(&at, pager, id.value, false);
 
     if (result == 0)
         *data = at;
@@ -150,11 +192,13 @@ int mpg_page_get(const void **data, const mpg_pager *pager, mpg_page_id id)
 
 int mpg_page_get_mut(void **data, mpg_pager *pager, mpg_page_id id)
 {
-    unsigned char *at;
-    int result = pager->read_only ? mpgi_fail(MPG_E_READ_ONLY, "get_mut", id.value,
+    unsigned char *at = find(pager, id.value, true);
+    int result = 0;
+
+    if (at == NULL)
+        result = pager->read_only ? mpgi_fail(MPG_E_READ_ONLY, "get_mut", id.value,
                                               "%s: opened read-only", pager->file.path)
                                   : locate(&at, pager, id.value, true);
-
     if (result == 0)
         *data = at;
     return result;
@@ -169,8 +213,12 @@ static int check_range(const mpg_pager *pager, uint64_t page, size_t offset, siz
         return mpgi_fail(MPG_E_OUT_OF_BOUNDS, operation, page,
                          "%s: %zu bytes at %zu are not within a page of %u bytes", pager->file.path,
                          length, offset, (unsigned)pager->page_size);
+    if (known_has(&pager->regular, page))
+        return 0;
     pager_lock(pager);
     result = check_regular(pager, page, operation);
+    if (result == 0)
+        note(unconst(pager), page, false);
     pager_unlock(pager);
     return result;
 }

@@ -15,6 +15,10 @@ int mpg_page_use(enum mpg_page_use *use, const mpg_pager *pager, uint64_t page)
     enum mpg_page_use found = MPG_USE_METADATA;
     int result = 0;
 
+    if (known_has(&pager->regular, page)) {
+        *use = MPG_USE_REGULAR;
+        return 0;
+    }
     pager_lock(pager);
     if (page >= pager->ops->total_pages(pager->format, visible_version(pager)))
         result = mpgi_fail(MPG_E_OUT_OF_BOUNDS, "page_use", page, "%s: there is no page %llu",
