@@ -160,6 +160,10 @@ static ssize_t system_pwritev(void *context, int fd, const struct iovec *pieces,
                               uint64_t offset)
 {
     (void)context;
+    if (is_over_limit(offset + 1)) {
+        errno = EFBIG;
+        return -1;
+    }
     return pwritev(fd, pieces, count, (off_t)offset);
 }
 

@@ -318,6 +318,25 @@ static void writing_beyond_a_limit_that_the_file_exceeds_is_an_error(void **stat
     in_child(*state, write_over_the_limit);
 }
 
+/* A record and the content behind it are written in one call. */
+static void write_gathered_over_the_limit(const struct scratch *scratch)
+{
+    char bytes[] = "abcd";
+    struct iovec pieces[] = {{bytes, 2}, {bytes + 2, 2}};
+    int fd = open(scratch->path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+
+    must(fd >= 0);
+    limit(RLIMIT_FSIZE, 3);
+    must(mpgi_io_system.pwritev(NULL, fd, pieces, 2, 0) == 3);
+    must(mpgi_io_system.pwritev(NULL, fd, pieces, 2, 3) == -1 && errno == EFBIG);
+    must(close(fd) == 0);
+}
+
+static void so_is_writing_several_pieces_beyond_it(void **state)
+{
+    in_child(*state, write_gathered_over_the_limit);
+}
+
 /* ---- standard descriptors ---- */
 
 static bool is_closed(int fd)
@@ -451,6 +470,7 @@ int main(void)
         SCRATCH_TEST(addresses_stay_while_the_file_grows),
         SCRATCH_TEST(growing_over_a_limit_for_files_is_an_error),
         SCRATCH_TEST(writing_beyond_a_limit_that_the_file_exceeds_is_an_error),
+        SCRATCH_TEST(so_is_writing_several_pieces_beyond_it),
         SCRATCH_TEST(the_file_never_becomes_a_standard_descriptor),
         SCRATCH_TEST(nor_where_only_one_of_them_is_closed),
         SCRATCH_TEST(growing_gets_on_between_signals),
