@@ -177,6 +177,12 @@ int mpgi_is_current(bool *current, const mpg_pager *pager);
  * file was copied over this one, or, to a writer, anything was (rule 12). Called with the lock held.
  * Returns `result` otherwise.
  */
-int mpgi_explain_damage(const mpg_pager *pager, int result);
+int mpgi_explain_failure(const mpg_pager *pager, int result);
+
+/* The same, which costs nothing where nothing failed: it is asked for each page of a listing. */
+static inline int mpgi_explain_damage(const mpg_pager *pager, int result)
+{
+    return result == 0 ? 0 : mpgi_explain_failure(pager, result);
+}
 
 #endif

@@ -211,7 +211,7 @@ static int explain_to_writer(mpg_pager *pager, int result)
                                                    : (mpgi_fail_again(&error), result);
 }
 
-int mpgi_explain_damage(const mpg_pager *pager, int result)
+int mpgi_explain_failure(const mpg_pager *pager, int result)
 {
     struct format *newest;
     mpg_error_info error;
