@@ -142,9 +142,9 @@ contents() {
     done
 }
 
-# The ids from $fresh on have never been used; the file was made with room for them.
+# The ids from $fresh on have never been written; the file was made with room for them.
 durable() {
-    fresh=$((first + files + 2 * protected + 100 + turn * 9 * operations))
+    fresh=$((first + files + 100 + turn * 9 * operations))
     pages=$root/mount/pages
     time_work floor disk floor "$root/disk" "$operations"
     time_work create mount create "$pages" "$fresh" "$operations" 1

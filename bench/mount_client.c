@@ -18,8 +18,9 @@
  *
  *     mount_client tree DIR FIRST COUNT SIZE       plain files
  *     mount_client make FILE SIZE PAGES PROTECTED SPARE CONTENT
- *                                                  a page file; SPARE pages stay free, the first
- *                                                  CONTENT pages and all protected ones are written
+ *                                                  a page file; the first CONTENT pages and all
+ *                                                  protected ones are written; the SPARE ids behind
+ *                                                  the pages are free, and were never written
  */
 #include <dirent.h>
 #include <errno.h>
@@ -359,18 +360,20 @@ static void do_make(const struct task *task)
     uint64_t pages = task->count, protected = task->last;
     uint64_t spare = strtoull(task->words[4], NULL, 10);
     uint64_t content = strtoull(task->words[5], NULL, 10);
-    mpg_page_id *ids = must_alloc((pages + 1) * sizeof(*ids));
+    mpg_page_id *ids = must_alloc((pages + spare + 1) * sizeof(*ids));
     mpg_pager *pager;
 
     options.page_size = (uint32_t)task->first;
     options.initial_pages = pages + 2 * protected + spare + 64;
     options.flags = content < pages ? MPG_SPARSE : 0;
     must(mpg_create(&pager, task->path, &options), "create");
-    must(mpg_alloc_bulk(ids, pager, pages, 0), "alloc_bulk");
+    /* Contents of protected pages may go to any page that is free: they get theirs before. */
+    must(mpg_alloc_bulk(ids, pager, pages + spare, 0), "alloc_bulk");
     for (uint64_t i = 0; i < content; i++)
         must(mpg_page_write(pager, ids[i], buffer, 0, options.page_size), "page_write");
     if (protected > 0)
         make_protected(pager, protected);
+    must(mpg_free_bulk(pager, ids + pages, spare), "free_bulk");
     must(mpg_sync(pager), "sync");
     must(mpg_close(pager), "close");
     free(ids);
