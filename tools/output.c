@@ -59,6 +59,7 @@ const char *error_name(int code)
         [-MPG_E_CANCELLED] = "CANCELLED",
         [-MPG_E_CHANGED] = "CHANGED",
         [-MPG_E_LOCAL_LOCK] = "LOCAL_LOCK",
+        [-MPG_E_UNSUPPORTED] = "UNSUPPORTED",
     };
     size_t index = (size_t)-code;
 

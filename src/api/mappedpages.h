@@ -122,6 +122,7 @@ enum mpg_error {
     MPG_E_CANCELLED = -25,                  /* async: cancelled before it was begun */
     MPG_E_CHANGED = -26,                    /* somebody else changed the file: close, and look */
     MPG_E_LOCAL_LOCK = -27,                 /* a lock there does not keep others out */
+    MPG_E_UNSUPPORTED = -28,                /* the format of the file has nothing of the kind */
 };
 
 /* Details of a failure. Fields that do not apply hold 0, or MPG_NO_PAGE. */

@@ -162,6 +162,7 @@ const char *mpg_strerror(int code)
         [-MPG_E_CANCELLED] = "cancelled",
         [-MPG_E_LOCAL_LOCK] = "lock does not keep others out",
         [-MPG_E_CHANGED] = "changed by somebody else",
+        [-MPG_E_UNSUPPORTED] = "not in this format",
     };
 
     if (code > 0 || code <= -(int)(sizeof(names) / sizeof(names[0])))

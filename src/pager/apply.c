@@ -12,6 +12,7 @@
 #include "pager/look_again.h"
 #include "pager/pager.h"
 #include "pager/protected_write.h"
+#include "pager/snapshots.h"
 
 /* ---- regular pages ---- */
 
@@ -268,8 +269,9 @@ int mpgi_check_alloc_at(mpg_pager *pager, uint64_t page)
         return 0;
     result = pager->ops->get_use(pager->format, VERSION_NEWEST, page, &use);
     if (result == 0 && mpgi_id_map_find(&pager->lingering, page) != NULL)
-        return mpgi_fail(MPG_E_BUSY, "alloc_at", page, "%s: a view shows what was in page %llu",
-                         pager->file.path, (unsigned long long)page);
+        return mpgi_fail(MPG_E_BUSY, "alloc_at", page,
+                         "%s: a view or a snapshot shows what was in page %llu", pager->file.path,
+                         (unsigned long long)page);
     if (result != 0 || use == MPG_USE_FREE)
         return result;
     if (use == MPG_USE_REGULAR)
@@ -341,6 +343,12 @@ int mpgi_apply_alloc_at(struct edit *edit, uint64_t page, unsigned flags)
     return mpgi_apply_alloc_held(edit, page, (flags & MPG_ZERO) != 0);
 }
 
+/* Whether the page of a content would linger once that has gone elsewhere. */
+static bool is_shown(const mpg_pager *pager, uint64_t id, uint64_t page)
+{
+    return mpgi_is_pinned(pager, page) || mpgi_snapshots_show(pager, id, page);
+}
+
 /* The content that is in a page is written once more, and so goes to another one. */
 static int move_content(struct edit *edit, uint64_t page)
 {
@@ -350,11 +358,11 @@ static int move_content(struct edit *edit, uint64_t page)
 
     if (result == MPG_E_NOT_ALLOCATED)
         return 0; /* it has gone already */
-    if (result == 0 && mpgi_is_pinned(edit->pager, page) && RULE_HOLDS(RULE_PINS))
-        return mpgi_fail(MPG_E_BUSY, "alloc_at", page,
-                         "%s: a view shows protected page %llu, which is in page %llu",
-                         edit->pager->file.path, (unsigned long long)write.id,
-                         (unsigned long long)page);
+    if (result == 0 && is_shown(edit->pager, write.id, page) && RULE_HOLDS(RULE_PINS))
+        return mpgi_fail(
+            MPG_E_BUSY, "alloc_at", page,
+            "%s: a view or a snapshot shows protected page %llu, which is in page %llu",
+            edit->pager->file.path, (unsigned long long)write.id, (unsigned long long)page);
     return result != 0 ? result : mpgi_apply_protected_write(edit, &write);
 }
 

@@ -29,6 +29,7 @@
 #include "pager/give_back.h"
 #include "pager/look_again.h"
 #include "pager/pager.h"
+#include "pager/snapshots.h"
 
 /*
  * An unordered commit is verified at the next open, node by node and page by page. Beyond this many
@@ -233,8 +234,8 @@ int mpgi_commit_make_room(mpg_pager *pager)
 }
 
 /*
- * What views show of pages that the batch frees stays as it is: those pages linger until the last view of them is
- * released. Room was made in the map.
+ * What views and snapshots show of pages that the batch frees stays as it is: those pages linger until the last of them
+ * has ended. Room was made in the map.
  */
 static void let_linger(mpg_pager *pager)
 {
@@ -242,9 +243,8 @@ static void let_linger(mpg_pager *pager)
 
     for (size_t i = 0; i < format->replaced_count; i++) {
         uint64_t page = entry_page(&format->replaced_entries[i].old);
-        const union id_value *pins = mpgi_id_map_find(&pager->pins, page);
 
-        if (page != 0 && pins != NULL && pins->number > 0)
+        if (page != 0 && (mpgi_is_pinned(pager, page) || mpgi_snapshots_hold(pager, page)))
             (void)mpgi_id_map_put(&pager->lingering, page);
     }
 }
@@ -265,7 +265,7 @@ static int seal(mpg_pager *pager, struct batch *batch)
     } while (result == SEAL_NEEDS_ROOM);
     if (result == 0 && !mpgi_id_map_reserve(&pager->lingering, pager->format->replaced_count))
         result = mpgi_fail_memory("commit");
-    return result;
+    return result == 0 ? mpgi_snapshots_keep(pager) : result;
 }
 
 static void count(struct commit_counts *counts, const struct batch *batch, uint64_t time,

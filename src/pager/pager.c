@@ -73,6 +73,7 @@ int mpgi_pager_free(mpg_pager *pager)
     free_tables(pager);
     mpgi_id_map_clear(&pager->pins);
     mpgi_id_map_clear(&pager->lingering);
+    mpgi_id_map_clear(&pager->held);
     mpgi_id_map_clear(&pager->writers);
     mpgi_id_map_clear(&pager->reserved);
     mpgi_id_map_clear(&pager->reserved_protected);

@@ -88,10 +88,12 @@ struct mpg_pager {
     struct known regular;  /* pages that are regular in every version */
     struct known writable; /* of those, pages that have disk space behind them, too (rule 14) */
 
-    struct id_map pins;      /* page of the file → number of views that show it */
-    struct id_map lingering; /* pages that are free, and that views show yet */
-    struct id_map writers;   /* protected ids with an open writer */
-    struct id_map reserved;  /* pages that open transactions hold */
+    struct id_map pins;             /* page of the file → number of views that show it */
+    struct id_map lingering;        /* pages that are free, and that views or snapshots show yet */
+    struct id_map held;             /* replaced page → number of snapshots that show it */
+    struct mpg_snapshot *snapshots; /* those that are open */
+    struct id_map writers;          /* protected ids with an open writer */
+    struct id_map reserved;         /* pages that open transactions hold */
     struct id_map reserved_protected;
     const uint64_t *given_back; /* the pages from [0] to below [1] are being given back, or NULL */
     bool discard;               /* MPG_DISCARD */
@@ -133,6 +135,14 @@ static inline void pager_lock(const mpg_pager *pager)
 static inline void pager_unlock(const mpg_pager *pager)
 {
     (void)pthread_mutex_unlock(&unconst(pager)->lock);
+}
+
+/* Whether a view shows a page. Lock held. */
+static inline bool mpgi_is_pinned(const mpg_pager *pager, uint64_t page)
+{
+    const union id_value *pins = mpgi_id_map_find(&pager->pins, page);
+
+    return pins != NULL && pins->number > 0;
 }
 
 /* A page, or a protected id, that can perhaps be given out from now on. Lock held. */

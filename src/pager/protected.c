@@ -11,6 +11,7 @@
 #include "pager/look_again.h"
 #include "pager/pager.h"
 #include "pager/protected_write.h"
+#include "pager/snapshots.h"
 
 /* ---- allocation ---- */
 
@@ -349,7 +350,7 @@ static void unpinned(mpg_pager *pager, uint64_t page)
 {
     if (pager->pins.count > MOST_IDLE_PINS)
         mpgi_id_map_remove(&pager->pins, page);
-    if (mpgi_id_map_find(&pager->lingering, page) == NULL)
+    if (mpgi_id_map_find(&pager->lingering, page) == NULL || mpgi_snapshots_hold(pager, page))
         return;
     mpgi_id_map_remove(&pager->lingering, page);
     pager->ops->let_go(pager->format, page);

@@ -8,13 +8,6 @@
 #include "base/error.h"
 #include "pager/pager.h"
 
-bool mpgi_is_pinned(const mpg_pager *pager, uint64_t page)
-{
-    const union id_value *pins = mpgi_id_map_find(&pager->pins, page);
-
-    return pins != NULL && pins->number > 0;
-}
-
 int mpgi_read_entry(void *data, const mpg_pager *pager, uint64_t id, const struct entry *entry)
 {
     uint64_t page = entry_page(entry);

@@ -41,7 +41,4 @@ int mpgi_read_entry(void *data, const mpg_pager *pager, uint64_t id, const struc
 /* Whether two entries name the same committed content. */
 bool mpgi_same_content(const struct entry *a, const struct entry *b);
 
-/* Whether a view shows this page of the file. Lock held. */
-bool mpgi_is_pinned(const mpg_pager *pager, uint64_t page);
-
 #endif

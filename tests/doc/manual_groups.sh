@@ -30,6 +30,7 @@ example() {
 example files "inventory: 4 pages of 8192 bytes"
 example pages "page 3: hello, world"
 example protected "first, then second" "still first"
+example snapshot "it was 42"
 example txn
 expect 0 mappedpages info --json txn.mpp
 for page in 0 1; do
