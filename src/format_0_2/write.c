@@ -184,10 +184,20 @@ static int shows_durable(bool *same, const struct format_0_2 *own, bool with_hea
     return result;
 }
 
+/* What the commit in flight has written below page 0. */
+static int shows_frozen(bool *same, const struct format_0_2 *own)
+{
+    const struct block *block = own->frozen_blocks;
+    int result = shows_page(same, own, own->metadata.frozen, 1 + !own->active);
+
+    if (result == 0 && *same && block != NULL)
+        result = shows_block(same, own, block, block->content.frozen, !block->active);
+    return result;
+}
+
 int mpgi_0_2_look_again(struct format *format, enum look look, bool *same)
 {
     const struct format_0_2 *own = format_0_2_of(format);
-    const struct block *block = own->frozen_blocks;
     int result;
 
     /* Page 0 is what a commit writes over, which may be going on. */
@@ -198,11 +208,7 @@ int mpgi_0_2_look_again(struct format *format, enum look look, bool *same)
     result = shows_durable(same, own, false);
     if (result == 0 && *same)
         result = shows_head(same, own, own->index.frozen);
-    if (result == 0 && *same)
-        result = shows_page(same, own, own->metadata.frozen, 1 + !own->active);
-    if (result == 0 && *same && block != NULL)
-        result = shows_block(same, own, block, block->content.frozen, !block->active);
-    return result;
+    return result == 0 && *same ? shows_frozen(same, own) : result;
 }
 
 static int write_index(const struct format_0_2 *own, const struct sheet *index)
@@ -222,11 +228,30 @@ int mpgi_0_2_write_root(struct format *format)
     return write_index(own, own->index.frozen);
 }
 
+/* Rule 12: whether what this commit has written, page 0 perhaps in part, is there, and not somebody else's. */
+static bool is_own_commit(const struct format_0_2 *own)
+{
+    unsigned char written[SUPER_HEAD_SIZE], before[SUPER_HEAD_SIZE];
+    bool same = false;
+    int result;
+
+    if (!RULE_HOLDS(12))
+        return true;
+    mpgi_sheet_read(own->index.frozen, written, 0, sizeof(written));
+    mpgi_sheet_read(own->index.durable, before, 0, sizeof(before));
+    result = mpgi_file_shows_written(&same, own->base.file, written, before, sizeof(written), 0, 0);
+    if (result == 0 && same)
+        result = shows_frozen(&same, own);
+    return result == 0 && same;
+}
+
 bool mpgi_0_2_take_back(struct format *format, enum commit_step step, bool no_space)
 {
     const struct format_0_2 *own = format_0_2_of(format);
     bool same = false;
 
+    if ((step == STEP_ROOT || step == STEP_LAST_SYNC) && !is_own_commit(own))
+        return false;
     if ((step == STEP_ROOT || step == STEP_LAST_SYNC) && RULE_HOLDS(6))
         (void)write_index(own, own->index.durable);
     if (step == STEP_ROOT && no_space)

@@ -111,12 +111,16 @@ void mpgi_checkpoint_publish(struct format_1 *f)
         mpgi_checkpoint_let_go(f, &f->rest.old);
 }
 
-int mpgi_checkpoint_restore(struct format_1 *f)
+int mpgi_checkpoint_restore(struct format_1 *f, const unsigned char *written)
 {
     const struct node_space *space = &f->cache.space;
+    int error;
 
     if (!RULE_HOLDS(RULE_PUT_BACK))
         return 0;
+    error = mpgi_look_at_root(f, written);
+    if (error)
+        return error;
     return mpgi_file_write(space->file, f->chain.root, space->node_size,
                            (uint64_t)f->sealed.root_page * space->page_size, f->sealed.root_page);
 }

@@ -395,8 +395,12 @@ int mpgi_commit_write_root(struct format *format)
 static bool annul(struct format_1 *f, bool sync)
 {
     uint64_t page = f->sealed.record.page;
-    int error = write_zeros(f, page, false);
     struct record there;
+    int error;
+
+    if (mpgi_look_at_record(f) != 0)
+        return false;
+    error = write_zeros(f, page, false);
 
     /* Rule 13: where there was no room for it, there may be none for zeros. */
     if (error == MPG_E_NO_SPACE && RULE_HOLDS(13)) {
@@ -424,7 +428,7 @@ bool mpgi_commit_take_back(struct format *format, enum commit_step step, bool no
         (void)annul(f, false);
     if (f->sealed.kind != SEALED_ROOT)
         return false;
-    (void)mpgi_checkpoint_restore(f);
+    (void)mpgi_checkpoint_restore(f, f->root.frozen->bytes);
     /* Rule 13: a root that was written in part is none. */
     f->chain.other_unknown |= step == STEP_ROOT;
     return step == STEP_ROOT && no_space;

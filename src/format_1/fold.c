@@ -41,20 +41,38 @@ int mpgi_fold_begin(struct format *format)
     return rests_nothing(f) ? 1 : begin(f);
 }
 
-/* The root over the one that is not durable, and a sync. */
-static int write_root(struct format_1 *f, bool *unavailable)
+/* Nor is put back over somebody else's work what was there before it (rule 12). */
+static void put_back(struct format_1 *f)
 {
     mpg_error_info info;
-    int error = mpgi_output_write(&f->sealed.marks, f->head.file);
 
+    (void)mpg_last_error(&info);
+    if (mpgi_look_folding(f, FOLD_FAILED) == 0)
+        (void)mpgi_checkpoint_restore(f, f->root.durable->bytes);
+    (void)mpgi_fail_again(&info);
+}
+
+/* The root over the one that is not durable, and a sync. Not where somebody else has been (rule 12). */
+static int write_root(struct format_1 *f, bool *unavailable)
+{
+    int error = mpgi_look_folding(f, FOLD_NODES);
+
+    *unavailable = error != 0;
+    if (error)
+        return error;
+    error = mpgi_output_write(&f->sealed.marks, f->head.file);
+    if (error == MPG_E_NO_SPACE && RULE_HOLDS(13)) {
+        /* A root that was written in part is none, and the durable one is as it was. */
+        put_back(f);
+        f->chain.other_unknown = true;
+        return error;
+    }
     if (error == 0)
         error = mpgi_file_sync(f->head.file);
     *unavailable = error != 0;
-    if (error == 0)
-        return 0;
-    (void)mpg_last_error(&info);
-    (void)mpgi_checkpoint_restore(f);
-    return mpgi_fail_again(&info);
+    if (error != 0)
+        put_back(f);
+    return error != 0 ? error : mpgi_look_folding(f, FOLD_ONCE);
 }
 
 /* Over the root that was the durable one before; it says the same, so there is nothing to put back. */
@@ -65,7 +83,9 @@ static int write_second(struct format_1 *f)
     int error = mpgi_file_write(space->file, f->root.durable->bytes, space->node_size,
                                 (uint64_t)page * space->page_size, page);
 
-    return error ? error : mpgi_file_sync(f->head.file);
+    if (error == 0)
+        error = mpgi_file_sync(f->head.file);
+    return error ? error : mpgi_look_folding(f, FOLD_TWICE);
 }
 
 int mpgi_fold_write(struct format *format, bool *unavailable)
@@ -84,6 +104,7 @@ int mpgi_fold_write(struct format *format, bool *unavailable)
     *unavailable = error != 0;
     if (error == 0)
         error = write_root(f, unavailable);
+    *unavailable |= error == MPG_E_CHANGED;
     if (error == 0) {
         error = write_second(f);
         *unavailable = error != 0;

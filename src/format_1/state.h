@@ -362,8 +362,8 @@ int mpgi_checkpoint_seal(struct format_1 *f, uint64_t generation, bool ordered, 
                          struct output *nodes, struct output *root);
 /* It is durable and published: slots and root are the current ones. A new chain begins. */
 void mpgi_checkpoint_publish(struct format_1 *f);
-/* Puts the durable root's bytes back over the one that was being written. */
-int mpgi_checkpoint_restore(struct format_1 *f);
+/* Puts the durable root's bytes back over the one that was being written, unless another's is there by now. */
+int mpgi_checkpoint_restore(struct format_1 *f, const unsigned char *written);
 /* Pages need not rest any longer. Empties the map. */
 void mpgi_checkpoint_let_go(struct format_1 *f, struct id_map *pages);
 /* Draws a salt for a root. */
@@ -433,6 +433,21 @@ int mpgi_settle_1(struct format *format);
 /* See look_again and look_newer in struct format_ops. */
 int mpgi_look_1(struct format *format, enum look look, bool *same);
 int mpgi_look_newer_1(struct format *format, bool *newest);
+/* What a fold has made durable. */
+enum fold_step {
+    FOLD_NODES,  /* nodes: the next thing written is the root */
+    FOLD_FAILED, /* … of which a part may be there, or nothing */
+    FOLD_ONCE,   /* the root over the one that was not durable */
+    FOLD_TWICE,  /* … and over the other */
+};
+/* Rule 12, while a file is folded: CHANGED where somebody else was at it. */
+int mpgi_look_folding(const struct format_1 *f, enum fold_step step);
+/*
+ * Rule 12, before a root, or the record, that could not be made durable is taken back: CHANGED where what
+ * stands there is another writer's. `written` is what was written there.
+ */
+int mpgi_look_at_root(const struct format_1 *f, const unsigned char *written);
+int mpgi_look_at_record(const struct format_1 *f);
 
 /* ---- superblock.c, walk.c ------------------------------------------------------------------ */
 

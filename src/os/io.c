@@ -293,9 +293,20 @@ int mpgi_file_length(const struct file *file, uint64_t *bytes)
     return 0;
 }
 
+/* As mpgi_file_length, of a file that nobody on another machine has. */
+static int local_length(const struct file *file, uint64_t *bytes)
+{
+    if (file->io->length == NULL)
+        return mpgi_file_length(file, bytes);
+    return file->io->length(file->context, file->fd, bytes) == 0 ? 0
+                                                                 : fail(file, "lseek", MPG_NO_PAGE);
+}
+
 int mpgi_file_length_now(const struct file *file, uint64_t *bytes)
 {
-    if (file->sharing.others && file->io->forget != NULL)
+    if (!file->sharing.others)
+        return local_length(file, bytes);
+    if (file->io->forget != NULL)
         file->io->forget(file->context, file->fd, 0, 0);
     return mpgi_file_length(file, bytes);
 }
@@ -330,15 +341,6 @@ int mpgi_file_fail_changed(struct file *file, const char *how)
                      file->path, how);
 }
 
-/* As mpgi_file_length, of a file that nobody on another machine has. */
-static int local_length(const struct file *file, uint64_t *bytes)
-{
-    if (file->io->length == NULL)
-        return mpgi_file_length(file, bytes);
-    return file->io->length(file->context, file->fd, bytes) == 0 ? 0
-                                                                 : fail(file, "lseek", MPG_NO_PAGE);
-}
-
 int mpgi_file_check_length(struct file *file)
 {
     char how[80];
@@ -371,5 +373,23 @@ int mpgi_file_shows(bool *same, const struct file *file, const void *data, size_
             return result;
         *same = memcmp(expected + at, found, piece) == 0;
     }
+    return 0;
+}
+
+int mpgi_file_shows_written(bool *same, const struct file *file, const void *written,
+                            const void *before, size_t length, uint64_t offset, uint64_t page)
+{
+    const unsigned char *new = written, *old = before;
+    unsigned char found[64];
+    size_t at = 0;
+    int result;
+
+    mpgi_file_forget(file, offset, length);
+    result = length <= sizeof(found) ? mpgi_file_read(file, found, length, offset, page) : -1;
+    if (result != 0)
+        return result;
+    while (at < length && found[at] == new[at])
+        at++;
+    *same = memcmp(found + at, old + at, length - at) == 0;
     return 0;
 }

@@ -201,6 +201,12 @@ int mpgi_file_fail_changed(struct file *file, const char *how);
 /* Sets *same to whether the file has these bytes there now, for everybody. TRUNCATED where it ends before. */
 int mpgi_file_shows(bool *same, const struct file *file, const void *data, size_t length,
                     uint64_t offset, uint64_t page);
+/*
+ * Sets *same to whether it shows there what writing `written` over `before` leaves, cut short anywhere or not. At
+ * most 64 bytes.
+ */
+int mpgi_file_shows_written(bool *same, const struct file *file, const void *written,
+                            const void *before, size_t length, uint64_t offset, uint64_t page);
 /* How long the file is now, as far as this system knows; and as those know who also write to it. */
 int mpgi_file_length(const struct file *file, uint64_t *bytes);
 int mpgi_file_length_now(const struct file *file, uint64_t *bytes);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "crash/intruder.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,8 +40,12 @@ struct intruder {
     struct bytes left;  /* what it made of the file */
     enum intrusion intrusion;
     unsigned calls_until;    /* system calls until it happens, or 0 */
+    bool before_sync;        /* of those only syncs count */
     bool happened;           /* it did */
     bool written_afterwards; /* and the pager went on writing or syncing in the same operation */
+    bool synced_afterwards;  /* … synced, or tried to */
+    bool written_behind;     /* … and wrote even behind that, with a look in between */
+    bool fail_sync;          /* syncs after it fail */
     char *why;
     size_t size;
 };
@@ -115,11 +120,22 @@ static int count_call(void *context, enum disk_call call, size_t *length)
     struct intruder *intruder = context;
 
     (void)length;
-    if (intruder->happened && call != CALL_PREAD && call != CALL_SIZE)
-        intruder->written_afterwards = true;
-    if (intruder->calls_until > 0 && --intruder->calls_until == 0)
+    if (intruder->before_sync && call != CALL_FDATASYNC)
+        return 0;
+    if (intruder->calls_until > 0 && --intruder->calls_until == 0) {
+        intruder->before_sync = false;
         intrude(intruder);
-    return 0;
+    }
+    if (!intruder->happened || call == CALL_PREAD || call == CALL_SIZE)
+        return 0;
+    if (call == CALL_CLOSE || call == CALL_UNMAP)
+        return 0;
+    intruder->written_afterwards = true;
+    intruder->written_behind |= intruder->synced_afterwards && call == CALL_PWRITE;
+    if (call != CALL_FDATASYNC)
+        return 0;
+    intruder->synced_afterwards = true;
+    return intruder->fail_sync ? EIO : 0;
 }
 
 /* ---- What the pager must do then -------------------------------------------------------------- */
@@ -165,7 +181,9 @@ static bool is_told_afterwards(struct intruder *intruder)
     for (int i = 0; i < AFTERWARDS; i++) {
         int result = change_something(actor->pager, random_below(&actor->random, CHANGES));
 
-        /* What is refused for a reason of its own changes nothing. */
+        /* What is refused for a reason of its own changes nothing; a sync that failed is one. */
+        if (result != 0 && intruder->fail_sync)
+            continue;
         if (result != MPG_E_CHANGED && result != MPG_E_EXISTS) {
             complain(intruder, result == 0 ? "an operation afterwards was acknowledged"
                                            : mpg_strerror(result));
@@ -186,6 +204,36 @@ static bool intrude_between(struct intruder *intruder)
     return is_told_afterwards(intruder);
 }
 
+/* Whoever syncs looks before writing on, and before taking back what could not be synced. */
+static bool wrote_nothing_behind(struct intruder *intruder)
+{
+    if (intruder->written_behind)
+        complain(intruder, intruder->fail_sync
+                               ? "behind a sync that failed something was written over it"
+                               : "something was written behind the next sync");
+    return !intruder->written_behind;
+}
+
+/*
+ * Closing folds the file, with syncs in between. That it was made longer folding need not see: another
+ * thread may do that meanwhile.
+ */
+static bool intrude_closing(struct intruder *intruder)
+{
+    struct actor *actor = &intruder->actor;
+    int result;
+
+    intruder->fail_sync = random_below(&actor->random, 2) == 0;
+    intruder->calls_until = 1 + (unsigned)random_below(&actor->random, MOST_CALLS);
+    result = mpg_close(actor->pager);
+    actor->pager = NULL;
+    if (result == 0 && intruder->written_afterwards) {
+        complain(intruder, "closing, within which it happened, was acknowledged");
+        return false;
+    }
+    return wrote_nothing_behind(intruder);
+}
+
 /* Within an operation, what follows its next look must not happen. */
 static bool intrude_within(struct intruder *intruder)
 {
@@ -193,12 +241,19 @@ static bool intrude_within(struct intruder *intruder)
     uint64_t what = random_below(&actor->random, CHANGES);
     int result;
 
-    intruder->calls_until = 1 + (unsigned)random_below(&actor->random, MOST_CALLS);
+    /* Its own root must not come over another writer's: that nobody can see. */
+    intruder->before_sync = intruder->intrusion == ANOTHER_WRITER;
+    intruder->fail_sync = intruder->before_sync || random_below(&actor->random, 4) == 0;
+    intruder->calls_until =
+        1 + (unsigned)random_below(&actor->random, intruder->before_sync ? 2 : MOST_CALLS);
     result = change_something(actor->pager, what);
     if (!intruder->happened) {
         intruder->calls_until = 0;
+        intruder->before_sync = intruder->fail_sync = false;
         return intrude_between(intruder);
     }
+    if (!wrote_nothing_behind(intruder))
+        return false;
     if (result == 0 && intruder->written_afterwards && what != CHANGE_CONTENT) {
         complain(intruder, "an operation within which it happened was acknowledged");
         return false;
@@ -238,7 +293,8 @@ static void prepare(struct intruder *intruder, int format, uint64_t seed)
 bool intruder_run(int format, uint64_t seed, char *why, size_t size)
 {
     static struct intruder intruder;
-    bool fine, within;
+    enum moment { BETWEEN, WITHIN, CLOSING } moment = BETWEEN;
+    bool fine;
 
     memset(&intruder, 0, sizeof(intruder));
     intruder.why = why;
@@ -251,10 +307,16 @@ bool intruder_run(int format, uint64_t seed, char *why, size_t size)
      * what looking cannot find; nor is another writer's root that this pager's own comes over. There
      * is a moment for that, between a look and the write after it.
      */
-    within = intruder.intrusion == RESTORE && random_below(&intruder.actor.random, 2) == 0;
+    if (intruder.intrusion != LENGTHEN && random_below(&intruder.actor.random, 3) == 0)
+        moment = CLOSING;
+    else if ((intruder.intrusion == RESTORE || intruder.intrusion == ANOTHER_WRITER) &&
+             random_below(&intruder.actor.random, 2) == 0)
+        moment = WITHIN;
     intruder.disk.fault = count_call;
     intruder.disk.fault_context = &intruder;
-    fine = within ? intrude_within(&intruder) : intrude_between(&intruder);
+    fine = moment == CLOSING  ? intrude_closing(&intruder)
+           : moment == WITHIN ? intrude_within(&intruder)
+                              : intrude_between(&intruder);
     intruder.disk.fault = NULL;
     actor_end(&intruder.actor);
     memory_disk_destroy(&intruder.disk);

@@ -376,11 +376,22 @@ static void the_file_never_becomes_a_standard_descriptor(void **state)
 /* The number that the very first call gets, before anything can be done about it. */
 static int seen_lowest;
 
-static int watching_size(void *context, int fd, uint64_t *bytes)
+static void see(int fd)
 {
     if (seen_lowest < 0 || fd < seen_lowest)
         seen_lowest = fd;
+}
+
+static int watching_size(void *context, int fd, uint64_t *bytes)
+{
+    see(fd);
     return mpgi_io_system.size(context, fd, bytes);
+}
+
+static int watching_length(void *context, int fd, uint64_t *bytes)
+{
+    see(fd);
+    return mpgi_io_system.length(context, fd, bytes);
 }
 
 static void open_with_one_closed(const struct scratch *scratch)
@@ -389,6 +400,7 @@ static void open_with_one_closed(const struct scratch *scratch)
     struct io watching = mpgi_io_system;
 
     watching.size = watching_size;
+    watching.length = watching_length;
     for (int fd = 0; fd < 3; fd++) {
         int kept = fcntl(fd, F_DUPFD_CLOEXEC, 10);
         mpg_pager *pager;
