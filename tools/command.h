@@ -31,12 +31,14 @@ extern const struct command command_create;
 extern const struct command command_dump;
 extern const struct command command_free;
 extern const struct command command_info;
+extern const struct command command_label;
 extern const struct command command_list;
 extern const struct command command_load;
 extern const struct command command_map;
 extern const struct command command_read;
 extern const struct command command_rescue;
 extern const struct command command_trim;
+extern const struct command command_uuid;
 extern const struct command command_write;
 
 #endif

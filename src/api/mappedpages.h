@@ -352,6 +352,13 @@ struct mpg_counters {
  */
 MPG_API MPG_MUST_CHECK int mpg_counters(struct mpg_counters *counters, const mpg_pager *pager);
 
+/*
+ * Gives the file another label, UTF-8 of at most MPG_LABEL_MAX bytes; NULL or "": none. Waits for its turn among commits.
+ * Errors: INVALID (it is too long; format 0.2 has none), READ_ONLY, UNAVAILABLE, CHANGED, CORRUPT_SUPERBLOCK, IO.
+ * Durability: durable on return. A crash leaves the old label or the new one.
+ */
+MPG_API MPG_MUST_CHECK int mpg_set_label(mpg_pager *pager, const char *label);
+
 /* The page size in bytes. Cannot fail. */
 MPG_API size_t mpg_page_size(const mpg_pager *pager);
 

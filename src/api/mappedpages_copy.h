@@ -44,11 +44,16 @@ typedef struct mpg_copy_options {
      */
     bool (*progress)(void *context, uint64_t done, uint64_t total);
     void *context; /* the first argument of `progress` */
+    /*
+     * 16 bytes that are to be the UUID of the copy, whatever the flags say; NULL: as they say. Of no
+     * effect on one of format 0.2, which has none.
+     */
+    const uint8_t *uuid;
 } mpg_copy_options;
 
 #define MPG_COPY_OPTIONS_INIT                                                                      \
     {                                                                                              \
-        sizeof(mpg_copy_options), 0, 0, NULL, NULL                                                 \
+        sizeof(mpg_copy_options), 0, 0, NULL, NULL, NULL                                           \
     }
 
 /* What was copied. */

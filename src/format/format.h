@@ -260,6 +260,15 @@ struct format_ops {
      */
     int (*close)(struct format *format);
 
+    /*
+     * May be NULL, as the next: files of the format have no label. Writes another one, of at most MPG_LABEL_MAX bytes, without
+     * syncing: from before to after there is no moment at which a crash would leave anything else. Without the lock, while
+     * nothing else is written. If it fails nothing changed.
+     */
+    int (*write_label)(struct format *format, const char *label);
+    /* That is durable. */
+    void (*label_written)(struct format *format, const char *label);
+
     /* Whether anything is pending. */
     bool (*is_dirty)(struct format *format);
 

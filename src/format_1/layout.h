@@ -18,6 +18,7 @@
 #define SB_FEATURES 32 /* 3 x 8: compatible, read-only compatible, incompatible */
 #define SB_CREATED 56  /* 8: seconds since the epoch */
 #define SB_LABEL 64    /* 64: UTF-8, zero-padded */
+#define SB_BALANCE 128 /* 4: chosen for the CRC to stay when the label changes; 0 at first */
 #define SB_CRC_SIZE 4  /* the CRC is in the last 4 bytes of the superblock's node-size bytes */
 #define SB_TAG_BYTES "MPPG"
 #define SB_MAJOR 1

@@ -179,6 +179,8 @@ const struct format_ops mpgi_format_1 = {
     .make_room_write = mpgi_fold_write,
     .make_room_end = mpgi_fold_end,
     .close = mpgi_close_1,
+    .write_label = mpgi_label_write_1,
+    .label_written = mpgi_label_written_1,
     .is_dirty = is_dirty,
     .walk = mpgi_walk_1,
 };

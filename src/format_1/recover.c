@@ -424,7 +424,7 @@ static int write_again(struct format_1 *f)
         mpgi_file_write(space->file, f->chain.root, space->node_size,
                         (uint64_t)f->chain.root_page * space->page_size, f->chain.root_page);
 
-    if (error == 0 && f->chain.generation <= FIRST_GENERATION)
+    if (error == 0 && (f->chain.generation <= FIRST_GENERATION || f->superblock.relabelled))
         error = mpgi_superblock_write_again(&f->superblock, f->head.file);
     if (error == 0 && f->recovered.root_verified)
         error = mpgi_verify_root(f, f->chain.root, true);

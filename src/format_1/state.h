@@ -90,6 +90,7 @@ struct superblock {
     uint64_t features[3];
     uint64_t created;
     char label[LABEL_SIZE + 1];
+    bool relabelled; /* the label is not the one that the file was made with */
 };
 
 struct format_1;
@@ -449,11 +450,19 @@ int mpgi_look_folding(const struct format_1 *f, enum fold_step step);
 int mpgi_look_at_root(const struct format_1 *f, const unsigned char *written);
 int mpgi_look_at_record(const struct format_1 *f);
 
+/* ---- label.c ------------------------------------------------------------------------------- */
+
+int mpgi_label_write_1(struct format *format, const char *label);
+void mpgi_label_written_1(struct format *format, const char *label);
+
 /* ---- superblock.c, walk.c ------------------------------------------------------------------ */
 
 int mpgi_create_1(struct file *file, const struct create_parameters *parameters);
 /* Reads page 0 and says what is wrong with it. */
 int mpgi_superblock_read(struct superblock *superblock, const struct file *file, bool read_only);
+/* Its bytes as they are, of which there are NODE_SIZE_MAX at most, if they are whole. */
+int mpgi_superblock_bytes(unsigned char *page, const struct superblock *superblock,
+                          const struct file *file);
 /* Writes page 0 as it is, if it is still whole. */
 int mpgi_superblock_write_again(const struct superblock *superblock, struct file *file);
 int mpgi_walk_1(struct format *format, void *context, void (*use)(void *context, uint64_t page),

@@ -46,6 +46,7 @@ static int take_apart(struct superblock *superblock, const struct file *file,
     superblock->created = get_u64(page + SB_CREATED);
     memcpy(superblock->label, page + SB_LABEL, LABEL_SIZE);
     superblock->label[LABEL_SIZE] = 0;
+    superblock->relabelled = get_u32(page + SB_BALANCE) != 0;
     if (superblock->features[2] != 0)
         return mpgi_fail(MPG_E_UNSUPPORTED_VERSION, "open", 0,
                          "%s: the file uses features that this version does not know (%#" PRIx64
@@ -107,6 +108,12 @@ int mpgi_superblock_read(struct superblock *superblock, const struct file *file,
                          file->path, file->bytes);
     error = read_whole(page, size, file);
     return error ? error : take_apart(superblock, file, page, read_only);
+}
+
+int mpgi_superblock_bytes(unsigned char *page, const struct superblock *superblock,
+                          const struct file *file)
+{
+    return read_whole(page, node_size_of(superblock->page_size), file);
 }
 
 int mpgi_superblock_write_again(const struct superblock *superblock, struct file *file)

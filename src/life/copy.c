@@ -320,6 +320,8 @@ static int build(struct copy *copy, const struct format_ops *ops)
         build.label = facts.label;
     if ((copy->options->flags & MPG_COPY_SAME_UUID) != 0 && facts.format == MPG_FORMAT_1)
         build.uuid = facts.uuid;
+    if (copy->options->uuid != NULL)
+        build.uuid = copy->options->uuid;
     return mpgi_copy_build(&copy->target->file, &copy->state, &build);
 }
 

@@ -316,6 +316,15 @@ void actor_trim(struct actor *actor)
         actor_fail(actor, "trim: nothing was free", 0);
 }
 
+void actor_label(struct actor *actor, const char *label)
+{
+    if (is_over(actor))
+        return;
+    must(!actor->txn);
+    (void)snprintf(actor->now.label, sizeof(actor->now.label), "%s", label);
+    commit_done(actor, "set_label", mpg_set_label(actor->pager, label));
+}
+
 /* ---- Protected pages ------------------------------------------------------------------------ */
 
 static void add_protected(struct actor *actor, uint64_t id)

@@ -72,6 +72,8 @@ void actor_sync(struct actor *actor);
 
 /* Gives the space of what is free back. */
 void actor_trim(struct actor *actor);
+/* Changes the label. Not in a transaction. */
+void actor_label(struct actor *actor, const char *label);
 
 void actor_begin(struct actor *actor);
 /* Allocates a regular page in the transaction and stages its content. */

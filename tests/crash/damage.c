@@ -47,6 +47,9 @@ void explorer_note_operation(struct explorer *explorer, const struct state *befo
     if (before && after && before->generation != after->generation) {
         past->operation++;
         state_copy(&past->before, before);
+    } else if (after) {
+        /* Nor is a new label, which stays where that one is lost. */
+        memcpy(past->before.label, after->label, sizeof(past->before.label));
     }
     for (size_t i = level->known; i < level->log.count; i++)
         note_written(past, &level->log.events[i]);
@@ -116,6 +119,8 @@ static void forgive(struct state *state, const struct explorer *explorer,
     uint64_t bad = spoiling->at / explorer->options.page_size;
     bool is_older = state->generation == explorer->past.before.generation;
 
+    /* One sector has all of it: an older one is as good. */
+    state->any_label = spoiling->at == 0;
     for (size_t i = 0; i < state->regular.count; i++)
         if (is_older || state->regular.pages[i].id == bad)
             state->regular.pages[i].content = CONTENT_ANY;

@@ -92,6 +92,19 @@ static void trimming(struct actor *a)
     actor_alloc(a, 4, MPG_ZERO);
 }
 
+static void labelling(struct actor *a)
+{
+    actor_label(a, "first");
+    actor_alloc_protected(a, 2);
+    actor_write_protected(a, 0);
+    actor_label(a, "sixty-four bytes are the most that there is room for in page 0..");
+    actor_write_protected(a, 1);
+    actor_label(a, "");
+    actor_reopen(a);
+    actor_label(a, "last");
+    actor_write_protected(a, 0);
+}
+
 /* As protected_pages and regular_pages, with what is freed given back as commits go. */
 static void discarding(struct actor *a)
 {
@@ -509,6 +522,8 @@ const struct scenario scenarios[] = {
      .initial_pages = 240,
      .capacity = 2 * MIB},
     {.name = "trimming of 1 KiB", .run = trimming, .page_size = 1024, .initial_pages = 260},
+    {.name = "labelling", .run = labelling, .page_size = 1024, .format = MPG_FORMAT_1},
+    {.name = "labelling of 4 KiB", .run = labelling, .page_size = 4096, .format = MPG_FORMAT_1},
     {.name = "discarding", .run = discarding, .page_size = 4096, .flags = MPG_DISCARD},
     {.name = "discarding of 1 KiB", .run = discarding, .page_size = 1024, .flags = MPG_DISCARD},
     {.name = "reopening", .run = reopening, .page_size = 1024},

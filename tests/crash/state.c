@@ -113,6 +113,7 @@ void state_copy(struct state *to, const struct state *from)
     to->free = from->free;
     to->metadata = from->metadata;
     to->generation = from->generation;
+    memcpy(to->label, from->label, sizeof(to->label));
 }
 
 void state_forget_written(struct state *state)
@@ -242,6 +243,10 @@ enum shown state_shown(const struct state *state, const mpg_pager *pager, unsign
                  ", %" PRIu64 ", %" PRIu64,
                  st.total_pages, st.free_pages, st.metadata_pages, state->total, state->free,
                  state->metadata);
+        return SHOWS_ELSE;
+    }
+    if (!state->any_label && strcmp(st.label, state->label) != 0) {
+        snprintf(why, size, "the label is '%s', not '%s'", st.label, state->label);
         return SHOWS_ELSE;
     }
     shown = regular_shown(&state->regular, pager, why, size);

@@ -50,6 +50,8 @@ struct state {
     /* What mpg_stat says in this state; total 0: not known. */
     uint64_t total, free, metadata;
     uint64_t generation; /* of the commit that made it; 0: not known */
+    char label[MPG_LABEL_MAX + 1];
+    bool any_label; /* … or another one */
 };
 
 void state_copy(struct state *to, const struct state *from);

@@ -155,7 +155,7 @@ class PageFile:
         self.want("the version is 1.0.0.0", self.superblock[4:8] == bytes((1, 0, 0, 0)))
         self.want("superblock, bytes 12-15 are zero", not any(self.superblock[12:16]))
         self.want("no feature is set", self.features == (0, 0, 0))
-        self.want("the superblock is zero behind the label", not any(self.superblock[128:-4]))
+        self.want("the superblock is zero behind label and balance", not any(self.superblock[132:-4]))
         label = self.superblock[64:128].rstrip(b"\0")
         self.want("the label has no zero byte inside", b"\0" not in label)
         try:
