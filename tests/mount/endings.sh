@@ -76,10 +76,14 @@ elif way == "exec":
     os.execlp("true", "true")
 elif way == "exception":
     raise ValueError
+elif way == "caught":
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(3))
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(60)
 elif way != "return":
     os.kill(os.getpid(), int(way))
 END
-for way in close exit thread_exit exec exception return; do
+for way in close exit thread_exit exec exception caught return; do
     forget
     timeout 60 python3 ends.py $way "$page" 2>err
     is_committed "python, $way"
@@ -111,12 +115,22 @@ else if (way === 'exception')
     throw new Error(way);
 else if (way === 'abort')
     process.abort();
-else if (way !== 'return') {
+else if (way === 'caught') {
+    process.on('SIGTERM', () => process.exit(3));
+    process.kill(process.pid, 'SIGTERM');
+    setTimeout(() => {}, 60000);
+} else if (way === 'thread_exit') {
+    // It ends that thread; with the last thing to be done the program ends, too.
+    new (require('worker_threads').Worker)('process.exit(3)', {eval: true});
+} else if (way === 'thread_signal') {
+    new (require('worker_threads').Worker)('process.kill(process.pid, "SIGKILL")', {eval: true});
+    setTimeout(() => {}, 60000);
+} else if (way !== 'return') {
     process.kill(process.pid, way);
     setTimeout(() => {}, 60000);
 }
 END
-    for way in close exit exception return; do
+    for way in close exit thread_exit exception caught return; do
         forget
         timeout 60 node ends.js $way "$page" 2>err
         is_committed "node, $way"
@@ -124,7 +138,7 @@ END
     forget
     timeout 60 node -e 'console.log("new")' >"$page"
     is_committed "node, standard output"
-    for way in SIGTERM:15 SIGKILL:9 abort:6; do
+    for way in SIGTERM:15 SIGKILL:9 thread_signal:9 abort:6; do
         forget
         timeout 60 prlimit --core=0 node ends.js "${way%:*}" "$page" 2>err
         is_dropped "node, $way" ${way#*:}
@@ -159,10 +173,10 @@ END
         timeout 60 java Ends $way "$page" >out 2>err
         is_committed "java, $way"
     done
-    for number in 15 9; do
+    for number in 15 9 6; do
         forget
         : >out
-        java Ends wait "$page" >out 2>err &
+        prlimit --core=0 java Ends wait "$page" >out 2>err &
         java=$!
         within 60 grep -q written out || fail "java does not start: $(cat err)"
         kill -$number $java
