@@ -1,17 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Disk space is given back while others allocate, write, commit and free: nobody's content is touched, nobody told BUSY. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
-
 #include <pthread.h>
 #include <stdatomic.h>
-#include <stdio.h>
-#include <string.h>
 
-#include <cmocka.h>
-
-#include "mappedpages.h"
+#include "support/scratch_file.h"
 
 #define PAGE_SIZE 4096u
 #define THREADS 3
@@ -89,20 +81,19 @@ static void *trim(void *argument)
     return NULL;
 }
 
-static void others_go_on(int format, unsigned flags)
+static void others_go_on(const struct scratch *scratch, unsigned flags)
 {
     unsigned numbers[THREADS] = {0, 1, 2};
     mpg_options options = MPG_OPTIONS_INIT;
     pthread_t threads[THREADS], trimmer;
     mpg_check_result checked;
 
-    options.format = format;
+    options.format = scratch->format;
     options.initial_pages = 1200;
     options.flags = flags;
     failures = 0;
     done = false;
-    (void)remove("trim.mpp");
-    assert_int_equal(mpg_create(&pager, "trim.mpp", &options), 0);
+    assert_int_equal(mpg_create(&pager, scratch->path, &options), 0);
     for (uint64_t i = 0; i < THREADS; i++)
         assert_int_equal(mpg_alloc_protected_at(pager, (mpg_protected_id){i}), 0);
     assert_int_equal(pthread_create(&trimmer, NULL, trim, NULL), 0);
@@ -118,26 +109,22 @@ static void others_go_on(int format, unsigned flags)
     assert_int_equal(mpg_close(pager), 0);
 }
 
-static void in_format_1(void **state)
+static void while_pages_are_given_back(void **state)
 {
-    (void)state;
-    others_go_on(MPG_FORMAT_1, 0);
-    others_go_on(MPG_FORMAT_1, MPG_DISCARD);
+    others_go_on(*state, 0);
 }
 
-static void in_format_0_2(void **state)
+static void while_all_that_is_freed_is_given_back(void **state)
 {
-    (void)state;
-    others_go_on(MPG_FORMAT_0_2, 0);
-    others_go_on(MPG_FORMAT_0_2, MPG_DISCARD);
+    others_go_on(*state, MPG_DISCARD);
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(in_format_1),
-        cmocka_unit_test(in_format_0_2),
+    static const struct CMUnitTest tests[] = {
+        SCRATCH_TEST(while_pages_are_given_back),
+        SCRATCH_TEST(while_all_that_is_freed_is_given_back),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return SCRATCH_RUN("trim", tests);
 }
