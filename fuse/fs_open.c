@@ -214,6 +214,7 @@ bool fs_close(struct fs *fs)
 {
     int code = MPG_OK;
 
+    log_end();
     tell_if_deleted(fs);
     if (fs->writable != NULL) {
         code = mpg_sync(fs->writable);

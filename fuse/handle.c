@@ -122,7 +122,8 @@ static int begin_staging(const struct fs *fs, struct handle *handle, uint64_t pa
     const char *why = log_why_final();
 
     if (why != NULL) {
-        log_line(LOG_ERR, "protected page %" PRIu64 ": nothing is taken any more: %s", page, why);
+        log_limited(LOG_ERR, "protected page %" PRIu64 ": nothing is taken any more: %s", page,
+                    why);
         return EIO;
     }
     if (!handle->has_room && !has_room(fs)) {

@@ -144,13 +144,13 @@ void request_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data 
 int check_number(const struct fs *fs, enum node_kind kind, uint64_t id, const char *done)
 {
     if (kind == NODE_PAGE && id < NODE_FIRST_PAGE) {
-        log_line(LOG_NOTICE, "page %" PRIu64 " cannot be %s: it belongs to the file itself", id,
-                 done);
+        log_limited(LOG_NOTICE, "page %" PRIu64 " cannot be %s: it belongs to the file itself", id,
+                    done);
         return EPERM;
     }
     if (id >= (kind == NODE_PAGE ? fs->max_pages : fs->max_protected)) {
-        log_line(LOG_NOTICE, "%spage %" PRIu64 " cannot be %s: the format ends before it",
-                 kind == NODE_PAGE ? "" : "protected ", id, done);
+        log_limited(LOG_NOTICE, "%spage %" PRIu64 " cannot be %s: the format ends before it",
+                    kind == NODE_PAGE ? "" : "protected ", id, done);
         return EFBIG;
     }
     return 0;
@@ -173,8 +173,8 @@ static int allocate(struct fs *fs, enum node_kind kind, bool any, uint64_t *id)
         *id = protected_id.value;
     }
     if (code == MPG_E_NOT_REGULAR) {
-        log_line(LOG_NOTICE, "page %" PRIu64 " cannot be created: the file uses it internally",
-                 *id);
+        log_limited(LOG_NOTICE, "page %" PRIu64 " cannot be created: the file uses it internally",
+                    *id);
     }
     return code == MPG_OK ? 0 : log_failure(code, "create");
 }
@@ -208,8 +208,8 @@ static void undo_create_page(struct fs *fs, const struct target *target)
 
     if (code != MPG_OK) {
         (void)log_failure(code, "freeing a page again");
-        log_line(LOG_ERR, "%spage %" PRIu64 " stays allocated",
-                 target->kind == NODE_PAGE ? "" : "protected ", target->id);
+        log_limited(LOG_ERR, "%spage %" PRIu64 " stays allocated",
+                    target->kind == NODE_PAGE ? "" : "protected ", target->id);
         return;
     }
     nodes_cancel_create(fs->nodes, target->kind, target->id);
@@ -229,7 +229,8 @@ static int create_page(struct fs *fs, struct target *target, bool any, const str
     }
     *node = target->id < NODE_ID_LIMIT ? nodes_create(fs->nodes, target->kind, target->id) : 0;
     if (*node == 0) {
-        log_line(LOG_ERR, "page %" PRIu64 " was recreated too often while it was open", target->id);
+        log_limited(LOG_ERR, "page %" PRIu64 " was recreated too often while it was open",
+                    target->id);
         (void)fs_free_page(fs, target->kind, target->id);
         return EBUSY;
     }
@@ -249,10 +250,11 @@ int check_scratch_name(const struct fs *fs, enum fixed_node directory, const cha
         return 0;
     }
     name_show(shown, name);
-    log_line(LOG_NOTICE,
-             "%s/%s is refused: files other than pages live in memory, and the name does not look "
-             "as if it were meant for a while only (-o scratch=any takes any name)",
-             directory == FIXED_PAGES ? "pages" : "protected", shown);
+    log_limited(
+        LOG_NOTICE,
+        "%s/%s is refused: files other than pages live in memory, and the name does not look "
+        "as if it were meant for a while only (-o scratch=any takes any name)",
+        directory == FIXED_PAGES ? "pages" : "protected", shown);
     return EPERM;
 }
 
@@ -298,10 +300,10 @@ static int create_target(struct fs *fs, fuse_ino_t parent, const char *name,
     case NAME_LAST:
         return EEXIST;
     case NAME_HUGE:
-        log_line(LOG_NOTICE, "page %s cannot be created: the number is too big", name);
+        log_limited(LOG_NOTICE, "page %s cannot be created: the number is too big", name);
         return EFBIG;
     default:
-        log_line(LOG_NOTICE, "%s cannot be created: page numbers have no leading zeros", name);
+        log_limited(LOG_NOTICE, "%s cannot be created: page numbers have no leading zeros", name);
         return EPERM;
     }
 }

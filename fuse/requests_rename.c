@@ -54,13 +54,13 @@ static int find_end(struct fs *fs, fuse_ino_t directory, const char *name, struc
         end->exists = scratch_find(fs->scratch, end->directory, name, &end->id) == 0;
         end->node = node_plain(NODE_SCRATCH, end->id);
     } else if (end->name_kind == NAME_HUGE) {
-        log_line(LOG_NOTICE, "nothing can be renamed to %s: the number is too big", name);
+        log_limited(LOG_NOTICE, "nothing can be renamed to %s: the number is too big", name);
         return EFBIG;
     } else {
-        log_line(LOG_NOTICE, "nothing can be renamed to %s: %s", name,
-                 end->name_kind == NAME_NEW    ? "copy it there instead"
-                 : end->name_kind == NAME_LAST ? "it tells which page was new last"
-                                               : "page numbers have no leading zeros");
+        log_limited(LOG_NOTICE, "nothing can be renamed to %s: %s", name,
+                    end->name_kind == NAME_NEW    ? "copy it there instead"
+                    : end->name_kind == NAME_LAST ? "it tells which page was new last"
+                                                  : "page numbers have no leading zeros");
         return EPERM;
     }
     return 0;

@@ -127,3 +127,21 @@ unmount m
 mount_file f.mpp m -o ro
 [ -e m/pages/last ] && fail "last is there where nothing can be new"
 unmount m
+
+# What a program asks for again and again does not fill the disk with the log; how much was left out is told.
+mount_file f.mpp m
+python3 - m/pages <<'END'
+import os, sys
+for i in range(500):
+    try:
+        os.open("%s/keep-%d" % (sys.argv[1], i), os.O_WRONLY | os.O_CREAT)
+        sys.exit("took a name")
+    except PermissionError:
+        pass
+END
+[ $? = 0 ] || fail "names of files to be kept"
+unmount m
+lines=$(grep -c 'pages/keep-[0-9]* is refused' m.log)
+told=$(awk '/lines like these were left out/ { sum += $2 } END { print sum + 0 }' m.log)
+[ "$lines" -ge 100 ] && [ "$lines" -lt 500 ] || fail "$lines lines in the log"
+[ $((lines + told)) = 500 ] || fail "$lines lines, and $told left out"
