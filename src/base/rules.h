@@ -42,6 +42,7 @@ enum rule {
     RULE_OWN_RECORD = 208,       /* P8 */
     RULE_IDENTITY = 209,         /* P9 */
     RULE_LOOK_AGAIN = 210,       /* P10 */
+    RULE_CLOSE_PINS = 213,       /* P3: views that were taken without the lock count, too */
 };
 
 #ifdef MPG_BREAK_RULES

@@ -73,8 +73,9 @@ struct format {
     const struct id_map *reserved;
     /* Pages, one bit each, that the format takes for nothing of its own either; or NULL. */
     const struct sheet *kept;
-    /* Page → number of views that show it. Set by the pager, or NULL. */
-    const struct id_map *pins;
+    /* Whether a view shows a page; and none will without the lock. Set by the pager, or NULL. */
+    bool (*is_pinned)(const void *pager, uint64_t page);
+    const void *pager;
     /* Pages that are free in the durable version, but shown. Set by the pager, or NULL. */
     const struct id_map *lingering;
     /* From seal to publish: whose content the batch replaces or frees. Only where contents move. */

@@ -427,9 +427,7 @@ static int scan_entries(struct format *format, enum version version, uint64_t fi
 
 static bool is_pinned(const struct format *format, uint64_t page)
 {
-    const union id_value *pins = format->pins != NULL ? mpgi_id_map_find(format->pins, page) : NULL;
-
-    return pins != NULL && pins->number > 0;
+    return format->is_pinned != NULL && format->is_pinned(format->pager, page);
 }
 
 /* The new content goes to the other copy, which no view may show. */

@@ -234,16 +234,19 @@ int mpgi_commit_make_room(mpg_pager *pager)
 }
 
 /*
- * What views and snapshots show of pages that the batch frees stays as it is: those pages linger until the last of them
- * has ended. Room was made in the map.
+ * What is about to be replaced is looked up without the lock no more, and no view of it is taken so
+ * (invariant 6). What views and snapshots show of pages that the batch frees stays as it is: those pages
+ * linger until the last of them has ended. Room was made in the map.
  */
 static void let_linger(mpg_pager *pager)
 {
     const struct format *format = pager->format;
 
     for (size_t i = 0; i < format->replaced_count; i++) {
-        uint64_t page = entry_page(&format->replaced_entries[i].old);
+        const struct replaced_entry *replaced = &format->replaced_entries[i];
+        uint64_t page = entry_page(&replaced->old);
 
+        mpgi_entries_forget(&pager->entries, replaced->id);
         if (page != 0 && (mpgi_is_pinned(pager, page) || mpgi_snapshots_hold(pager, page)))
             (void)mpgi_id_map_put(&pager->lingering, page);
     }
@@ -286,7 +289,6 @@ static void count(struct commit_counts *counts, const struct batch *batch, uint6
 /* Publishes what is durable, or forgets it. Returns with nothing in flight. */
 static void conclude(mpg_pager *pager, struct batch *batch, bool dirty, int result)
 {
-    pager->entry_changes++;
     /* Pages freed by earlier batches can be given out. */
     pager_search_page(pager, 0);
     pager_search_protected(pager, 0);

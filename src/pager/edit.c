@@ -209,6 +209,18 @@ static void set_fresh(struct batch *batch, uint64_t id, bool fresh)
         mpgi_id_map_remove(&batch->fresh, id);
 }
 
+/* Invariant 6, where an entry that changes is not to be known until that is published. */
+static void forget_entry(mpg_pager *pager, uint64_t id, const struct entry *old)
+{
+    if (mpgi_entries_last_until_published(pager))
+        return;
+    mpgi_entries_forget(&pager->entries, id);
+    for (unsigned copy = 0; copy < 2; copy++) {
+        if (old->page[copy] != 0)
+            (void)mpgi_is_pinned(pager, old->page[copy]);
+    }
+}
+
 int mpgi_edit_entry(struct edit *edit, uint64_t id, const struct entry *old,
                     const struct entry *entry)
 {
@@ -219,7 +231,7 @@ int mpgi_edit_entry(struct edit *edit, uint64_t id, const struct entry *old,
 
     if (change == NULL || !mpgi_id_map_reserve(&batch->fresh, 1))
         return mpgi_fail_memory("edit");
-    edit->pager->entry_changes++;
+    forget_entry(edit->pager, id, old);
     result = format->ops->put_entry(format, id, entry);
     if (result != 0)
         return result;
@@ -295,7 +307,6 @@ static void undo(struct edit *edit)
                          change->count * edit->pager->page_size);
             break;
         case CHANGE_ENTRY:
-            edit->pager->entry_changes++;
             (void)format->ops->put_entry(format, change->id, &change->old.entry);
             set_fresh(edit->pager->gathering, change->id, change->fresh);
             if (!change->old.entry.in_use)

@@ -76,8 +76,7 @@ static int find_free_pages(uint64_t *free, const mpg_pager *pager, uint64_t base
 static int is_kept(bool *kept, const mpg_pager *pager, uint64_t page)
 {
     *kept = page < FIRST_USER_PAGE || mpgi_id_map_find(&pager->reserved, page) != NULL ||
-            mpgi_id_map_find(&pager->lingering, page) != NULL ||
-            mpgi_id_map_find(&pager->pins, page) != NULL;
+            mpgi_id_map_find(&pager->lingering, page) != NULL || mpgi_is_pinned(pager, page);
     return *kept ? 0 : pager->ops->rests(pager->format, page, kept);
 }
 

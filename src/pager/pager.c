@@ -32,7 +32,8 @@ static bool make_tables(mpg_pager *pager)
         pager->gathering = mpgi_batch_new();
     return (pager->read_only || pager->gathering != NULL) &&
            mpgi_known_init(&pager->regular, REGULAR_WORDS_LOG2) &&
-           mpgi_known_init(&pager->writable, WRITABLE_WORDS_LOG2);
+           mpgi_known_init(&pager->writable, WRITABLE_WORDS_LOG2) &&
+           mpgi_entries_init(&pager->entries) && mpgi_pins_init(&pager->pins);
 }
 
 static void free_tables(mpg_pager *pager)
@@ -41,6 +42,8 @@ static void free_tables(mpg_pager *pager)
     mpgi_batch_free(pager->spare);
     mpgi_known_free(&pager->regular);
     mpgi_known_free(&pager->writable);
+    mpgi_entries_free(&pager->entries);
+    mpgi_pins_free(&pager->pins);
 }
 
 mpg_pager *mpgi_pager_new(bool read_only)
@@ -71,7 +74,6 @@ int mpgi_pager_free(mpg_pager *pager)
         result = mpgi_file_close(&pager->file);
     }
     free_tables(pager);
-    mpgi_id_map_clear(&pager->pins);
     mpgi_id_map_clear(&pager->lingering);
     mpgi_id_map_clear(&pager->held);
     mpgi_id_map_clear(&pager->writers);
@@ -93,15 +95,33 @@ static uint64_t now(void)
     return (uint64_t)time.tv_sec * UINT64_C(1000000000) + (uint64_t)time.tv_nsec;
 }
 
+bool mpgi_is_pinned(const mpg_pager *pager, uint64_t page)
+{
+    unsigned char *data = mpgi_map_look(&pager->map, offset_of_page(pager, page), pager->page_size);
+
+    return mpgi_pins_close(&pager->pins, page, data);
+}
+
+static bool is_pinned(const void *pager, uint64_t page)
+{
+    return mpgi_is_pinned(pager, page);
+}
+
+void mpgi_pager_tell(mpg_pager *pager, struct format *format)
+{
+    format->reserved = &pager->reserved;
+    format->pager = pager;
+    format->is_pinned = is_pinned;
+    format->lingering = &pager->lingering;
+}
+
 void mpgi_pager_set_up(mpg_pager *pager, const mpg_options *options)
 {
     pager->page_size = pager->format->page_size;
     pager->ops = pager->format->ops;
-    pager->format->reserved = &pager->reserved;
-    pager->format->pins = &pager->pins;
-    pager->format->lingering = &pager->lingering;
+    mpgi_pager_tell(pager, pager->format);
+    pager->pins.page_shift = (unsigned)__builtin_ctz(pager->page_size);
     pager->zero_crc = mpgi_crc_extend_zeros(0, pager->page_size);
-    pager->entry_changes = 1;
     pager->deferred = !pager->read_only && (options->flags & MPG_DEFER_ALLOCATION) != 0;
     pager->discard = !pager->read_only && (options->flags & MPG_DISCARD) != 0;
     pager->file.counts = &pager->io_counts;

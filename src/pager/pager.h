@@ -17,20 +17,12 @@
 #include "os/gate.h"
 #include "os/io.h"
 #include "pager/batch.h"
+#include "pager/entries.h"
+#include "pager/pins.h"
 
 /* Words of `regular` and `writable`, of 32 pages each: 1 MiB, and a quarter of that. */
 #define REGULAR_WORDS_LOG2 17
 #define WRITABLE_WORDS_LOG2 15
-
-/* How many views' places are remembered: a power of two. */
-#define SEEN_VIEWS 1024
-
-/* Where a view of a protected page showed it. */
-struct seen_view {
-    uint64_t id;
-    uint64_t entry_changes; /* what pager->entry_changes was; 0: nothing is remembered here */
-    unsigned char *data;
-};
 
 /* What became of batches, for mpg_counters. Under the lock. */
 struct commit_counts {
@@ -57,6 +49,11 @@ struct commit_counts {
  *      newest version alike: so publishing or forgetting a batch changes nothing about them, and a
  *      page is taken out where an operation frees it, under `lock`, before that can be undone or
  *      become durable.
+ *   6. An entry in `entries` is what readers see of it. Where contents move, and allocation is not
+ *      deferred, that is the durable one, and it is forgotten where another is published. Elsewhere it
+ *      is known only while all versions agree, and forgotten where an operation changes it.
+ *   7. A slot of `pins` is open only while `entries` may say that its page holds the content of its id: it
+ *      is closed where that is forgotten, before anybody looks whether a view is in the way.
  */
 struct mpg_pager {
     struct file file;
@@ -85,10 +82,11 @@ struct mpg_pager {
     uint64_t opened_at; /* nanoseconds of the clock that never jumps: when counting began */
 
     /* Read without the lock (invariant 5). */
-    struct known regular;  /* pages that are regular in every version */
-    struct known writable; /* of those, pages that have disk space behind them, too (rule 14) */
+    struct known regular;   /* pages that are regular in every version */
+    struct known writable;  /* of those, pages that have disk space behind them, too (rule 14) */
+    struct entries entries; /* of protected pages (invariant 6) */
+    struct pins pins;       /* which pages views show (invariant 7) */
 
-    struct id_map pins;             /* page of the file → number of views that show it */
     struct id_map lingering;        /* pages that are free, and that views or snapshots show yet */
     struct id_map held;             /* replaced page → number of snapshots that show it */
     struct mpg_snapshot *snapshots; /* those that are open */
@@ -101,8 +99,6 @@ struct mpg_pager {
     uint64_t search_page[REUSE_KINDS]; /* below it no page can be given out, by enum reuse */
     uint64_t search_protected;         /* below it no protected id can be given out */
     struct id_map verified; /* page of the file → generation whose content a view has checked */
-    uint64_t entry_changes; /* from 1; counts up when an entry of any version changes */
-    struct seen_view seen[SEEN_VIEWS]; /* by id; the fast way to a view of an unchanged page */
 };
 
 static inline uint64_t offset_of_page(const mpg_pager *pager, uint64_t page)
@@ -114,6 +110,12 @@ static inline uint64_t offset_of_page(const mpg_pager *pager, uint64_t page)
 static inline enum version visible_version(const mpg_pager *pager)
 {
     return pager->deferred ? VERSION_NEWEST : VERSION_DURABLE;
+}
+
+/* Invariant 6: whether an entry is known until another is published, whatever gathers. */
+static inline bool mpgi_entries_last_until_published(const mpg_pager *pager)
+{
+    return pager->ops->copies == 0 && !pager->deferred;
 }
 
 /* A pager as its lock and caches need it: they change also where the file may not. */
@@ -135,14 +137,6 @@ static inline void pager_lock(const mpg_pager *pager)
 static inline void pager_unlock(const mpg_pager *pager)
 {
     (void)pthread_mutex_unlock(&unconst(pager)->lock);
-}
-
-/* Whether a view shows a page. Lock held. */
-static inline bool mpgi_is_pinned(const mpg_pager *pager, uint64_t page)
-{
-    const union id_value *pins = mpgi_id_map_find(&pager->pins, page);
-
-    return pins != NULL && pins->number > 0;
 }
 
 /* A page, or a protected id, that can perhaps be given out from now on. Lock held. */
@@ -168,6 +162,12 @@ int mpgi_pager_free(mpg_pager *pager);
 int mpgi_pager_lock_to_write(mpg_pager *pager, unsigned flags);
 /* Completes it with what follows from the page size and the loaded format. */
 void mpgi_pager_set_up(mpg_pager *pager, const mpg_options *options);
+
+/* Gives a format what it asks the pager. */
+void mpgi_pager_tell(mpg_pager *pager, struct format *format);
+
+/* Whether a view shows a page of the file. From then on none does that was not taken under the lock. Lock held. */
+bool mpgi_is_pinned(const mpg_pager *pager, uint64_t page);
 
 /* The address of a page in the map. NO_MEMORY where no address space is left for it. Lock held. */
 int mpgi_map_page(unsigned char **data, mpg_pager *pager, uint64_t page);

@@ -142,9 +142,7 @@ static int load_newest(struct format **format, mpg_pager *pager)
         pager->ops->unload(*format);
         return fail_another(pager);
     }
-    (*format)->reserved = &pager->reserved;
-    (*format)->pins = &pager->pins;
-    (*format)->lingering = &pager->lingering;
+    mpgi_pager_tell(pager, *format);
     return 0;
 }
 
@@ -181,6 +179,7 @@ int mpg_refresh(const mpg_pager *pager)
         own->ops->unload(own->format);
         own->format = newest;
         mpgi_known_forget_all(&own->regular);
+        mpgi_entries_forget_all(&own->entries);
     }
     pager_unlock(pager);
     return result;
