@@ -6,6 +6,7 @@
 #include "describe.h"
 #include "file.h"
 #include "json.h"
+#include "live.h"
 #include "mappedpages_copy.h"
 #include "output.h"
 #include "progress.h"
@@ -125,14 +126,11 @@ static int send(int fd, const char *path)
 /* Makes the copy in a directory of its own, which nobody else can enter; then it has no name any more. */
 static int make_and_send(struct copy *copy, mpg_copy_options *how, bool quiet)
 {
-    const char *parent = getenv("TMPDIR");
-    char *directory = NULL, *path = NULL;
+    char *directory = make_private_directory(), *path = NULL;
     int status = STATUS_FAILED, fd = -1;
 
-    if (asprintf(&directory, "%s/mappedpages-XXXXXX",
-                 parent != NULL && parent[0] == '/' ? parent : "/var/tmp") < 0 ||
-        mkdtemp(directory) == NULL || asprintf(&path, "%s/copy", directory) < 0) {
-        status = fail_temporary(directory);
+    if (directory == NULL || asprintf(&path, "%s/copy", directory) < 0) {
+        status = fail_temporary(directory != NULL ? directory : "temporary directory");
         free(directory);
         return status;
     }

@@ -5,6 +5,7 @@
 #include "command.h"
 #include "describe.h"
 #include "file.h"
+#include "live.h"
 #include "output.h"
 #include "progress.h"
 
@@ -59,6 +60,7 @@ static int add_page(struct dump *dump, const char *folder, uint64_t id, int stat
         return report_failure(dump->path, false);
     }
     (void)snprintf(name, sizeof name, "%s/%" PRIu64, folder, id);
+    let_signals_end(); /* that were held back while a copy was made; an archive that ends here is seen to be cut short */
     progress_update(&dump->progress, ++dump->done);
     return add(dump, name, dump->content, mpg_page_size(dump->pager));
 }
@@ -187,6 +189,7 @@ static int run(int argc, char **argv)
 {
     struct dump dump = {0};
     bool quiet = false;
+    int status;
 
     while (next_option(&command_dump, argc, argv) != -1) {
         quiet = true;
@@ -196,8 +199,12 @@ static int run(int argc, char **argv)
     if (isatty(STDOUT_FILENO)) {
         usage_error(&command_dump, "an archive is not for a terminal; put '> FILE.tar' behind it");
     }
-    if (open_unchanging(&dump.pager, dump.path) != STATUS_FINE) {
-        return STATUS_FAILED;
+    status = open_unchanging(&dump.pager, dump.path);
+    if (status == STATUS_NO) {
+        status = open_copy(&dump.pager, dump.path, quiet);
+    }
+    if (status != STATUS_FINE) {
+        return status;
     }
     return close_file(dump.pager, dump.path, dump_to_output(&dump, quiet));
 }
@@ -208,8 +215,10 @@ const struct command command_dump = {
     .usage = "[-q] [-w SECONDS] FILE",
     .help =
         "The archive holds info.json, then pages/<id> and protected/<id> in order of ids, as they\n"
-        "are called on a mount. It shows one state: while it is written nobody else can write to\n"
-        "the file. 'mappedpages load' makes pages of it again, in a file of either format.\n\n"
+        "are called on a mount. It shows one state: of a file that is written or mounted a copy "
+        "is\n"
+        "made first (in $TMPDIR or /var/tmp); else nobody can begin to write to it meanwhile.\n"
+        "'mappedpages load' makes pages of it again, in a file of either format.\n\n"
         "  -q, --quiet         no progress bar\n"
         "  -w, --wait SECONDS  wait that long for a file that is busy\n"
         "  -h, --help          this help\n",

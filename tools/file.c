@@ -92,7 +92,17 @@ int open_writing(mpg_pager **pager, const char *path, bool json)
 
 int open_unchanging(const mpg_pager **pager, const char *path)
 {
-    return open_exclusive(pager, open_keeping_writers_out, path, false);
+    struct busy busy = {.seconds = wait_seconds};
+    int result;
+
+    while ((result = open_keeping_writers_out(pager, path)) == MPG_E_BUSY &&
+           busy_again(&busy, path)) {
+        let_signals_end(); /* nothing is begun yet */
+    }
+    if (result == MPG_E_BUSY) {
+        return STATUS_NO;
+    }
+    return result != 0 ? report_failure(path, false) : STATUS_FINE;
 }
 
 int close_file(const mpg_pager *pager, const char *path, int status)

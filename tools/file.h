@@ -12,7 +12,10 @@
 int open_reading(const mpg_pager **pager, const char *path, bool json);
 /* Waits for a driver that is ending, and as --wait says. */
 int open_writing(mpg_pager **pager, const char *path, bool json);
-/* For reading, with writers kept out meanwhile. Waits as open_writing does. */
+/*
+ * For reading, with writers kept out meanwhile. STATUS_NO, and nothing is said, where somebody writes to the file, all the
+ * while that --wait says.
+ */
 int open_unchanging(const mpg_pager **pager, const char *path);
 /* --local-lock: write also where a lock does not keep others out. */
 void set_local_lock(void);

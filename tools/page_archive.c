@@ -11,6 +11,8 @@
 struct page_archive {
     struct archive *archive;
     size_t page_size;
+    bool begun;     /* a member was read */
+    la_int64_t end; /* with that: where it ended, in bytes of the archive */
     char error[256];
 };
 
@@ -144,18 +146,39 @@ static int read_content(struct page_archive *archive, const char *name, unsigned
     return 1;
 }
 
+/* Goes on to the next member. Returns 1, 0 at the end, or -1. */
+static int next_member(struct archive_entry **entry, struct page_archive *archive)
+{
+    int status;
+
+    if (archive->begun) {
+        if (archive_read_data_skip(archive->archive) < ARCHIVE_OK) {
+            return fail(archive, "", archive_error_string(archive->archive));
+        }
+        archive->end = archive_filter_bytes(archive->archive, 0);
+    }
+    status = archive_read_next_header(archive->archive, entry);
+    /* Blocks of zeros end an archive: one that was cut between two members has none. */
+    if (status == ARCHIVE_EOF && archive->begun &&
+        archive_filter_bytes(archive->archive, 0) <= archive->end) {
+        return fail(archive, "", "the archive was cut short: its end is missing");
+    }
+    if (status != ARCHIVE_OK && status != ARCHIVE_EOF) {
+        return fail(archive, "", archive_error_string(archive->archive));
+    }
+    archive->begun = true;
+    return status == ARCHIVE_OK;
+}
+
 int page_archive_next(struct archived_page *page, struct page_archive *archive, void *content)
 {
     while (archive->error[0] == '\0') {
         struct archive_entry *entry;
         const char *name;
-        int status = archive_read_next_header(archive->archive, &entry);
+        int status = next_member(&entry, archive);
 
-        if (status == ARCHIVE_EOF) {
-            return 0;
-        }
-        if (status != ARCHIVE_OK) {
-            return fail(archive, "", archive_error_string(archive->archive));
+        if (status <= 0) {
+            return status;
         }
         name = archive_entry_pathname(entry);
         if (name == NULL) {

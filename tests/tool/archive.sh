@@ -104,18 +104,44 @@ for length in 100 700 1000 1400; do
     head -c $length whole.tar >broken.tar
     refuses "an archive of $length bytes" .
 done
+# Cut at each block (at every tenth, but in the long form), between members too; and a bit turned in each of their headers.
+mappedpages dump ours.mpp >whole.tar || fail "dump"
+python3 - whole.tar "${MPG_ROUNDS:+1}" <<'END' >cuts || fail "whole.tar"
+import sys, tarfile
+archive = tarfile.open(sys.argv[1])
+starts = [member.offset for member in archive]
+end = archive.offset
+ends = set(starts[1 :: 1 if sys.argv[2] else 6] + starts[-1:])
+print(*[at for at in range(512, end, 512) if at in ends and at <= max(starts) + 4096 or at // 512 % 10 == 0 or sys.argv[2]])
+whole = bytearray(open(sys.argv[1], "rb").read())
+for at in (starts[0], starts[1], starts[-1]):
+    whole[at + 130] ^= 1
+    open("turned.%d" % at, "wb").write(whole)
+    whole[at + 130] ^= 1
+END
+# A cut at a member's end, where all looks well but the end that is missing.
+[ "$(wc -w <cuts)" -ge 20 ] || fail "too few cuts: $(cat cuts)"
+for length in $(cat cuts); do
+    head -c "$length" whole.tar >broken.tar
+    expect 3 mappedpages load some.mpp <broken.tar
+    complained 'nothing was changed'
+done
+unchanged "an archive that was cut"
+for broken in turned.*; do
+    expect 3 mappedpages load some.mpp <"$broken"
+done
+unchanged "an archive with a bit turned"
 head -c 3000 /dev/urandom >broken.tar
 refuses "noise" .
 : >broken.tar
 expect 0 mappedpages load some.mpp <broken.tar
 unchanged "an empty archive"
 
-# dump shows one state: a writer holds it off, and is named.
+# A mounted file is dumped as well.
 if [ -w /dev/fuse ] && command -v fusermount3 >/dev/null; then
     mount_file some.mpp mnt
-    expect 3 mappedpages dump --wait 0 some.mpp
-    complained 'busy'
-    said_nothing
+    mappedpages dump some.mpp | tar xOf - pages protected >live || fail "dump of a mounted file"
+    cat mnt/pages/* mnt/protected/? mnt/protected/?? | cmp - live >&2 || fail "what a dump of a mounted file shows"
     unmount mnt
 fi
 if [ -w /dev/full ]; then
