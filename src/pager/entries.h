@@ -29,14 +29,14 @@ struct entry_slot {
         data; /* where a view showed the content, or NULL. May be out of date */
 };
 
+/* All zero is nothing known. */
 struct entries {
-    struct entry_slot *slots; /* by id */
-    void *memory;             /* that they lie in. Owned */
-    size_t used;              /* from this one on none was ever written */
+    _Atomic(struct entry_slot *)
+        slots;    /* by id; NULL until there is one to note: many files have none */
+    void *memory; /* that they lie in. Owned */
+    size_t used;  /* from this one on none was ever written */
 };
 
-/* False: no memory. */
-bool mpgi_entries_init(struct entries *entries);
 void mpgi_entries_free(struct entries *entries);
 
 /* Without the lock. What is visible of a protected page, if that is known. */
@@ -44,7 +44,7 @@ bool mpgi_entries_find(struct entry *entry, const struct entries *entries, uint6
 /* Where the content was that a view showed last, or NULL: mpgi_pins_try tells whether it still is. */
 const unsigned char *mpgi_entries_data(const struct entries *entries, uint64_t id);
 
-/* With the lock held. `data` as in a slot. */
+/* With the lock held. `data` as in a slot. What there is no memory for is not noted. */
 void mpgi_entries_note(struct entries *entries, uint64_t id, const struct entry *entry,
                        const unsigned char *data);
 void mpgi_entries_forget(struct entries *entries, uint64_t id);

@@ -28,12 +28,11 @@ static void init_locks(mpg_pager *pager)
 
 static bool make_tables(mpg_pager *pager)
 {
+    mpgi_known_init(&pager->regular, REGULAR_WORDS_LOG2);
+    mpgi_known_init(&pager->writable, WRITABLE_WORDS_LOG2);
     if (!pager->read_only)
         pager->gathering = mpgi_batch_new();
-    return (pager->read_only || pager->gathering != NULL) &&
-           mpgi_known_init(&pager->regular, REGULAR_WORDS_LOG2) &&
-           mpgi_known_init(&pager->writable, WRITABLE_WORDS_LOG2) &&
-           mpgi_entries_init(&pager->entries) && mpgi_pins_init(&pager->pins);
+    return pager->read_only || pager->gathering != NULL;
 }
 
 static void free_tables(mpg_pager *pager)

@@ -17,19 +17,21 @@
 /* Pages without a view that may have a record in the map. */
 #define MOST_IDLE_PINS 4096
 
-bool mpgi_pins_init(struct pins *pins)
+/* With the first view: many files have none. */
+static void make_slots(struct pins *pins)
 {
-    const size_t line = sizeof(*pins->slots);
+    const size_t line = sizeof(struct pin_slot);
+    size_t before;
 
     if (POISON_MARKS)
-        return true; /* marks are set under the lock */
+        return; /* marks are set under the lock */
     /* Zeros that take no memory until they are used, which aligned memory is not. */
     pins->memory = calloc(SLOTS + 1, line);
     if (pins->memory == NULL)
-        return false;
-    pins->slots = (struct pin_slot *)(void *)((char *)pins->memory +
-                                              (line - (uintptr_t)pins->memory % line) % line);
-    return true;
+        return;
+    before = (line - (uintptr_t)pins->memory % line) % line;
+    atomic_store_explicit(&pins->slots, (struct pin_slot *)(void *)((char *)pins->memory + before),
+                          memory_order_release);
 }
 
 void mpgi_pins_free(struct pins *pins)
@@ -38,9 +40,15 @@ void mpgi_pins_free(struct pins *pins)
     mpgi_id_map_clear(&pins->others);
 }
 
+static struct pin_slot *slots_of(const struct pins *pins)
+{
+    return atomic_load_explicit(&pins->slots, memory_order_acquire);
+}
+
+/* There must be slots. */
 static struct pin_slot *slot_at(const struct pins *pins, const unsigned char *data, unsigned way)
 {
-    return &pins->slots[(((uintptr_t)data >> pins->page_shift) + way) & (SLOTS - 1)];
+    return &slots_of(pins)[(((uintptr_t)data >> pins->page_shift) + way) & (SLOTS - 1)];
 }
 
 static const unsigned char *data_of(const struct pin_slot *slot)
@@ -50,7 +58,7 @@ static const unsigned char *data_of(const struct pin_slot *slot)
 
 static struct pin_slot *find_slot(const struct pins *pins, const unsigned char *data)
 {
-    for (unsigned way = 0; pins->slots != NULL && way < WAYS; way++) {
+    for (unsigned way = 0; slots_of(pins) != NULL && way < WAYS; way++) {
         struct pin_slot *slot = slot_at(pins, data, way);
 
         if (data_of(slot) == data)
@@ -113,7 +121,7 @@ static bool claim(struct pin_slot *slot)
 /* A closed slot for what is at an address now; NULL if all that it might have show something else. */
 static struct pin_slot *make_slot(const struct pins *pins, uint64_t id, const unsigned char *data)
 {
-    for (unsigned way = 0; pins->slots != NULL && way < WAYS; way++) {
+    for (unsigned way = 0; slots_of(pins) != NULL && way < WAYS; way++) {
         struct pin_slot *slot = slot_at(pins, data, way);
 
         if (!claim(slot))
@@ -146,9 +154,12 @@ static bool has_other(const struct pins *pins, uint64_t page)
 bool mpgi_pins_take(struct pins *pins, uint64_t id, uint64_t page, const unsigned char *data,
                     bool open)
 {
-    struct pin_slot *slot = has_other(pins, page) ? NULL : find_slot(pins, data);
+    struct pin_slot *slot;
     union id_value *count;
 
+    if (slots_of(pins) == NULL)
+        make_slots(pins);
+    slot = has_other(pins, page) ? NULL : find_slot(pins, data);
     /* Of what was there before there are no views any more, or the page would not be used again. */
     if (slot != NULL && atomic_load_explicit(&slot->id, memory_order_relaxed) != id) {
         if (!claim(slot))

@@ -40,15 +40,14 @@ struct pin_slot {
     _Atomic(const unsigned char *) data;      /* … and where that is in memory; NULL: unused */
 };
 
+/* All zero is no view. */
 struct pins {
-    struct pin_slot *slots; /* by address; NULL: there are none */
-    void *memory;           /* that they lie in. Owned */
-    unsigned page_shift;    /* log2 of the page size: set before the first view */
-    struct id_map others;   /* page of the file → number of views, where there was no slot */
+    _Atomic(struct pin_slot *) slots; /* by address; NULL: none yet, or no memory for them */
+    void *memory;                     /* that they lie in. Owned */
+    unsigned page_shift;              /* log2 of the page size: set before the first view */
+    struct id_map others; /* page of the file → number of views, where there was no slot */
 };
 
-/* All zero are no slots. False: no memory. */
-bool mpgi_pins_init(struct pins *pins);
 void mpgi_pins_free(struct pins *pins);
 
 /* ---- without the lock ---- */
