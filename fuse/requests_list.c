@@ -83,17 +83,18 @@ static bool add_dots(struct listing *listing, off_t offset)
            (offset >= OFFSET_DOT_DOT || add(listing, "..", &root, 0, OFFSET_DOT_DOT));
 }
 
+/* info and info.json are not listed: cp -r and rsync would carry them to where they cannot be written. */
 static int list_root(struct listing *listing, off_t offset)
 {
     static const struct {
         const char *name;
         enum fixed_node node;
     } entries[] = {
-        {"pages", FIXED_PAGES}, {"protected", FIXED_PROTECTED},
-        {"info", FIXED_INFO},   {"info.json", FIXED_INFO_JSON},
+        {"pages", FIXED_PAGES},
+        {"protected", FIXED_PROTECTED},
         {"raw", FIXED_RAW},
     };
-    const size_t count = listing->fs->options->raw ? 5 : 4;
+    const size_t count = listing->fs->options->raw ? 3 : 2;
     size_t next = offset < OFFSET_FIRST ? 0 : (size_t)(offset - OFFSET_FIRST) + 1;
 
     for (; next < count; next++) {

@@ -11,7 +11,7 @@ for format in 1 0.2; do
     mappedpages create -f $format "$made" || fail "create"
     mount_file "$PWD/$made" mnt-$format -o scratch=4MiB,stage=128KiB
     echo 'a page' >mnt-$format/pages/new
-    [ "$(find mnt-$format -maxdepth 1 -name 'info*' | sort | tr '\n' ' ')" = "mnt-$format/info mnt-$format/info.json " ] ||
+    [ -z "$(find mnt-$format -maxdepth 1 -name 'info*')" ] ||
         fail "what is listed: $(ls mnt-$format)"
     mappedpages info "$PWD/$made" >text && mappedpages info -j "$PWD/$made" >json || fail "info"
     same text mnt-$format/info
