@@ -28,17 +28,21 @@ const struct buffer *mpgi_versions_get(const struct versions *versions, enum ver
 struct buffer *mpgi_versions_edit(struct versions *versions, size_t size)
 {
     const struct buffer *newest = mpgi_versions_get(versions, VERSION_NEWEST);
+    size_t copied = newest != NULL ? newest->size : 0;
     struct buffer *edited;
 
     if (versions->pending != NULL && versions->pending->size >= size)
         return versions->pending;
     if (newest != NULL && newest->size > size)
         size = newest->size;
-    edited = mpgi_buffer_new(size);
+    /* Not cleared first: that costs as much as the copy. */
+    edited = size <= SIZE_MAX - sizeof(*edited) ? malloc(sizeof(*edited) + size) : NULL;
     if (edited == NULL)
         return NULL;
+    edited->size = size;
     if (newest != NULL)
         memcpy(edited->bytes, newest->bytes, newest->size);
+    memset(edited->bytes + copied, 0, size - copied);
     free(versions->pending);
     versions->pending = edited;
     return edited;

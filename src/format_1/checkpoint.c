@@ -23,11 +23,10 @@ static size_t count_writing(const struct format_1 *f)
     size_t count = 0;
 
     for (const struct node *node = f->cache.writing; node != NULL; node = node->next_writing)
-        count += !node->ahead;
+        count++;
     return count;
 }
 
-/* What is in the slot that is not current already need not be written. */
 static void add_nodes(struct format_1 *f, bool fold, struct output *nodes)
 {
     const struct node_space *space = &f->cache.space;
@@ -37,9 +36,8 @@ static void add_nodes(struct format_1 *f, bool fold, struct output *nodes)
         const struct buffer *buffer =
             fold || versions->pending == NULL ? versions->durable : versions->pending;
 
-        if (!node->ahead)
-            mpgi_output_add(nodes, slot_offset(space->page_size, node->pair, 1u - node->slot),
-                            space->node_size, buffer->bytes, node->pair);
+        mpgi_output_add(nodes, slot_offset(space->page_size, node->pair, 1u - node->slot),
+                        space->node_size, buffer->bytes, node->pair);
     }
 }
 

@@ -28,6 +28,7 @@ static void reset_gathered(struct format_1 *f)
     f->gathered.new_entries = 0;
     f->gathered.unplaced = 0;
     f->gathered.structure = false;
+    f->gathered.entries_came_or_went = false;
     f->gathered.sealing = false;
 }
 
@@ -57,7 +58,7 @@ static bool may_be_record(const struct format_1 *f)
 
     return f->rest.next != 0 && !f->gathered.structure &&
            f->chain.records < mpgi_chain_limit(total) &&
-           f->cache.dirty_count + f->cache.pending_count <= DIRTY_NODES_MAX &&
+           mpgi_cache_unwritten(&f->cache) <= DIRTY_NODES_MAX &&
            mpgi_record_parts(f->cache.space.node_size, changes->count, changes->run_count) <=
                PARTS_MAX;
 }
@@ -131,7 +132,7 @@ static int choose_places(struct format_1 *f, struct record *record)
     /* Rule P7: places are named two ahead, or the end could not be told from a gap. */
     record->next = f->rest.after;
     if (record->next != 0)
-        error = mpgi_place_record(f, behind, changes->new_contents, &record->after);
+        error = mpgi_place_record(f, behind, record->next, changes->new_contents, &record->after);
     if (!RULE_HOLDS(RULE_TWO_AHEAD) && error == 0 && record->after != 0)
         record->next = record->after;
     return error == 1 ? 0 : error; /* without a place the chain ends in an orderly way */
@@ -218,7 +219,9 @@ static int seal_record(struct format_1 *f, bool unsynced_zeros, bool ordered)
     if (error)
         return error;
     mpgi_tree_count(f, &f->space);
-    mpgi_tree_count(f, &f->directory);
+    if (f->gathered.entries_came_or_went)
+        mpgi_tree_count(f, &f->directory);
+    f->directory.edit.content = NULL;
     put_u64(mpgi_root_pending(f) + NODE_GENERATION, f->sealed.generation);
     f->sealed.kind = SEALED_RECORD;
     return 0;
@@ -234,9 +237,9 @@ static int name_places(struct format_1 *f, unsigned char *root)
     int error = 1;
 
     if (f->commits > 0)
-        error = mpgi_place_record(f, 0, expected, &next);
+        error = mpgi_place_record(f, 0, 0, expected, &next);
     if (error == 0)
-        error = mpgi_place_record(f, 0, expected, &after);
+        error = mpgi_place_record(f, 0, next, expected, &after);
     if (error == 1)
         error = 0;
     put_u64(root + ROOT_NEXT, next);
@@ -252,7 +255,7 @@ static int seal_root(struct format_1 *f, bool unsynced_zeros, bool *ordered)
     mpgi_checkpoint_let_go(f, &f->rest.chosen);
     mpgi_output_clear(&f->sealed.contents);
     mpgi_output_clear(&f->sealed.marks);
-    if (f->cache.dirty_count + f->cache.pending_count + f->sealed.changes.count > SINGLE_SYNC_UNITS)
+    if (mpgi_cache_unwritten(&f->cache) + f->sealed.changes.count > SINGLE_SYNC_UNITS)
         *ordered = true;
     error = name_places(f, root);
     if (error == 0)

@@ -198,8 +198,10 @@ int mpgi_directory_put(struct format *format, uint64_t id, const struct entry *e
         return error;
     mpgi_directory_store(f, id, entry);
     f->gathered.unplaced += (uint64_t)is_unplaced(entry) - (uint64_t)is_unplaced(&old);
-    if (old.in_use != entry->in_use)
+    if (old.in_use != entry->in_use) {
         mpgi_root_add(f, ROOT_PROTECTED, entry->in_use ? 1 : -1);
+        f->gathered.entries_came_or_went = true;
+    }
     if (!entry->in_use) {
         f->entry_hint = min_u64(f->entry_hint, id);
         f->entry_freed = min_u64(f->entry_freed, id);

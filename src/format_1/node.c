@@ -258,7 +258,6 @@ static void link_pending(struct node_cache *cache, struct node *node)
         unlink_clean(cache, node);
     node->next_pending = cache->pending;
     cache->pending = node;
-    cache->pending_count++;
 }
 
 void mpgi_cache_add_new(struct node_cache *cache, struct node *node)
@@ -285,7 +284,6 @@ void mpgi_cache_freeze(struct node_cache *cache)
     }
     cache->frozen = cache->pending;
     cache->pending = NULL;
-    cache->pending_count = 0;
 }
 
 /* Puts a node that may have become clean among the clean ones. */
@@ -314,7 +312,6 @@ static void forget_previous(struct node_cache *cache)
 
 static void make_dirty(struct node_cache *cache, struct node *node)
 {
-    node->ahead = false;
     if (node->dirty)
         return;
     node->dirty = true;
@@ -364,6 +361,15 @@ void mpgi_cache_not_written(struct node_cache *cache)
     cache->writing = NULL;
 }
 
+size_t mpgi_cache_unwritten(const struct node_cache *cache)
+{
+    size_t count = cache->dirty_count;
+
+    for (const struct node *node = cache->pending; node != NULL; node = node->next_pending)
+        count += !node->dirty;
+    return count;
+}
+
 void mpgi_cache_written(struct node_cache *cache)
 {
     struct node *next;
@@ -374,7 +380,6 @@ void mpgi_cache_written(struct node_cache *cache)
         node->crc = node->writing_crc;
         node->generation = node->writing_generation;
         node->dirty = false;
-        node->ahead = false;
         settle(cache, node);
     }
     /* All that were dirty are in the list. */
@@ -413,6 +418,5 @@ void mpgi_cache_discard(struct node_cache *cache)
     }
     cache->frozen = NULL;
     cache->pending = NULL;
-    cache->pending_count = 0;
     evict(cache);
 }

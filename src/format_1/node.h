@@ -30,15 +30,12 @@ struct node {
     uint64_t index;            /* which of its level */
     uint64_t pair;             /* first page of its two slots */
     uint64_t generation;       /* of what is in its slot */
-    uint64_t ahead_generation; /* of what was put into the other one ahead of the checkpoint */
     uint32_t crc;              /* of what is in its slot */
-    uint32_t ahead_crc;
     uint32_t writing_crc;
     uint64_t writing_generation;
     uint8_t tree;      /* enum tree_kind */
     uint8_t level;     /* 0 is a leaf */
     uint8_t slot;      /* which of the two the reference to it names */
-    bool ahead;        /* the other slot holds the durable version already */
     bool dirty;        /* in the list of dirty nodes */
     bool clean;        /* in the list of clean nodes */
     bool kept;         /* in the list of nodes with a previous version */
@@ -79,7 +76,6 @@ struct node_cache {
     struct node *previous;
     struct node *dirty;
     struct node *writing; /* nodes that a checkpoint is writing */
-    size_t pending_count;
     size_t dirty_count;
 };
 
@@ -141,5 +137,7 @@ void mpgi_cache_collect(struct node_cache *cache, bool pending);
 void mpgi_cache_written(struct node_cache *cache);
 /* The checkpoint is not. */
 void mpgi_cache_not_written(struct node_cache *cache);
+/* Nodes that are not in their slots as they are in memory, those that the batch which gathers changes among them. */
+size_t mpgi_cache_unwritten(const struct node_cache *cache);
 
 #endif

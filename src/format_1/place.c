@@ -226,15 +226,15 @@ static void give_back(struct format_1 *f, const struct finding *finding)
     }
 }
 
-/* What lies behind the place of the record after the next is left to that one, if it can be. */
+/* What lies behind the place of another record is left to that one, if it can be. */
 struct hidden {
     uint64_t first, count;
 };
 
-static void hide(struct format_1 *f, uint64_t want, struct hidden *hidden)
+static void hide(struct format_1 *f, uint64_t place, uint64_t want, struct hidden *hidden)
 {
-    hidden->first = f->rest.after + 1;
-    hidden->count = f->rest.after != 0 ? mpgi_pool_from(&f->pool, hidden->first, want) : 0;
+    hidden->first = place + 1;
+    hidden->count = place != 0 ? mpgi_pool_from(&f->pool, hidden->first, want) : 0;
     for (uint64_t i = 0; i < hidden->count; i++)
         mpgi_pool_remove(&f->pool, hidden->first + i);
 }
@@ -259,7 +259,7 @@ static int take_best(struct format_1 *f, uint64_t near, uint64_t want, bool make
         error = add_run(finding, near, behind);
     if (error != 0 || finding->pages == want)
         return error;
-    hide(f, want, &hidden);
+    hide(f, f->rest.after, want, &hidden);
     error = take_runs(f, want, make, finding);
     show(f, &hidden);
     return error;
@@ -351,19 +351,14 @@ int mpgi_place_one(struct format_1 *f, uint64_t *page)
     return error ? error : choose(f, *page);
 }
 
-int mpgi_place_record(struct format_1 *f, uint64_t near, uint64_t expected, uint64_t *page)
+/* The beginning of a run with room for `expected` contents behind it, and more for the commits that follow. 1: none. */
+static int begin_segment(struct format_1 *f, uint64_t expected, uint64_t *page)
 {
     const struct finding none = {0};
     uint64_t segment = max_u64(expected + 1, SEGMENT_LEAST);
     struct pool_run run;
-    int error;
+    int error = cover(f, expected + 1, false);
 
-    if (near != 0 && mpgi_pool_from(&f->pool, near, expected + 1) == expected + 1 &&
-        take(f, &none, near, 1) == 1) {
-        *page = near;
-        return choose(f, near);
-    }
-    error = cover(f, expected + 1, false);
     if (error)
         return error;
     while (mpgi_pool_find(&f->pool, expected + 1, &run) > 0) {
@@ -374,5 +369,24 @@ int mpgi_place_record(struct format_1 *f, uint64_t near, uint64_t expected, uint
             return choose(f, first);
         }
     }
-    return mpgi_place_one(f, page);
+    return 1;
+}
+
+int mpgi_place_record(struct format_1 *f, uint64_t near, uint64_t other, uint64_t expected,
+                      uint64_t *page)
+{
+    const struct finding none = {0};
+    struct hidden hidden;
+    int error;
+
+    hide(f, other, expected, &hidden);
+    if (near != 0 && mpgi_pool_from(&f->pool, near, expected + 1) == expected + 1 &&
+        take(f, &none, near, 1) == 1) {
+        *page = near;
+        error = choose(f, near);
+    } else {
+        error = begin_segment(f, expected, page);
+    }
+    show(f, &hidden);
+    return error == 1 ? mpgi_place_one(f, page) : error;
 }

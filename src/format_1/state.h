@@ -119,6 +119,7 @@ struct gathered {
     uint64_t new_entries;       /* protected pages that were not there before it */
     uint64_t unplaced;          /* contents that get their pages when it is sealed */
     bool structure;             /* it made a node, or raised a tree: no record can say that */
+    bool entries_came_or_went;  /* how many entries of a leaf are in use is another number now */
     bool sealing;               /* it is being sealed: its pages were counted before */
 };
 
@@ -347,9 +348,10 @@ int mpgi_place_contents(struct format_1 *f, struct changes *changes, uint64_t ne
 int mpgi_place_one(struct format_1 *f, uint64_t *page);
 /*
  * The place of a record, with room for `expected` contents behind it if that can be had; `near`, if that is
- * possible. As mpgi_place_one.
+ * possible. The room behind `other`, the place of another record or 0, is left to that one. As mpgi_place_one.
  */
-int mpgi_place_record(struct format_1 *f, uint64_t near, uint64_t expected, uint64_t *page);
+int mpgi_place_record(struct format_1 *f, uint64_t near, uint64_t other, uint64_t expected,
+                      uint64_t *page);
 /* The pages that the last durable commit freed need not rest any more. */
 void mpgi_place_freed(struct format_1 *f);
 

@@ -452,15 +452,9 @@ static void seal_node(struct format_1 *f, struct tree *tree, struct node *node, 
     unsigned char *pending = pending_reference(f, tree, node);
     unsigned char *at = NULL;
 
-    if (durable && node->ahead) {
-        node->writing_generation = node->ahead_generation;
-        node->writing_crc = node->ahead_crc;
-    } else {
-        node->ahead = false;
-        node->writing_generation = generation;
-        node->writing_crc = mpgi_node_finish(&f->cache.space, buffer->bytes, tree->kind,
-                                             node->level, node->index, generation);
-    }
+    node->writing_generation = generation;
+    node->writing_crc = mpgi_node_finish(&f->cache.space, buffer->bytes, tree->kind, node->level,
+                                         node->index, generation);
     if (durable)
         at = durable_reference(f, tree, node, height);
     if (at != NULL)

@@ -50,6 +50,14 @@ bool mpgi_interrupted(unsigned *times)
     return errno == EINTR && ++*times < MOST_INTERRUPTIONS;
 }
 
+/* As mpgi_file_length; an error where it is no file. */
+static int length_of_file(const struct file *file, uint64_t *bytes)
+{
+    if (file->io->size(file->context, file->fd, bytes) != 0)
+        return fail(file, errno == EINVAL ? "not a regular file" : "fstat", MPG_NO_PAGE);
+    return 0;
+}
+
 int mpgi_file_open_as(struct file *file, const struct io *io, void *context, const char *path,
                       const char *opened, int flags)
 {
@@ -74,7 +82,7 @@ int mpgi_file_open_as(struct file *file, const struct io *io, void *context, con
     else if (file->fd < 0)
         result = fail(file, "open", MPG_NO_PAGE);
     else
-        result = mpgi_file_reload_size(file);
+        result = length_of_file(file, &file->bytes);
     if (result == 0 && io->sharing != NULL)
         io->sharing(context, file->fd, &file->sharing);
     if (result != 0 && file->fd >= 0 && (flags & O_EXCL) != 0)
@@ -286,11 +294,16 @@ int mpgi_file_crc(const struct file *file, uint32_t *crc, uint64_t length, uint6
     return result;
 }
 
+/*
+ * Not by fstat if it can be helped: since Linux 6.13 a file whose times were looked at gets a new time with the next
+ * write, and its inode is then one more block that the sync has to write.
+ */
 int mpgi_file_length(const struct file *file, uint64_t *bytes)
 {
-    if (file->io->size(file->context, file->fd, bytes) != 0)
-        return fail(file, errno == EINVAL ? "not a regular file" : "fstat", MPG_NO_PAGE);
-    return 0;
+    if (file->sharing.others || file->io->length == NULL)
+        return length_of_file(file, bytes);
+    return file->io->length(file->context, file->fd, bytes) == 0 ? 0
+                                                                 : fail(file, "lseek", MPG_NO_PAGE);
 }
 
 /* As mpgi_file_length, of a file that nobody on another machine has. */
@@ -347,8 +360,7 @@ int mpgi_file_check_length(struct file *file)
     uint64_t bytes;
     /* Where a lock reaches everybody, each page written does not ask anew. */
     int result = file->sharing.lock_is_local ? mpgi_file_length_now(file, &bytes)
-                 : file->sharing.others      ? mpgi_file_length(file, &bytes)
-                                             : local_length(file, &bytes);
+                                             : mpgi_file_length(file, &bytes);
 
     if (result != 0 || bytes == file->bytes)
         return result;
