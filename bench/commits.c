@@ -14,6 +14,8 @@
 #define REWRITES 10u
 /* A page file is brought into steady state in commits of at least so many pages, or it would take all day. */
 #define LEAST_PREPARING 64u
+/* Of a file of more pages than that: the largest commits, one pattern, and no other stores; it would take hours. */
+#define MANY_PAGES 100000u
 
 #define CONTESTANTS_MAX 6u
 #define SIZES 4u
@@ -101,7 +103,8 @@ static uint64_t written_bytes(void)
 static void prepare(struct runner *runner, unsigned size, unsigned rewrites)
 {
     struct chooser *chooser = &runner->chooser;
-    unsigned count = size < LEAST_PREPARING ? LEAST_PREPARING : size;
+    unsigned least = chooser->pages > MANY_PAGES ? MOST_IN_A_COMMIT : LEAST_PREPARING;
+    unsigned count = size < least ? least : size;
 
     if (runner->committer == &contiguous_committer)
         return;
@@ -250,17 +253,28 @@ static void run_size(struct runner *runners, size_t count, enum pattern pattern,
     }
 }
 
+/* How often each page is rewritten before commits of one size are measured. */
+static unsigned rewrites(const struct place *place, bool first)
+{
+    unsigned times = place->wear != 0 ? place->wear : place->quick ? 1 : REWRITES;
+
+    if (first)
+        return times;
+    return place->pages > MANY_PAGES ? 0 : place->quick ? 1 : 2;
+}
+
 static void run_pattern(const struct place *place, enum pattern pattern, unsigned rounds)
 {
     static struct committer others[CONTESTANTS_MAX];
+    bool many = place->pages > MANY_PAGES;
     struct runner runners[CONTESTANTS_MAX];
     size_t count = 0;
 
     open_runner(&runners[count++], place, pattern, &contiguous_committer, rounds);
     open_runner(&runners[count++], place, pattern, &page_file_committer, rounds);
-    if (pattern == UNIFORM)
+    if (pattern == UNIFORM && !many)
         open_runner(&runners[count++], place, pattern, &mixed_page_file_committer, rounds);
-    for (size_t i = 0; other_stores[i] != NULL; i++) {
+    for (size_t i = 0; other_stores[i] != NULL && !many; i++) {
         others[i] = (struct committer){other_stores[i]->name, other_stores[i]->open,
                                        other_stores[i]->commit, other_stores[i]->close};
         open_runner(&runners[count++], place, pattern, &others[i], rounds);
@@ -269,7 +283,7 @@ static void run_pattern(const struct place *place, enum pattern pattern, unsigne
         if (sizes[i].pages > place->pages / 2)
             continue;
         for (size_t k = 0; k < count; k++)
-            prepare(&runners[k], sizes[i].pages, place->quick ? 1 : i == 0 ? REWRITES : 2);
+            prepare(&runners[k], sizes[i].pages, rewrites(place, i == 0));
         print_head();
         run_size(runners, count, pattern, &sizes[i], rounds);
         if (pattern == UNIFORM)
@@ -285,6 +299,6 @@ void bench_commits(const struct place *place)
 
     (void)printf("\nCommits of several pages of %llu, each of which was rewritten before\n",
                  (unsigned long long)place->pages);
-    for (int pattern = 0; pattern < PATTERNS; pattern++)
+    for (int pattern = 0; pattern < (place->pages > MANY_PAGES ? 1 : PATTERNS); pattern++)
         run_pattern(place, (enum pattern)pattern, rounds);
 }

@@ -30,6 +30,7 @@ struct floor_file {
     char *path;
     uint64_t random;
     unsigned char page[PAGE_SIZE_USED];
+    unsigned char piece[16 * PAGE_SIZE_USED];
 };
 
 struct floor_file *floor_open(const struct place *place)
@@ -60,6 +61,18 @@ void floor_write(struct floor_file *floor, unsigned pages)
             PAGE_SIZE_USED)
             die_errno("pwrite");
     }
+    if (fdatasync(floor->fd) != 0)
+        die_errno("fdatasync");
+}
+
+void floor_write_piece(struct floor_file *floor, unsigned pages)
+{
+    uint64_t page = next_random(&floor->random) % (FLOOR_PAGES - pages);
+    size_t length = (size_t)pages * PAGE_SIZE_USED;
+
+    memcpy(floor->piece, &page, sizeof(page));
+    if (pwrite(floor->fd, floor->piece, length, (off_t)(page * PAGE_SIZE_USED)) != (ssize_t)length)
+        die_errno("pwrite");
     if (fdatasync(floor->fd) != 0)
         die_errno("fdatasync");
 }

@@ -2,10 +2,11 @@
 /*
  * The library's benchmark: how fast it is compared with what the disk and the memory can do.
  *
- *     bench/library [-q] [-n PAGES] [-r ROUNDS] [DIRECTORY [PART…]]
+ *     bench/library [-q] [-n PAGES] [-r ROUNDS] [-w TIMES] [DIRECTORY [PART…]]
  *
- * -q takes few rounds. The parts are durable, threads, bulk, memory, large and commits; without any, all.
- * -n and -r are for the last: of how many pages (20,000 if not said), and how many rounds.
+ * -q takes few rounds. The parts are durable, threads, bulk, memory, large, reopen, full and commits; without any,
+ * all. -n, -r and -w are for the last: of how many pages (20,000 if not said), how many rounds, and how often each page
+ * is rewritten before.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,7 +22,8 @@ static const struct part {
     void (*run)(const struct place *place);
 } parts[] = {
     {"durable", bench_durable}, {"threads", bench_threads}, {"bulk", bench_bulk},
-    {"memory", bench_memory},   {"large", bench_large},     {"commits", bench_commits},
+    {"memory", bench_memory},   {"large", bench_large},     {"reopen", bench_reopen},
+    {"full", bench_full},       {"commits", bench_commits},
 };
 
 static bool is_wanted(const char *name, char *const *wanted, int count)
@@ -49,13 +51,15 @@ static void take_options(struct place *place, int argc, char **argv)
 {
     int option;
 
-    while ((option = getopt(argc, argv, "qn:r:")) != -1) {
+    while ((option = getopt(argc, argv, "qn:r:w:")) != -1) {
         if (option == 'q')
             place->quick = true;
         else if (option == 'n')
             place->pages = number(optarg, MOST_COMMIT_PAGES);
         else if (option == 'r')
             place->rounds = (unsigned)number(optarg, 100000);
+        else if (option == 'w')
+            place->wear = (unsigned)number(optarg, 1000);
         else
             exit(2);
     }

@@ -20,6 +20,7 @@ struct place {
     bool quick;      /* few rounds: to see that it works */
     uint64_t pages;  /* of the part commits */
     unsigned rounds; /* of that part; 0: as usual */
+    unsigned wear;   /* how often it rewrites each page before; 0: as usual */
 };
 
 /*
@@ -32,6 +33,8 @@ mpg_pager *fresh_pager(const struct place *place, const char *name, int format, 
                        unsigned flags, char **path);
 /* Closes and removes it. */
 void forget(mpg_pager *pager, char *path);
+/* Brings a file into steady state: each of the pages is rewritten ten times, in random order, in commits of some. */
+void wear(mpg_pager *pager, const mpg_protected_id *ids, size_t count);
 
 /* The floor: one pwrite of a page at a random place of a file written before, and one fdatasync. */
 struct floor_file;
@@ -39,6 +42,8 @@ struct floor_file *floor_open(const struct place *place);
 void floor_run(void *floor_file, unsigned operations);
 /* So many pages at random places, and one fdatasync. */
 void floor_write(struct floor_file *floor, unsigned pages);
+/* So many, at most 16, in one piece at a random place, and one fdatasync. */
+void floor_write_piece(struct floor_file *floor, unsigned pages);
 void floor_close(struct floor_file *floor);
 
 /* Other stores, where they are installed: values of 4 KiB under the keys from 0 on. */
@@ -64,5 +69,7 @@ void bench_bulk(const struct place *place);
 void bench_memory(const struct place *place);
 void bench_large(const struct place *place);
 void bench_commits(const struct place *place);
+void bench_reopen(const struct place *place);
+void bench_full(const struct place *place);
 
 #endif

@@ -110,15 +110,8 @@ static struct crowd *crowd_open(const struct place *place, unsigned threads,
     crowd->pager =
         fresh_pager(place, threads == 1 ? "one" : "crowd", 0, FILE_PAGES, 0, &crowd->path);
     must(mpg_alloc_protected_bulk(ids, crowd->pager, protected_pages), "alloc_protected_bulk");
-    /* Every copy is written once: as with the floor, what is measured is not a first write. */
-    for (int copy = 0; copy < 2; copy++) {
-        mpg_txn *txn;
-
-        must(mpg_txn_begin(&txn, crowd->pager), "txn_begin");
-        for (unsigned i = 0; i < protected_pages; i++)
-            must(mpg_txn_protected_write(txn, ids[i], "first", 0, 5), "txn_protected_write");
-        must(mpg_txn_commit(txn, 0), "txn_commit");
-    }
+    /* As with the floor, what is measured is not a first write, nor a file that was never used. */
+    wear(crowd->pager, ids, protected_pages);
     return crowd;
 }
 
@@ -167,13 +160,13 @@ struct limit {
     unsigned batches;
 };
 
-/* What one commit writes: the page, the node with its entry, the root. */
+/* What one commit writes: the record, the page behind it. */
 static void run_limit_one(void *context, unsigned operations)
 {
     struct limit *limit = context;
 
     for (unsigned i = 0; i < operations; i++)
-        floor_write(limit->floor, 3);
+        floor_write_piece(limit->floor, 2);
 }
 
 static void *limit_all(void *context)
@@ -185,8 +178,8 @@ static void *limit_all(void *context)
         unsigned batch = limit->batches;
 
         if (++limit->arrived == THREADS) {
-            /* What a batch of eight writes where one node has all the entries. */
-            floor_write(limit->floor, THREADS + 2);
+            /* What a batch of eight writes where there is room for all of it in one piece. */
+            floor_write_piece(limit->floor, THREADS + 1);
             limit->arrived = 0;
             limit->batches++;
             (void)pthread_cond_broadcast(&limit->written);
