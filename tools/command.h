@@ -26,6 +26,7 @@ struct command {
 
 extern const struct command command_alloc;
 extern const struct command command_check;
+extern const struct command command_compact;
 extern const struct command command_copy;
 extern const struct command command_create;
 extern const struct command command_dump;

@@ -269,6 +269,18 @@ struct format_ops {
     int (*write_label)(struct format *format, const char *label);
     /* That is durable. */
     void (*label_written)(struct format *format, const char *label);
+    /*
+     * May be NULL. Empties the metadata in memory, as that of a file of `total` pages of which none is in use, while all
+     * stays as it is on the disk: what is put into it then, and committed as one ordered batch, is the whole of it, in places of
+     * its own. Nothing gathers nor is in flight. Until that commit is published, and if it fails, the format is of no
+     * other use: it is to be loaded again. `kept` holds what is in use on the disk.
+     */
+    int (*begin_anew)(struct format *format, uint64_t total);
+    /*
+     * May be NULL. Takes the pages of metadata from page `end` on, as far as one commit can move them, into lower ones. Adds to
+     * what is pending. *moved: how many pages those are.
+     */
+    int (*move_down)(struct format *format, uint64_t end, uint64_t *moved);
 
     /* Whether anything is pending. */
     bool (*is_dirty)(struct format *format);

@@ -274,6 +274,62 @@ static int add_block(struct format_0_2 *own)
     return 0;
 }
 
+/* The lowest page below `end` for a copy of a block, marked so. */
+static int take_page_below(struct format_0_2 *own, uint64_t end, uint64_t *page)
+{
+    uint64_t from = 0;
+    int result;
+
+    do {
+        result = find_free(&own->base, from, REUSE_RECENT, page);
+        from = *page + 1;
+    } while (result == 0 && mpgi_format_holds(&own->base, *page));
+    if (result == 0 && *page >= end)
+        result = mpgi_fail(MPG_E_FILE_FULL, "compact", MPG_NO_PAGE,
+                           "%s: no page below %llu is free for the directory", own->base.file->path,
+                           (unsigned long long)end);
+    return result != 0 ? result : set_use(&own->base, *page, MPG_USE_METADATA);
+}
+
+/* The copy that does not count gets another page; the commit makes it the one that counts. */
+static int move_block(struct format_0_2 *own, uint32_t number, uint64_t end)
+{
+    struct block *block = own->blocks[number];
+    unsigned other = !block->active;
+    uint64_t page;
+    int result = touch(own);
+
+    if (result == 0)
+        result = touch_page(&block->content, own->base.page_size, BLOCK_ENTRIES);
+    if (result == 0 && block->page[other] >= end) {
+        result = take_page_below(own, end, &page);
+        if (result == 0)
+            result = set_use(&own->base, block->page[other], MPG_USE_FREE);
+        if (result == 0)
+            block->page[other] = page;
+    }
+    if (result == 0 && !put_reference(own, number, block->page))
+        result = mpgi_fail_memory("compact");
+    return result;
+}
+
+static int move_down(struct format *format, uint64_t end, uint64_t *moved)
+{
+    struct format_0_2 *own = format_0_2_of(format);
+    int result = 0;
+
+    *moved = 0;
+    for (uint32_t i = 0; i < own->block_count && result == 0; i++) {
+        const struct block *block = own->blocks[i];
+
+        if (block->page[0] < end && block->page[1] < end)
+            continue;
+        result = move_block(own, i, end);
+        *moved += 1;
+    }
+    return result;
+}
+
 /* Gives back the blocks from number `count` on, which this batch has added. */
 static void remove_blocks(struct format_0_2 *own, uint32_t count)
 {
@@ -521,5 +577,6 @@ const struct format_ops mpgi_format_0_2 = {
     .publish = mpgi_0_2_publish,
     .discard = mpgi_0_2_discard,
     .is_dirty = is_dirty,
+    .move_down = move_down,
     .walk = walk,
 };

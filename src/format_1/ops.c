@@ -181,6 +181,7 @@ const struct format_ops mpgi_format_1 = {
     .close = mpgi_close_1,
     .write_label = mpgi_label_write_1,
     .label_written = mpgi_label_written_1,
+    .begin_anew = mpgi_begin_anew_1,
     .is_dirty = is_dirty,
     .walk = mpgi_walk_1,
 };

@@ -12,6 +12,7 @@
  *   place.c           where its contents and its record go
  *   checkpoint.c      nodes and roots: finished, written, current
  *   fold.c            a checkpoint without a batch, after which nothing rests
+ *   anew.c            all nodes made anew, elsewhere
  *   commit.c          a batch: sealed, written, published or forgotten
  *   replay.c          what a record changes, applied to the trees
  *   chain.c           which records there are behind a root, and do they count
@@ -372,7 +373,7 @@ void mpgi_checkpoint_let_go(struct format_1 *f, struct id_map *pages);
 /* Draws a salt for a root. */
 int mpgi_checkpoint_salt(unsigned char *root, const struct file *file);
 
-/* ---- fold.c, commit.c ---------------------------------------------------------------------- */
+/* ---- fold.c, commit.c, anew.c --------------------------------------------------------------- */
 
 int mpgi_fold_begin(struct format *format);
 int mpgi_fold_write(struct format *format, bool *unavailable);
@@ -380,6 +381,8 @@ void mpgi_fold_end(struct format *format, int result);
 /* All three. */
 int mpgi_fold(struct format_1 *f);
 int mpgi_close_1(struct format *format);
+/* See begin_anew in struct format_ops. */
+int mpgi_begin_anew_1(struct format *format, uint64_t total);
 
 int mpgi_commit_seal(struct format *format, const struct id_map *contents, bool unsynced_zeros,
                      bool *ordered);

@@ -248,6 +248,12 @@ static int make_path(struct format_1 *f, struct tree *tree, uint64_t unit, struc
     return 0;
 }
 
+/* Whether pages are somebody's that nothing says so of yet. */
+static bool others_are_held(const struct format_1 *f)
+{
+    return f->head.kept != NULL || (f->head.reserved != NULL && f->head.reserved->count > 0);
+}
+
 /* Pages for the slots of the new nodes. */
 static int place(struct format_1 *f, struct tree *tree, uint64_t unit, struct growth *growth)
 {
@@ -266,7 +272,7 @@ static int place(struct format_1 *f, struct tree *tree, uint64_t unit, struct gr
             f->pairs->take_own(f, leaf->versions.pending->bytes + NODE_BODY,
                                leaf_index * tree->leaf_units, unit, growth->pairs, growth->count);
         /* A leaf of a copy, all of whose pages have a content: elsewhere, where the tree is high enough. */
-        if (error != MPG_E_FILE_FULL || f->head.reserved == NULL || f->head.reserved->count == 0 ||
+        if (error != MPG_E_FILE_FULL || !others_are_held(f) ||
             growth->height > mpgi_tree_height(tree, mpgi_root_get(f, VERSION_NEWEST)))
             return error;
     }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "mappedpages_compact.h"
 #include "pager/open.h"
 #include "support/harness.h"
 
@@ -323,6 +324,65 @@ void actor_label(struct actor *actor, const char *label)
     must(!actor->txn);
     (void)snprintf(actor->now.label, sizeof(actor->now.label), "%s", label);
     commit_done(actor, "set_label", mpg_set_label(actor->pager, label));
+}
+
+/* Regular pages that get other numbers. */
+struct renumbering {
+    struct actor *actor;
+    uint64_t from[MOST_BULK], to[MOST_BULK];
+    size_t count;
+};
+
+static bool note_moved(void *context, mpg_page_id from, mpg_page_id to, uint64_t pages)
+{
+    struct renumbering *renumbering = context;
+
+    must(renumbering->count < MOST_BULK && to.value < pages);
+    renumbering->from[renumbering->count] = from.value;
+    renumbering->to[renumbering->count++] = to.value;
+    return true;
+}
+
+static void renumber_pages(struct actor *actor, const struct renumbering *renumbering)
+{
+    static struct page_state moved[MOST_BULK];
+
+    for (size_t i = 0; i < renumbering->count; i++) {
+        const struct page_state *page = page_set_find(&actor->now.regular, renumbering->from[i]);
+
+        must(page);
+        moved[i] = *page;
+        page_set_remove(&actor->now.regular, renumbering->from[i]);
+    }
+    for (size_t i = 0; i < renumbering->count; i++)
+        page_set_add(&actor->now.regular, renumbering->to[i], moved[i].content);
+}
+
+void actor_compact(struct actor *actor, bool renumber)
+{
+    static struct renumbering renumbering;
+    mpg_compact_options options = MPG_COMPACT_OPTIONS_INIT;
+    mpg_compact_result result = {0};
+    int error;
+
+    actor_sync(actor);
+    if (is_over(actor))
+        return;
+    renumbering.count = 0;
+    options.flags = renumber ? MPG_COMPACT_RENUMBER : 0;
+    options.moved = note_moved;
+    options.context = &renumbering;
+    /* It commits several times, and the counts of what it shows in between are its own. */
+    actor->before.total = 0;
+    error = mpg_compact(&result, actor->pager, &options);
+    if (error == 0 && result.pages_after > result.pages_before)
+        actor_fail(actor, "compact: the file is longer", 0);
+    renumber_pages(actor, &renumbering);
+    state_copy(&actor->saved, &actor->now);
+    actor->saved.total = 0;
+    actor->in_flight = &actor->saved;
+    commit_done(actor, "compact", error);
+    actor->in_flight = &actor->now;
 }
 
 /* ---- Protected pages ------------------------------------------------------------------------ */

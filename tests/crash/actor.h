@@ -74,6 +74,8 @@ void actor_sync(struct actor *actor);
 void actor_trim(struct actor *actor);
 /* Changes the label. Not in a transaction. */
 void actor_label(struct actor *actor, const char *label);
+/* Makes the file shorter: all that is known goes on being shown, with `renumber` by other numbers. */
+void actor_compact(struct actor *actor, bool renumber);
 
 void actor_begin(struct actor *actor);
 /* Allocates a regular page in the transaction and stages its content. */

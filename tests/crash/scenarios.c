@@ -127,6 +127,66 @@ static void discarding(struct actor *a)
     }
 }
 
+/* Contents, metadata and regular pages from all over a file; then more work in what is left of it. */
+static void compacting(struct actor *a)
+{
+    actor_alloc(a, 30, 0);
+    actor_alloc_protected(a, 9);
+    actor_alloc(a, 20, MPG_ZERO);
+    for (size_t i = 0; i < 9; i++)
+        actor_write_protected(a, i);
+    actor_free(a, 3, 40);
+    actor_write(a, 1, false);
+    actor_sync(a);
+    actor_free_protected(a, 2, 3);
+    actor_compact(a, false);
+    actor_write_protected(a, 1);
+    actor_alloc(a, 2, MPG_ZERO);
+    actor_alloc_at(a, 150, MPG_ZERO);
+    actor_compact(a, false);
+    actor_write_protected(a, 3);
+    actor_reopen(a);
+    actor_compact(a, false);
+    actor_alloc_protected(a, 2);
+}
+
+static void renumbering(struct actor *a)
+{
+    actor_alloc(a, 25, 0);
+    actor_alloc_protected(a, 5);
+    actor_alloc_at(a, 200, 0);
+    actor_alloc_at(a, 180, MPG_ZERO);
+    actor_write(a, 24, false);
+    actor_write(a, 26, true);
+    actor_sync(a);
+    actor_write_protected(a, 1);
+    actor_free(a, 2, 20);
+    actor_compact(a, true);
+    actor_write_protected(a, 2);
+    actor_alloc(a, 3, MPG_ZERO);
+    actor_compact(a, true);
+    actor_reopen(a);
+    actor_free(a, 0, 2);
+    actor_compact(a, true);
+}
+
+/* A tree of height 1, whose leaves go, and directory leaves that move. */
+static void compacting_trees(struct actor *a)
+{
+    actor_alloc_at(a, 1900, 0);
+    actor_alloc_at(a, 4100, MPG_ZERO);
+    actor_alloc_protected(a, 20);
+    for (size_t i = 0; i < 20; i += 3)
+        actor_write_protected(a, i);
+    actor_compact(a, false);
+    actor_write_protected(a, 2);
+    actor_compact(a, true);
+    actor_write_protected(a, 19);
+    actor_alloc_at(a, 4100, MPG_ZERO);
+    actor_free_protected(a, 3, 4);
+    actor_compact(a, true);
+}
+
 /* ---- Batches -------------------------------------------------------------------------------- */
 
 static void transactions(struct actor *a)
@@ -489,6 +549,13 @@ static void failing_zeros(struct actor *a)
     actor_commit(a, 0);
 }
 
+/* A sync of a compaction fails: what the disk says is what there was, or what there was to be. */
+static void failing_compaction(struct actor *a)
+{
+    prepare_failure(a);
+    actor_compact(a, false);
+}
+
 static void failing_sync_of_content(struct actor *a)
 {
     prepare_failure(a);
@@ -502,8 +569,11 @@ static void failing_sync_of_content(struct actor *a)
 
 static void anything(struct actor *a)
 {
-    for (int i = 0; i < 12; i++)
+    for (int i = 0; i < 12; i++) {
         actor_do_something(a);
+        if (i % 5 == 4)
+            actor_compact(a, i % 2 != 0);
+    }
 }
 
 #define MIB (UINT32_C(1) << 20)
@@ -526,6 +596,18 @@ const struct scenario scenarios[] = {
     {.name = "labelling of 4 KiB", .run = labelling, .page_size = 4096, .format = MPG_FORMAT_1},
     {.name = "discarding", .run = discarding, .page_size = 4096, .flags = MPG_DISCARD},
     {.name = "discarding of 1 KiB", .run = discarding, .page_size = 1024, .flags = MPG_DISCARD},
+    {.name = "compacting", .run = compacting, .page_size = 1024, .initial_pages = 240},
+    {.name = "compacting of 4 KiB",
+     .run = compacting,
+     .page_size = 4096,
+     .initial_pages = 240,
+     .capacity = 2 * MIB},
+    {.name = "renumbering", .run = renumbering, .page_size = 1024, .initial_pages = 100},
+    {.name = "compacting trees",
+     .run = compacting_trees,
+     .page_size = 1024,
+     .capacity = 8 * MIB,
+     .format = MPG_FORMAT_1},
     {.name = "reopening", .run = reopening, .page_size = 1024},
     {.name = "transactions", .run = transactions, .page_size = 1024},
     {.name = "transactions of 4 KiB", .run = transactions, .page_size = 4096},
@@ -609,6 +691,26 @@ const struct scenario scenarios[] = {
      .page_size = 1024,
      .fails = 2},
     {.name = "failing sync of zeros", .run = failing_zeros, .page_size = 1024, .fails = 1},
+    {.name = "failing sync 2 of a compaction",
+     .run = failing_compaction,
+     .page_size = 1024,
+     .initial_pages = 200,
+     .fails = 2},
+    {.name = "failing sync 3 of a compaction",
+     .run = failing_compaction,
+     .page_size = 1024,
+     .initial_pages = 200,
+     .fails = 3},
+    {.name = "failing sync 4 of a compaction",
+     .run = failing_compaction,
+     .page_size = 1024,
+     .initial_pages = 200,
+     .fails = 4},
+    {.name = "failing sync 5 of a compaction",
+     .run = failing_compaction,
+     .page_size = 1024,
+     .initial_pages = 200,
+     .fails = 5},
     {.name = "failing sync of content",
      .run = failing_sync_of_content,
      .page_size = 1024,

@@ -43,6 +43,7 @@ example check "0 faults"
 example rescue "1 regular pages saved"
 example life "most of it is a hole"
 example copy "1 protected page"
+example compact "shorter: yes"
 example errors
 grep -q "another process is at work on errors.mpp" errors.err || fail "no word on a busy file: $(cat errors.err)"
 
