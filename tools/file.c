@@ -41,16 +41,28 @@ void set_wait(uint64_t seconds)
 }
 
 /* The library knows that it is busy, not who holds it. */
-static int report_busy(const char *path, const struct holder *holder, bool json)
+void describe_busy(mpg_error_info *info, const struct busy *busy)
 {
-    char description[sizeof(((mpg_error_info *)NULL)->message)];
-    mpg_error_info info;
+    char description[sizeof(info->message)];
 
-    mpg_last_error(&info);
-    holder_describe(description, sizeof(description), holder);
-    (void)snprintf(info.message, sizeof(info.message), "busy: %.*s", (int)sizeof(info.message) - 7,
-                   description);
-    return report_error(path, &info, json);
+    mpg_last_error(info);
+    holder_describe(description, sizeof(description), &busy->holder);
+    (void)snprintf(info->message, sizeof(info->message), "busy: %.*s",
+                   (int)sizeof(info->message) - 7, description);
+}
+
+struct busy begin_waiting(void)
+{
+    return (struct busy){.seconds = wait_seconds};
+}
+
+bool wait_while_busy(struct busy *busy, int result, const char *path)
+{
+    if (result != MPG_E_BUSY || !busy_again(busy, path)) {
+        return false;
+    }
+    let_signals_end(); /* nothing is begun yet */
+    return true;
 }
 
 static int open_for_writing(void *pager, const char *path)
@@ -73,14 +85,16 @@ static int open_keeping_writers_out(void *pager, const char *path)
 static int open_exclusive(void *pager, int (*open)(void *pager, const char *path), const char *path,
                           bool json)
 {
-    struct busy busy = {.seconds = wait_seconds};
+    struct busy busy = begin_waiting();
+    mpg_error_info info;
     int result;
 
-    while ((result = open(pager, path)) == MPG_E_BUSY && busy_again(&busy, path)) {
-        let_signals_end(); /* nothing is begun yet */
-    }
+    do {
+        result = open(pager, path);
+    } while (wait_while_busy(&busy, result, path));
     if (result == MPG_E_BUSY) {
-        return report_busy(path, &busy.holder, json);
+        describe_busy(&info, &busy);
+        return report_error(path, &info, json);
     }
     return result != 0 ? report_failure(path, json) : STATUS_FINE;
 }
@@ -92,13 +106,12 @@ int open_writing(mpg_pager **pager, const char *path, bool json)
 
 int open_unchanging(const mpg_pager **pager, const char *path)
 {
-    struct busy busy = {.seconds = wait_seconds};
+    struct busy busy = begin_waiting();
     int result;
 
-    while ((result = open_keeping_writers_out(pager, path)) == MPG_E_BUSY &&
-           busy_again(&busy, path)) {
-        let_signals_end(); /* nothing is begun yet */
-    }
+    do {
+        result = open_keeping_writers_out(pager, path);
+    } while (wait_while_busy(&busy, result, path));
     if (result == MPG_E_BUSY) {
         return STATUS_NO;
     }

@@ -3,6 +3,7 @@
 #ifndef FILE_H
 #define FILE_H
 
+#include "holder.h"
 #include "mappedpages.h"
 
 #include <stdbool.h>
@@ -23,6 +24,15 @@ void set_local_lock(void);
 unsigned open_flags(void);
 /* --wait: for how long to wait for a file that is busy, whoever has it. */
 void set_wait(uint64_t seconds);
+
+/*
+ * For what asks the library for a file by its name: `struct busy busy = begin_waiting(); do result = …; while
+ * (wait_while_busy(…))`. What is left busy then is told with describe_busy, right away.
+ */
+struct busy begin_waiting(void);
+bool wait_while_busy(struct busy *busy, int result, const char *path);
+/* The last failure, which was BUSY, and who holds the file. */
+void describe_busy(mpg_error_info *info, const struct busy *busy);
 
 /* Ends the pager. Returns `status`, or, having said why, STATUS_FAILED if closing failed. */
 int close_file(const mpg_pager *pager, const char *path, int status);

@@ -109,7 +109,7 @@ void complain_hint(const char *path, const mpg_error_info *info)
     }
 }
 
-static void json_error(struct json *json, const char *path, const mpg_error_info *info)
+void json_error(struct json *json, const char *path, const mpg_error_info *info)
 {
     char hint[HINT_SIZE];
 

@@ -32,6 +32,9 @@ int report_error(const char *path, const mpg_error_info *info, bool json);
 /* Writes the last failure as the member "error" of the object that is being written. */
 void json_failure(struct json *json, const char *path);
 
+/* The same for a failure that is told otherwise. */
+void json_error(struct json *json, const char *path, const mpg_error_info *info);
+
 /* A message of the library, without the path that most of them begin with. */
 const char *without_path(const char *message, const char *path);
 

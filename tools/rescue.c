@@ -4,6 +4,7 @@
 #include "arguments.h"
 #include "command.h"
 #include "escape.h"
+#include "file.h"
 #include "json.h"
 #include "output.h"
 #include "progress.h"
@@ -16,6 +17,7 @@
 static const struct option options[] = {
     {"json", no_argument, NULL, 'j'},
     {"quiet", no_argument, NULL, 'q'},
+    {"wait", required_argument, NULL, 'w'},
     {"help", no_argument, NULL, 'h'},
     {NULL, 0, NULL, 0},
 };
@@ -121,7 +123,9 @@ static void print_result(struct rescue *rescue, const mpg_rescue_result *result)
 static int rescue_file(struct rescue *rescue)
 {
     mpg_rescue_options how = MPG_RESCUE_OPTIONS_INIT;
+    struct busy busy = begin_waiting();
     mpg_rescue_result result;
+    int rescued;
 
     how.note = tell;
     how.progress = show_progress;
@@ -134,17 +138,23 @@ static int rescue_file(struct rescue *rescue)
         json_string(&rescue->json, "destination", rescue->destination);
         json_open(&rescue->json, "notes", '[');
     }
-    if (mpg_rescue(&result, rescue->source, rescue->destination, &how) != 0) {
+    do {
+        rescued = mpg_rescue(&result, rescue->source, rescue->destination, &how);
+    } while (wait_while_busy(&busy, rescued, rescue->source));
+    if (rescued != 0) {
         mpg_error_info info;
 
         (void)mpg_last_error(&info);
+        if (rescued == MPG_E_BUSY) {
+            describe_busy(&info, &busy);
+        }
         progress_end(&rescue->progress);
         if (info.code == MPG_E_CANCELLED) {
             let_signals_end();
         }
         if (rescue->as_json) {
             json_close(&rescue->json, ']');
-            json_failure(&rescue->json, rescue->source);
+            json_error(&rescue->json, rescue->source, &info);
             json_end(&rescue->json);
         }
         return report_error(rescue->source, &info, false);
@@ -175,7 +185,7 @@ static int run(int argc, char **argv)
 const struct command command_rescue = {
     .name = "rescue",
     .summary = "Saves what can be read of a damaged file",
-    .usage = "[-jq] FILE NEW",
+    .usage = "[-jq] [-w SECONDS] FILE NEW",
     .help =
         "FILE need not even open, and is never written. NEW must not exist yet: it gets, under the "
         "same\n"
@@ -184,9 +194,10 @@ const struct command command_rescue = {
         "is NEW.part. Prints a line for all that is lost or in doubt, its name first, then one "
         "that sums\n"
         "up. The exit status is 1 if anything is lost or in doubt.\n\n"
-        "  -j, --json   as a JSON object\n"
-        "  -q, --quiet  no progress bar\n"
-        "  -h, --help   this help\n",
+        "  -j, --json          as a JSON object\n"
+        "  -q, --quiet         no progress bar\n"
+        "  -w, --wait SECONDS  wait that long for a file that is busy\n"
+        "  -h, --help          this help\n",
     .options = options,
     .run = run,
 };

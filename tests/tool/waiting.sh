@@ -30,7 +30,8 @@ expect 2 mappedpages free f.mpp 5 --wait
 
 # Not for longer than that; and a signal ends the waiting.
 hold
-for command in 'alloc -w 0 f.mpp' 'free --wait=0 f.mpp 5' 'write --wait 1 f.mpp 5'; do
+for command in 'alloc -w 0 f.mpp' 'free --wait=0 f.mpp 5' 'write --wait 1 f.mpp 5' 'load -w 0 f.mpp' 'trim -w 0 f.mpp' \
+    'label -w 0 f.mpp x' 'uuid -w 0 f.mpp new' 'rescue -w 1 f.mpp new.mpp'; do
     # shellcheck disable=SC2086 # the words are to be split
     expect 3 mappedpages $command </dev/null 8>&-
     said_nothing
