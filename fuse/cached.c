@@ -155,7 +155,7 @@ static void *run(void *argument)
     return NULL;
 }
 
-void cached_start(struct fs *fs)
+bool cached_start(struct fs *fs)
 {
     struct cached *cached = fs->cached;
 
@@ -163,10 +163,9 @@ void cached_start(struct fs *fs)
     cached->running = true;
     if (pthread_create(&cached->thread, NULL, run, cached) != 0) {
         cached->running = false;
-        log_line(LOG_WARNING,
-                 "no thread to drop cached pages: what is taken from protected pages by "
-                 "splice(2) or private maps may be of an earlier commit");
+        log_line(LOG_ERR, "no thread to drop from the kernel's cache what a commit changes");
     }
+    return cached->running;
 }
 
 void cached_stop(struct cached *cached)

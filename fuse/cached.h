@@ -41,8 +41,11 @@ void cached_answer(struct fs *fs, fuse_ino_t node, const struct answer *answer);
 /* Drops what the kernel cached of the node, some time soon. */
 void cached_drop(struct fs *fs, fuse_ino_t node);
 
-/* Begins and ends dropping. Requests must still be served while cached_stop waits. */
-void cached_start(struct fs *fs);
+/*
+ * Begins and ends dropping. False, logged: there is no thread for it, and splice(2) would show what is out
+ * of date. Requests must still be served while cached_stop waits.
+ */
+bool cached_start(struct fs *fs);
 void cached_stop(struct cached *cached);
 
 #endif

@@ -118,7 +118,7 @@ struct follow *follow_start(struct fs *fs)
     pthread_cond_init(&follow->end, &monotonic);
     pthread_condattr_destroy(&monotonic);
     if (pthread_create(&follow->thread, NULL, run, follow) != 0) {
-        log_line(LOG_WARNING, "no thread to follow the writer: maps may show what was before");
+        log_line(LOG_ERR, "no thread to follow the writer");
         end(follow);
         return NULL;
     }

@@ -375,6 +375,19 @@ static int run_loop(const struct fs *fs)
     return result;
 }
 
+/* What is shown would be out of date without them. Without the one that pushes ahead it is only slower. */
+static bool start_helpers(struct fs *fs, struct follow **follow)
+{
+    fs->ahead = ahead_start(fs);
+    if (fs->writable != NULL && !cached_start(fs)) {
+        return false;
+    }
+    if (fs->follows) {
+        *follow = follow_start(fs);
+    }
+    return !fs->follows || *follow != NULL;
+}
+
 bool session_serve(struct fs *fs)
 {
     struct watch watch = {.fs = fs, .main = pthread_self()};
@@ -382,15 +395,8 @@ bool session_serve(struct fs *fs)
     pthread_t waiter;
     int result = -EAGAIN;
 
-    fs->ahead = ahead_start(fs);
-    if (fs->writable != NULL) {
-        cached_start(fs);
-    }
-    if (fs->follows) {
-        follow = follow_start(fs);
-    }
     /* A signal that came before is waiting to be waited for. */
-    if (start_waiting(&waiter, &watch) == 0) {
+    if (start_helpers(fs, &follow) && start_waiting(&waiter, &watch) == 0) {
         result = run_loop(fs);
         watch.ended = true;
         pthread_kill(waiter, WAKE);
