@@ -244,7 +244,8 @@ MPG_API MPG_MUST_CHECK int mpg_create(mpg_pager **pager, const char *path,
  * UNSUPPORTED_VERSION, READ_ONLY (permissions, or a feature that can only be read), LOCAL_LOCK (see
  * MPG_LOCAL_LOCK), INVALID (size of the options, flags), NO_SPACE, NO_MEMORY, IO (also a file that is not there: system_errno is
  * ENOENT); with MPG_CREATE, those of mpg_create but EXISTS.
- * Durability: what was found, or made, is durable when this returns.
+ * Durability: what was found, or made, is durable when this returns; only where the disk is so full that it could not
+ * be written once more (a copy on a filesystem that writes to new places), by the first change, NO_SPACE until then.
  */
 MPG_API MPG_MUST_CHECK int mpg_open(mpg_pager **pager, const char *path,
                                     const mpg_options *options);

@@ -66,9 +66,6 @@ struct format {
     bool read_only;
     size_t cache_size;    /* bytes of clean metadata to keep */
     uint64_t checkpoints; /* how often commits wrote metadata to its place, since it was loaded */
-    /* What load wrote over, to be put back if the sync after it fails (rule 6); or NULL. Owned. */
-    struct buffer *replaced;
-    uint64_t replaced_at; /* where in the file that was */
     /* Pages held by open transactions: the format takes none of them. Set by the pager, or NULL. */
     const struct id_map *reserved;
     /* Pages, one bit each, that the format takes for nothing of its own either; or NULL. */
@@ -120,11 +117,13 @@ struct format_ops {
      * it writes whatever recovery asks for; the caller syncs afterwards (rule 1).
      */
     int (*load)(struct format **format, struct file *file, bool read_only, size_t cache_size);
-    /* May be NULL. Makes durable what load found and wrote (rule 1), and takes it back if it cannot. */
+    /*
+     * Makes durable what load found and wrote (rule 1), and takes it back if it cannot (rule 6): it may be in the page
+     * cache alone, and must not be what the next opening trusts. After NO_SPACE it may be called again, which begins
+     * anew; until it worked nothing else may be written.
+     */
     int (*settle)(struct format *format);
     void (*unload)(struct format *format);
-    /* The sync after load failed: what load wrote over is put back. May be NULL: see `replaced`. */
-    void (*put_back)(struct format *format);
     /* Whether two loaded formats of one file show the same commit. */
     bool (*same_state)(const struct format *a, const struct format *b);
 

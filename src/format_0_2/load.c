@@ -372,12 +372,22 @@ static int mend_page_0(struct format_0_2 *own)
     return result != 0 ? result : mpgi_0_2_write_page(found, &own->io, 0, 0);
 }
 
-void mpgi_0_2_put_back(struct format *format)
+int mpgi_0_2_settle(struct format *format)
 {
     struct format_0_2 *own = format_0_2_of(format);
+    int result = own->unsettled ? mend_page_0(own) : 0;
+    mpg_error_info error;
 
+    own->unsettled = result != 0;
+    if (result == 0)
+        result = RULE_HOLDS(1) ? mpgi_file_sync(format->file) : 0;
+    if (result == 0 || own->unsettled)
+        return result;
+    own->unsettled = true;
+    (void)mpg_last_error(&error);
     if (own->page_0_before != NULL)
         (void)mpgi_0_2_write_page(own->page_0_before, &own->io, 0, 0);
+    return mpgi_fail_again(&error);
 }
 
 int mpgi_0_2_load(struct format **format, const struct format_ops *ops, struct file *file,
@@ -400,7 +410,9 @@ int mpgi_0_2_load(struct format **format, const struct format_ops *ops, struct f
     result = load_all(own);
     if (result == 0 && !read_only)
         result = mend_page_0(own);
-    if (result != 0) {
+    /* Rule 13: settling tries again. */
+    own->unsettled = result == MPG_E_NO_SPACE && RULE_HOLDS(13);
+    if (result != 0 && !own->unsettled) {
         mpgi_0_2_unload(&own->base);
         return result;
     }

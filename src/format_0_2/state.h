@@ -62,6 +62,7 @@ struct format_0_2 {
     size_t content_count;
     /* What stood in page 0 when opening wrote it anew, to be put back if the sync fails; or NULL. */
     struct sheet *page_0_before;
+    bool unsettled; /* … which it could not, for want of disk space */
 };
 
 /* What stands before the uses; they begin with a chunk of their own. */
@@ -139,7 +140,7 @@ int mpgi_0_2_load(struct format **format, const struct format_ops *ops, struct f
                   bool read_only, size_t cache_size);
 void mpgi_0_2_unload(struct format *format);
 /* The sync after loading failed: page 0 is to be as it was. */
-void mpgi_0_2_put_back(struct format *format);
+int mpgi_0_2_settle(struct format *format);
 
 /* ---- write.c ---- */
 

@@ -438,11 +438,12 @@ int mpgi_settle_1(struct format *format)
     struct format_1 *f = format_1_of(format);
     int error = RULE_HOLDS(RULE_6_AGAIN) ? write_again(f) : 0;
 
-    mpgi_record_free(&f->recovered.last);
     /* Rule 1: before anything is built on what was found. */
     if (error == 0 && RULE_HOLDS(1) && (f->recovered.clean || RULE_HOLDS(RULE_1_RECOVERY)))
         error = mpgi_file_sync(format->file);
-    if (error || f->recovered.clean || !RULE_HOLDS(RULE_NEW_EPOCH))
-        return error;
-    return mpgi_fold(f);
+    if (error == 0 && !f->recovered.clean && RULE_HOLDS(RULE_NEW_EPOCH))
+        error = mpgi_fold(f);
+    if (error == 0)
+        mpgi_record_free(&f->recovered.last);
+    return error;
 }

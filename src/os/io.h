@@ -107,6 +107,8 @@ struct io {
      * is not so by itself and can be had. May be NULL.
      */
     void (*prepare)(void *context, int fd);
+    /* Whether that is not so: what is written again needs new disk space. May be NULL: it needs none. */
+    bool (*moves)(void *context, int fd);
     /* Makes the name of a new file durable. */
     int (*sync_name)(void *context, int fd, const char *path);
     /*
@@ -157,7 +159,8 @@ struct file {
     const void *map;
     uint64_t backed_from; /* from here on this pager itself reserved the space for it */
     struct id_map backed; /* below that: what is known to have space behind it, see grow.c */
-    bool scarce;          /* space was found for a page, and not for those around it */
+    /* Space was found for a page and not for those around it, or each writing needs new space. */
+    atomic_bool scarce;
     char *temporary;      /* the name it has until it gets its own; owned, or NULL */
     bool in_place;        /* others can see it under its name while it is made */
     bool name_unsure;     /* its name may not be durable: its directory cannot be synced */

@@ -329,18 +329,32 @@ static char *system_target(void *context, const char *path)
     return asprintf(&whole, "%.*s%s", directory, path, found) >= 0 ? whole : NULL;
 }
 
-/* On btrfs, what is written again goes to a new place, unless this was asked for in time. */
-static void system_prepare(void *context, int fd)
+/* On btrfs, what is written again goes to a new place, unless that was asked for in time. */
+static bool get_flags_of_btrfs(int fd, int *flags)
 {
     struct statfs st;
+
+    return fstatfs(fd, &st) == 0 && st.f_type == BTRFS_SUPER_MAGIC &&
+           ioctl(fd, FS_IOC_GETFLAGS, flags) == 0;
+}
+
+static void system_prepare(void *context, int fd)
+{
     int flags;
 
     (void)context;
-    if (fstatfs(fd, &st) != 0 || st.f_type != BTRFS_SUPER_MAGIC ||
-        ioctl(fd, FS_IOC_GETFLAGS, &flags) != 0)
+    if (!get_flags_of_btrfs(fd, &flags))
         return;
     flags |= FS_NOCOW_FL;
     (void)ioctl(fd, FS_IOC_SETFLAGS, &flags);
+}
+
+static bool system_moves(void *context, int fd)
+{
+    int flags;
+
+    (void)context;
+    return get_flags_of_btrfs(fd, &flags) && (flags & FS_NOCOW_FL) == 0;
 }
 
 static int system_sync_name(void *context, int fd, const char *path)
@@ -442,6 +456,7 @@ const struct io mpgi_io_system = {
     .rename = system_rename,
     .target = system_target,
     .prepare = system_prepare,
+    .moves = system_moves,
     .sync_name = system_sync_name,
     .reserve = system_reserve,
     .map = system_map,

@@ -9,6 +9,7 @@
 #include "pager/commit.h"
 #include "pager/look_again.h"
 #include "pager/pager.h"
+#include "pager/settle.h"
 
 /* How often an operation may find its page busy with commits before it gives up. */
 #define MOST_RESTARTS 100
@@ -55,7 +56,7 @@ static int check_writable(mpg_pager *pager, const char *operation)
                          pager->file.path);
     if (pager->spare == NULL)
         pager->spare = mpgi_batch_new();
-    return pager->spare != NULL ? 0 : mpgi_fail_memory(operation);
+    return pager->spare != NULL ? mpgi_settle_late(pager) : mpgi_fail_memory(operation);
 }
 
 int mpgi_edit_begin(struct edit *edit, mpg_pager *pager, const char *operation)

@@ -24,6 +24,7 @@
 #include "base/error.h"
 #include "os/grow.h"
 #include "pager/look_again.h"
+#include "pager/settle.h"
 
 /* Pages looked at, and bytes given back, in one step. */
 #define WINDOW_WORDS 64
@@ -207,7 +208,7 @@ static int check_writable(mpg_pager *pager)
         return mpgi_fail(MPG_E_UNAVAILABLE, "trim", MPG_NO_PAGE,
                          "%s: an earlier sync failed; close it and open it again",
                          pager->file.path);
-    return mpgi_check_not_changed(pager, "trim");
+    return pager->unsettled ? mpgi_settle_late(pager) : mpgi_check_not_changed(pager, "trim");
 }
 
 /* Lock held. */

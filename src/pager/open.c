@@ -15,6 +15,7 @@
 #include "pager/edit.h"
 #include "pager/look_again.h"
 #include "pager/pager.h"
+#include "pager/settle.h"
 
 #define MIN_PAGES 4
 
@@ -70,37 +71,6 @@ static int identify(const struct format_ops **ops, uint32_t *page_size, const st
 
 /* ---- open ---- */
 
-/*
- * Rule 6: if the sync fails, what recovery wrote may be in the page cache alone, and must not be what
- * the next opening trusts.
- */
-static int sync_what_was_found(mpg_pager *pager)
-{
-    struct format *format = pager->format;
-    mpg_error_info error;
-    int result;
-
-    /* Rule 12: what was found is written again; over newer work of somebody else it must not be. */
-    if (pager->file.sharing.lock_is_local) {
-        result = mpgi_look_again(pager);
-        if (result != 0)
-            return result;
-    }
-    if (format->ops->settle != NULL)
-        return format->ops->settle(format);
-    result = RULE_HOLDS(1) ? mpgi_file_sync(&pager->file) : 0;
-
-    if (result == 0)
-        return 0;
-    (void)mpg_last_error(&error);
-    if (format->ops->put_back != NULL)
-        format->ops->put_back(format);
-    else if (format->replaced != NULL)
-        (void)mpgi_file_write(&pager->file, format->replaced->bytes, format->replaced->size,
-                              format->replaced_at, MPG_NO_PAGE);
-    return mpgi_fail_again(&error);
-}
-
 static int lock_file(mpg_pager *pager, unsigned flags)
 {
     int result = 0;
@@ -113,6 +83,9 @@ static int lock_file(mpg_pager *pager, unsigned flags)
     if (result == 0)
         result = mpgi_file_reload_size(&pager->file); /* it may have grown before the lock */
     pager->file.backed_from = pager->file.bytes;
+    /* Rule 14: of such a file no space is a page's own, and each address given out is tried. */
+    pager->file.scarce = !pager->read_only && pager->file.io->moves != NULL &&
+                         pager->file.io->moves(pager->file.context, pager->file.fd);
     return result;
 }
 
@@ -132,7 +105,7 @@ static int open_file(mpg_pager *pager, const mpg_options *options)
     result = mpgi_load_state(&pager->format, ops, &pager->file, options->cache_size, page_size);
     /* Rule 1: what was found may exist in the page cache alone. */
     if (result == 0 && !pager->read_only)
-        result = sync_what_was_found(pager);
+        result = mpgi_settle_found(pager);
     return result;
 }
 
@@ -274,7 +247,7 @@ int mpg_close(const mpg_pager *pager)
     if (pager == NULL)
         return 0;
     own = unconst(pager);
-    if (!own->read_only && !own->unavailable && !own->file.changed)
+    if (!own->read_only && !own->unavailable && !own->unsettled && !own->file.changed)
         result = end_cleanly(own);
     closed = mpgi_pager_free(own);
     return result != 0 ? result : closed;

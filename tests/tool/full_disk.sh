@@ -30,8 +30,12 @@ new_disk() {
     mounted=disk
 }
 
+# Reserves most of it at once, and writes the rest.
 fill_disk() {
-    dd if=/dev/zero of=disk/filler bs=1M >err 2>&1
+    room=$(($(stat -f -c '%a * %S' disk) - 8 * 1048576))
+    if [ $kind = btrfs ] || ! fallocate -l $room disk/filler 2>err; then
+        dd if=/dev/zero of=disk/filler bs=1M >err 2>&1
+    fi
     dd if=/dev/zero of=disk/filler2 bs=4k >err 2>&1
     sync
 }
@@ -42,6 +46,27 @@ no_signal() {
     "$@" >out 2>err || status=$?
     [ $status -eq 0 ] || [ $status -eq 3 ] || fail "[$kind] status $status: $*: $(cat err)"
     [ $status -eq 0 ] || grep -q -e 'No space left' -e 'allocate' err || fail "[$kind] $*: $(cat err)"
+}
+
+# goes_on FORMAT HOW [ARGUMENT…] - a program has a file that was made so open while the disk is full, and goes on when there is
+# room again.
+goes_on() {
+    format=$1
+    how=$2
+    shift 2
+    expect 0 mappedpages create -f "$format" -n 200 disk/made
+    expect 0 mappedpages alloc -c 60 disk/made
+    expect 0 mappedpages alloc -p -c 3 disk/made
+    echo old >in
+    expect 0 mappedpages write disk/made 30 <in
+    "$@" disk/made disk/opened 2>err || { rm -f disk/made disk/opened; return 0; } # no such copy here
+    sync
+    fill_disk
+    timeout 100 "$top_builddir/tests/tool/full_disk_client" disk/opened disk/filler disk/filler2 >out 2>&1 ||
+        fail "[$kind, format $format, $how] status $?: $(cat out)"
+    rm -f disk/filler disk/filler2
+    expect 0 mappedpages check disk/opened
+    rm -f disk/made disk/opened
 }
 
 tried=
@@ -55,7 +80,7 @@ for kind in ext4 xfs btrfs tmpfs; do
         echo old >in
         expect 0 mappedpages write -p disk/file $id <in
     done
-    expect 0 cp --sparse=always disk/file disk/copy
+    expect 0 cp --reflink=never --sparse=always disk/file disk/copy
     fill_disk
     # The file itself has all that it needs.
     for round in 1 2 3 4; do
@@ -83,6 +108,14 @@ for kind in ext4 xfs btrfs tmpfs; do
         expect 0 mappedpages free disk/$file 40
         expect 0 mappedpages check disk/$file
     done
+    rm -f disk/file disk/copy
+    for format in 1 0.2; do
+        goes_on $format 'as a copy with holes' cp --reflink=never --sparse=always
+    done
+    case $kind in
+    xfs) goes_on 1 'as a clone' cp --reflink=always ;;
+    btrfs) goes_on 1 'as a copy' cp --reflink=never ;;
+    esac
     umount disk || fail "cannot unmount"
     mounted=
 done
