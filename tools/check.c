@@ -7,6 +7,7 @@
 #include "file.h"
 #include "json.h"
 #include "output.h"
+#include "repair.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -17,8 +18,17 @@
 /* How often a file that a writer keeps changing is looked at before the check gives up. */
 #define MOST_ROUNDS 20
 
+/* --older, which has no letter. */
+#define OPTION_OLDER 257
+
 static const struct option options[] = {
     {"json", no_argument, NULL, 'j'},
+    {"quiet", no_argument, NULL, 'q'},
+    {"repair", no_argument, NULL, 'r'},
+    {"yes", no_argument, NULL, 'y'},
+    {"dry-run", no_argument, NULL, 'n'},
+    {"older", no_argument, NULL, OPTION_OLDER},
+    {"undo", required_argument, NULL, 'u'},
     {"help", no_argument, NULL, 'h'},
     {NULL, 0, NULL, 0},
 };
@@ -46,10 +56,12 @@ static void report_fault(void *context, const mpg_fault *fault)
     struct report *report = context;
     const char *message = without_path(fault->message, report->path);
     const char *kind = fault->code == MPG_E_CORRUPT_PAGE ? "protected" : "page";
+    const char *name = fault->code == 0 ? "WARNING" : error_name(fault->code);
 
     if (report->as_json) {
         json_open(&report->json, NULL, '{');
-        json_string(&report->json, "name", error_name(fault->code));
+        json_string(&report->json, "name", name);
+        json_string(&report->json, "fault", fault->name);
         if (fault->page != MPG_NO_PAGE) {
             json_number(&report->json, kind, fault->page);
         }
@@ -57,13 +69,13 @@ static void report_fault(void *context, const mpg_fault *fault)
         json_close(&report->json, '}');
         return;
     }
-    fputs(error_name(fault->code), report->out);
+    fputs(name, report->out);
     if (fault->page != MPG_NO_PAGE) {
         fprintf(report->out, " %s %" PRIu64, kind, fault->page);
     }
     fputs(": ", report->out);
     escape_print(report->out, message);
-    fputc('\n', report->out);
+    fprintf(report->out, " [%s]\n", fault->name);
 }
 
 /* The last lines. `result` is all zeros but for the faults if the file could not even be opened. */
@@ -72,6 +84,7 @@ static void end_report(struct report *report, const mpg_check_result *result)
     if (report->as_json) {
         json_close(&report->json, ']');
         json_boolean(&report->json, "clean", result->faults == 0);
+        json_number(&report->json, "warnings", result->warnings);
         json_number(&report->json, "pages_checked", result->pages_checked);
         json_number(&report->json, "protected_checked", result->protected_checked);
         json_end(&report->json);
@@ -84,8 +97,31 @@ static void end_report(struct report *report, const mpg_check_result *result)
         fprintf(report->out, ": %" PRIu64 " fault%s", result->faults,
                 result->faults == 1 ? "" : "s");
     }
+    if (result->warnings > 0) {
+        fprintf(report->out, ", %" PRIu64 " warning%s", result->warnings,
+                result->warnings == 1 ? "" : "s");
+    }
     fprintf(report->out, " (%" PRIu64 " pages and %" PRIu64 " protected pages checked)\n",
             result->pages_checked, result->protected_checked);
+}
+
+/* What keeps a file from being opened, by its name in doc/repair.md. */
+static const char *name_of_unopened(const mpg_error_info *info)
+{
+    switch (info->code) {
+    case MPG_E_CORRUPT_METADATA:
+        return "metadata";
+    case MPG_E_CORRUPT_DIRECTORY_INDEX:
+        return "index";
+    case MPG_E_CORRUPT_PROTECTED_DIRECTORY:
+        return "directory";
+    case MPG_E_CORRUPT_PAGE:
+        return "content";
+    case MPG_E_TRUNCATED:
+        return "cut";
+    default:
+        return "superblock";
+    }
 }
 
 /* The file could not be opened. Returns an exit status. */
@@ -100,7 +136,10 @@ static int report_unopened(struct report *report)
     if (!mpg_is_damage(info.code) && info.code != MPG_E_INVALID_PAGE_SIZE) {
         return report_failure(report->path, report->as_json);
     }
-    fault = (mpg_fault){.code = info.code, .page = info.page, .message = info.message};
+    fault = (mpg_fault){.code = info.code,
+                        .page = info.page,
+                        .message = info.message,
+                        .name = name_of_unopened(&info)};
     complain_hint(report->path, &info);
     begin_report(report, stdout);
     report_fault(report, &fault);
@@ -206,18 +245,13 @@ static int check_unlocked(struct report *report, const mpg_pager *pager)
     return STATUS_FAILED;
 }
 
-static int run(int argc, char **argv)
+static int check_file(const struct repair_request *request)
 {
     mpg_options alone = MPG_OPTIONS_INIT;
-    struct report report = {0};
+    struct report report = {.path = request->path, .as_json = request->as_json};
     const mpg_pager *pager;
     int status;
 
-    while (next_option(&command_check, argc, argv) != -1) {
-        report.as_json = true;
-    }
-    expect_arguments(&command_check, argc, argv, 1, 1);
-    report.path = argv[optind];
     hints_are_for(HINT_CHECK);
     alone.flags = MPG_LOCK_SHARED;
     status = mpg_open_readonly(&pager, report.path, &alone);
@@ -233,18 +267,82 @@ static int run(int argc, char **argv)
     return report_unopened(&report);
 }
 
+static void take_option(struct repair_request *request, int option)
+{
+    switch (option) {
+    case 'j':
+        request->as_json = true;
+        break;
+    case 'q':
+        request->quiet = true;
+        break;
+    case 'y':
+        request->yes = true;
+        break;
+    case 'n':
+        request->dry_run = true;
+        break;
+    case 'u':
+        request->undo = optarg;
+        break;
+    case OPTION_OLDER:
+        request->older = true;
+        break;
+    default:
+        break; /* --repair */
+    }
+}
+
+static int run(int argc, char **argv)
+{
+    struct repair_request request = {0};
+    bool repair = false;
+    int option;
+
+    while ((option = next_option(&command_check, argc, argv)) != -1) {
+        repair |= option == 'r';
+        take_option(&request, option);
+    }
+    expect_arguments(&command_check, argc, argv, 1, 1);
+    request.path = argv[optind];
+    if (!repair && (request.yes || request.dry_run || request.older)) {
+        usage_error(&command_check, "--yes, --dry-run and --older are for --repair");
+    }
+    if (request.yes && request.dry_run) {
+        usage_error(&command_check, "--yes and --dry-run contradict each other");
+    }
+    if (repair) {
+        return repair_file(&request);
+    }
+    if (request.undo != NULL) {
+        return undo_repair(&request);
+    }
+    return check_file(&request);
+}
+
 const struct command command_check = {
     .name = "check",
     .summary = "Checks everything in a page file",
-    .usage = "[-j] FILE",
+    .usage = "[-jq] [-r [-y|-n] [--older]] [-u UNDO] FILE",
     .help =
         "Looks at the structure, at every checksum, and for pages used twice or by nobody. Prints\n"
         "a line for each fault, its name first, then one with what was looked at. Changes "
         "nothing.\n"
         "Keeps writers out meanwhile; a file that is mounted or being written is checked in the\n"
         "state of its last commit. The exit status is 1 if there are faults.\n\n"
-        "  -j, --json  as a JSON object\n"
-        "  -h, --help  this help\n",
+        "With --repair it is mended where it is. What changes is first written to an undo file, "
+        "FILE.undo\n"
+        "unless -u names another. What would be given up is asked for on a terminal, and refused "
+        "elsewhere.\n"
+        "Cut short, it goes on when it is called again. -u alone takes a repair back.\n\n"
+        "  -j, --json     as a JSON object\n"
+        "  -q, --quiet    no progress bar\n"
+        "  -r, --repair   mend it\n"
+        "  -y, --yes      agree to whatever is given up\n"
+        "  -n, --dry-run  only say what would be done; the exit status is 1 if that is anything\n"
+        "      --older    go back to the state before the newest, if that is damaged\n"
+        "  -u, --undo UNDO  the undo file\n"
+        "  -h, --help     this help\n",
     .options = options,
     .run = run,
 };

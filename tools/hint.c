@@ -152,10 +152,12 @@ static bool about_beginning(char text[HINT_SIZE], const char *path)
 {
     switch (content_of(path)) {
     case CONTENT_WITHOUT_TOP:
-        return say(text,
-                   "it was one: its page 0 is overwritten, and the rest may be whole: "
-                   "'mappedpages rescue %s NEW' saves it in a new file",
-                   shown(path, "FILE"));
+        return say(
+            text,
+            "it was one: its page 0 is overwritten, and the rest may be whole: "
+            "'mappedpages check --repair %s' mends it, and 'mappedpages rescue %s NEW' saves it in "
+            "a new file",
+            shown(path, "FILE"), shown(path, "FILE"));
     case CONTENT_ARCHIVE:
         return say(text, "if it is an archive of 'mappedpages dump', 'mappedpages load' puts its "
                          "pages into a page file");
@@ -186,9 +188,11 @@ static bool about_damage(char text[HINT_SIZE], const char *path, const mpg_error
         return about_beginning(text, path);
     }
     if (use == HINT_CHECK) {
-        return say(text,
-                   "it cannot be opened; 'mappedpages rescue %s NEW' saves what can be read of it",
-                   shown(path, "FILE"));
+        return say(
+            text,
+            "it cannot be opened; 'mappedpages check --repair %s' mends what can be mended, and "
+            "'mappedpages rescue %s NEW' saves what can be read of it",
+            shown(path, "FILE"), shown(path, "FILE"));
     }
     if (info->code == MPG_E_CORRUPT_PAGE && info->page != MPG_NO_PAGE) {
         return say(text, "writing it anew mends it: 'mappedpages write -p %s %" PRIu64 "'",

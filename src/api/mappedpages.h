@@ -664,9 +664,10 @@ MPG_API MPG_MUST_CHECK int mpg_protected_iter_next(mpg_protected_id *id, mpg_pro
 
 /* One fault that mpg_check found. */
 typedef struct mpg_fault {
-    int code;            /* MPG_E_…: what reading it would return */
+    int code;            /* MPG_E_…: what reading it would return; 0: nothing yet, see below */
     uint64_t page;       /* page of the file, or MPG_NO_PAGE; CORRUPT_PAGE: protected page */
     const char *message; /* one sentence; valid during the call */
+    const char *name;    /* stable: "node", "content", … see mappedpages_check(3) */
 } mpg_fault;
 
 /* What mpg_check looked at. */
@@ -674,6 +675,7 @@ typedef struct mpg_check_result {
     uint64_t faults;            /* faults reported */
     uint64_t pages_checked;     /* pages of the file whose use was checked */
     uint64_t protected_checked; /* protected pages whose content was checked */
+    uint64_t warnings;          /* reported, too: what is said twice, and only once whole */
 } mpg_check_result;
 
 /*

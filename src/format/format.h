@@ -56,6 +56,7 @@ struct create_parameters {
     uint64_t initial_pages; /* at least 4 */
     const char *label;      /* NULL for none */
     const void *uuid;       /* 16 bytes; NULL: a random one. Where the format has one */
+    uint64_t generation;    /* numbers of commits begin behind this one */
 };
 
 /* An open file's metadata: the head of each format's own structure. */
@@ -97,6 +98,10 @@ enum look {
     LOOK_BEFORE, /* by the committing thread, before it writes; or where nobody commits */
     LOOK_AFTER   /* by the committing thread, after the sync: its own root must be there, too */
 };
+
+/* Hears of a fault. */
+typedef void format_fault(void *context, const char *name, int code, uint64_t page,
+                          const char *message);
 
 struct format_ops {
     int id; /* MPG_FORMAT_… */
@@ -288,11 +293,11 @@ struct format_ops {
 
     /*
      * Calls `use` for every page that the metadata of the durable version occupies (pages 0-2 not),
-     * and `fault` for what is wrong with the metadata itself. Returns an error only where it could
-     * not go on.
+     * and `fault` for what is wrong with the metadata itself, by its name in doc/repair.md; with code 0: for a copy
+     * that is not whole, and that nothing depends on yet. Returns an error only where it could not go on.
      */
     int (*walk)(struct format *format, void *context, void (*use)(void *context, uint64_t page),
-                void (*fault)(void *context, int code, uint64_t page, const char *message));
+                format_fault *fault);
 };
 
 /* Whether a page is somebody's though nothing says so yet: `reserved` or `kept`. */

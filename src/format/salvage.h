@@ -19,12 +19,14 @@ struct file;
 /* What one place in the file says of a protected page. */
 struct salvage_entry {
     uint64_t id;
-    uint64_t page;  /* that holds the content */
-    uint64_t other; /* one more that belongs to it, or 0 */
-    uint64_t known; /* the state as of which this is so: of two the higher counts */
-    uint32_t crc;   /* of the content */
-    bool in_use;    /* false: there is no such protected page */
-    bool proven;    /* a checksum covers the entry; otherwise only its content can prove it */
+    uint64_t page;       /* that holds the content */
+    uint64_t other;      /* one more that belongs to it, or 0 */
+    uint64_t known;      /* the state as of which this is so: of two the higher counts */
+    uint64_t generation; /* of the content, as the format counts it */
+    uint32_t crc;        /* of the content */
+    bool in_use;         /* false: there is no such protected page */
+    bool proven;         /* a checksum covers the entry; otherwise only its content can prove it */
+    bool lost;           /* its content is not whole, and it was kept all the same */
 };
 
 /* Numbers from `first` to `end` - 1. */
@@ -45,6 +47,9 @@ struct salvage {
     char label[MPG_LABEL_MAX + 1];
     uint64_t pages;         /* whole ones that there are */
     uint64_t total;         /* that the file had, as far as its metadata tells; otherwise `pages` */
+    uint64_t generation;    /* the highest number of a commit that was seen */
+    unsigned char uuid[16]; /* where the format has one */
+    bool has_top;           /* page 0 is whole; format 1 */
     struct sheet *regular;  /* a bit a page: it is said to be a regular page. Owned */
     struct sheet *owned;    /* a bit a page: it is the file's own. Owned */
     struct sheet *contents; /* a bit a page: it is said to hold a protected content. Owned */
@@ -64,6 +69,21 @@ struct salvage_ops {
     int (*identify)(struct salvage *salvage);
     /* Looks through the file. IO errors of single places are notes. */
     int (*collect)(struct salvage *salvage);
+    /*
+     * Puts page 0 together again from what repeats what it said. *mended: it was not whole, and is now. Where nothing
+     * repeats it, or it is whole, nothing happens.
+     */
+    int (*mend_top)(struct file *file, bool *mended);
+    /*
+     * Writes copies anew that are not whole, where the other is and counts; the file is whole otherwise. Each is
+     * told by `note`.
+     */
+    int (*mend_copies)(struct salvage *salvage);
+    /*
+     * Makes the newest state one that does not count, where there is one before it: *dropped is its number, *kept that of
+     * the one before, which is 0 if there is none. May be NULL: the format keeps none.
+     */
+    int (*drop_newest)(struct file *file, uint64_t *dropped, uint64_t *kept);
 };
 
 extern const struct salvage_ops mpgi_salvage_0_2;

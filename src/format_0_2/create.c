@@ -12,13 +12,15 @@
 #include "os/new_file.h"
 
 /* Both metadata pages, alike. */
-static int write_metadata(const struct page_io *io, uint64_t total, uint32_t *crc)
+static int write_metadata(const struct page_io *io, uint64_t total, uint64_t generation,
+                          uint32_t *crc)
 {
     unsigned char head[METADATA_BITMAP + 1] = {0};
     struct sheet *page = mpgi_sheet_new();
     int result = 0;
 
     put_u64(head + METADATA_TOTAL, total);
+    put_u64(head + METADATA_GENERATION, generation);
     put_u64(head + METADATA_FREE, total - FIRST_USER_PAGE);
     head[METADATA_BITMAP] = (1 << FIRST_USER_PAGE) - 1;
     if (page == NULL || !mpgi_sheet_write(page, head, 0, sizeof(head)) ||
@@ -70,7 +72,7 @@ int mpgi_0_2_create(struct file *file, const struct create_parameters *parameter
         return result;
     result = mpgi_0_2_io_init(&io, file, page_size);
     if (result == 0)
-        result = write_metadata(&io, total, &crc);
+        result = write_metadata(&io, total, parameters->generation, &crc);
     if (result == 0)
         result = mpgi_new_file_complete(file);
     if (result == 0)

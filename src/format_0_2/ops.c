@@ -519,7 +519,7 @@ static bool is_dirty(struct format *format)
 /* ---- checking ---- */
 
 static int walk(struct format *format, void *context, void (*use)(void *context, uint64_t page),
-                void (*fault)(void *context, int code, uint64_t page, const char *message))
+                format_fault *fault)
 {
     struct format_0_2 *own = format_0_2_of(format);
 
@@ -529,16 +529,17 @@ static int walk(struct format *format, void *context, void (*use)(void *context,
         use(context, block->page[0]);
         use(context, block->page[1]);
         if (block->damaged)
-            fault(context, MPG_E_CORRUPT_PROTECTED_DIRECTORY, block->page[!block->active],
+            fault(context, "block", MPG_E_CORRUPT_PROTECTED_DIRECTORY, block->page[!block->active],
                   "the current copy of a directory block is damaged; what is seen is an older one");
     }
     if (own->metadata_damaged)
-        fault(context, MPG_E_CORRUPT_METADATA, 2 - own->active,
+        fault(context, "metadata", MPG_E_CORRUPT_METADATA, 2 - own->active,
               "the metadata page that page 0 names is damaged; what is seen is an older one");
     if (own->bitmap_differs)
-        fault(context, MPG_E_CORRUPT_METADATA, 1 + own->active,
+        fault(context, "bitmap", MPG_E_CORRUPT_METADATA, 1 + own->active,
               "the allocation bitmap contradicts its own count or the protected directory, or "
               "marks pages that the file has not");
+    mpgi_0_2_warn_of_copies(own, context, fault);
     return 0;
 }
 

@@ -19,6 +19,7 @@
 #include "base/error.h"
 #include "format/superblock.h"
 #include "format_0_2/layout.h"
+#include "format_0_2/salvage.h"
 #include "format_0_2/state.h"
 #include "os/io.h"
 
@@ -60,7 +61,7 @@ static bool has_trailer(const struct file *file, uint32_t page_size, uint64_t pa
            crc == get_u32(trailer);
 }
 
-static bool is_metadata(const struct file *file, uint32_t page_size, uint64_t page)
+bool mpgi_is_metadata_0_2(const struct file *file, uint32_t page_size, uint64_t page)
 {
     unsigned char head[METADATA_BITMAP + 1];
     uint64_t total;
@@ -90,18 +91,18 @@ static uint32_t size_by_page_0(const struct file *file)
     return UINT32_C(1) << log2;
 }
 
-static int identify(struct salvage *salvage)
+int mpgi_identify_0_2(struct salvage *salvage)
 {
     const struct file *file = salvage->file;
     uint32_t said = size_by_page_0(file);
 
     salvage->format = MPG_FORMAT_0_2;
     salvage->page_size = said;
-    if (said != 0 && (is_metadata(file, said, 1) || is_metadata(file, said, 2)))
+    if (said != 0 && (mpgi_is_metadata_0_2(file, said, 1) || mpgi_is_metadata_0_2(file, said, 2)))
         return 0;
     for (uint32_t size = MPG_PAGE_SIZE_MIN; size <= MPG_PAGE_SIZE_MAX; size *= 2) {
         salvage->page_size = size;
-        if (is_metadata(file, size, 1) || is_metadata(file, size, 2))
+        if (mpgi_is_metadata_0_2(file, size, 1) || mpgi_is_metadata_0_2(file, size, 2))
             return 0;
     }
     salvage->page_size = said;
@@ -188,7 +189,7 @@ static bool is_found(const struct remains *r, uint64_t page)
 static int read_metadata(struct remains *r)
 {
     for (unsigned i = 0; i < 2; i++) {
-        if (!is_metadata(r->salvage->file, r->salvage->page_size, i + 1)) {
+        if (!mpgi_is_metadata_0_2(r->salvage->file, r->salvage->page_size, i + 1)) {
             mpgi_salvage_note(r->salvage, "metadata", i + 1, "metadata page %u is not whole",
                               i + 1);
             continue;
@@ -423,6 +424,7 @@ static int add_entry(const struct remains *r, const struct sheet *block, uint32_
     mpgi_0_2_get_entry(block, slot, &entry);
     said.in_use = entry.in_use;
     said.crc = entry.crc;
+    said.generation = entry.generation;
     said.page = entry_page(&entry);
     said.other = entry.page[!entry.current];
     if (known == KNOWN_TORN && (!said.in_use || said.page < FIRST_USER_PAGE || said.page >= pages))
@@ -501,6 +503,11 @@ static int collect_all(struct remains *r)
 
     if (error == 0)
         error = read_index(r);
+    for (unsigned i = 0; i < 2; i++) {
+        if (r->metadata[i] != NULL)
+            r->salvage->generation = max_u64(r->salvage->generation,
+                                             mpgi_sheet_u64(r->metadata[i], METADATA_GENERATION));
+    }
     if (error == 0)
         error = take_space(r);
     if (error == 0 && !(r->index_holds && mpgi_sheet_u32(r->index, INDEX_COUNT) == 0))
@@ -514,7 +521,7 @@ static int collect_all(struct remains *r)
     return error;
 }
 
-static int collect(struct salvage *salvage)
+int mpgi_collect_0_2(struct salvage *salvage)
 {
     struct remains *r = calloc(1, sizeof(*r));
     int error;
@@ -535,5 +542,3 @@ static int collect(struct salvage *salvage)
     free(r);
     return error;
 }
-
-const struct salvage_ops mpgi_salvage_0_2 = {.identify = identify, .collect = collect};

@@ -132,6 +132,11 @@ int mpgi_0_2_read_spare(bool *found, const struct page_io *io, const struct shee
 /* Learns other_trailer from the file. */
 int mpgi_0_2_read_other_trailer(const struct page_io *io, struct block *block);
 
+/* ---- mend.c ---- */
+
+/* Tells of copies that do not count and are not whole. */
+void mpgi_0_2_warn_of_copies(struct format_0_2 *own, void *context, format_fault *fault);
+
 /* ---- create.c, load.c ---- */
 
 int mpgi_0_2_create(struct file *file, const struct create_parameters *parameters);

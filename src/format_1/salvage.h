@@ -40,6 +40,15 @@ static inline bool has_root(const struct findings *found)
     return found->root_valid[0] || found->root_valid[1];
 }
 
+/*
+ * Who the file is: what page 0 says, or a root where that is not whole or is another file's. 1 where neither
+ * tells.
+ */
+int mpgi_learn_identity_1(const struct file *file, struct superblock *superblock, bool *has_page_0);
+/* As in struct salvage_ops. */
+int mpgi_identify_1(struct salvage *salvage);
+int mpgi_collect_1(struct salvage *salvage);
+
 /* Looks at every page. */
 int mpgi_salvage_scan_1(struct findings *found);
 /* Puts together what was found. */

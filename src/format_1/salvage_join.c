@@ -186,6 +186,7 @@ static int take_entries(struct join *join, const unsigned char *content, uint64_
         said.page = entry_page(&entry);
         said.crc = entry.crc;
         said.in_use = entry.in_use;
+        said.generation = entry.generation;
         said.proven = known != 0;
         if (known == 0) {
             if (!entry.in_use || entry.generation >= GENERATION_END)
@@ -455,6 +456,7 @@ static int apply_entries(const struct join *join, const struct record *record)
             .id = record->entries[i].id,
             .page = record->entries[i].page,
             .known = record->generation,
+            .generation = record->generation,
             .crc = record->entries[i].crc,
             .in_use = record->entries[i].in_use,
             .proven = true,

@@ -57,29 +57,48 @@ static bool find_root(const struct file *file, unsigned char *root, uint32_t *pa
     return false;
 }
 
-/* 1 where neither page 0 nor a root tells. */
-static int learn_identity(const struct file *file, struct superblock *superblock, bool *has_page_0)
+/* Whether page 1 or 2 is a root of the file that page 0 says it is. */
+static bool agrees(const struct file *file, const struct superblock *superblock)
+{
+    unsigned char root[NODE_SIZE_MAX];
+
+    for (uint64_t page = 1; page <= 2; page++) {
+        if (is_any_root(file, root, superblock->page_size, page) &&
+            memcmp(root + ROOT_UUID, superblock->uuid, UUID_SIZE) == 0)
+            return true;
+    }
+    return false;
+}
+
+int mpgi_learn_identity_1(const struct file *file, struct superblock *superblock, bool *has_page_0)
 {
     unsigned char bytes[NODE_SIZE_MAX];
+    uint32_t page_size;
 
     memset(superblock, 0, sizeof(*superblock));
     *has_page_0 = read_page_0(file, bytes, &superblock->page_size);
     if (*has_page_0) {
         memcpy(superblock->uuid, bytes + SB_UUID, UUID_SIZE);
         memcpy(superblock->label, bytes + SB_LABEL, LABEL_SIZE);
-        return 0;
+        superblock->created = get_u64(bytes + SB_CREATED);
+        if (agrees(file, superblock))
+            return 0;
     }
-    if (!find_root(file, bytes, &superblock->page_size))
-        return 1;
+    /* A page 0 of another file, whole as it may be, is none. */
+    if (!find_root(file, bytes, &page_size))
+        return *has_page_0 ? 0 : 1;
+    *has_page_0 = false;
+    memset(superblock, 0, sizeof(*superblock));
+    superblock->page_size = page_size;
     memcpy(superblock->uuid, bytes + ROOT_UUID, UUID_SIZE);
     return 0;
 }
 
-static int identify(struct salvage *salvage)
+int mpgi_identify_1(struct salvage *salvage)
 {
     struct superblock superblock;
     bool has_page_0;
-    int result = learn_identity(salvage->file, &superblock, &has_page_0);
+    int result = mpgi_learn_identity_1(salvage->file, &superblock, &has_page_0);
 
     salvage->format = MPG_FORMAT_1;
     salvage->page_size = superblock.page_size;
@@ -296,7 +315,7 @@ static int begin(struct findings *found)
     if (f == NULL)
         return mpgi_fail_memory("rescue");
     space = &f->cache.space;
-    if (learn_identity(salvage->file, &f->superblock, &has_page_0) != 0)
+    if (mpgi_learn_identity_1(salvage->file, &f->superblock, &has_page_0) != 0)
         return mpgi_fail(MPG_E_CORRUPT_SUPERBLOCK, "rescue", 0, "%s: it changed while it was read",
                          salvage->file->path);
     if (!has_page_0)
@@ -304,6 +323,8 @@ static int begin(struct findings *found)
                           "page 0 does not hold the superblock; a root says what it said, but the "
                           "label");
     memcpy(salvage->label, f->superblock.label, LABEL_SIZE);
+    memcpy(salvage->uuid, f->superblock.uuid, UUID_SIZE);
+    salvage->has_top = has_page_0;
     f->head.file = salvage->file;
     f->head.page_size = salvage->page_size;
     space->file = salvage->file;
@@ -315,7 +336,23 @@ static int begin(struct findings *found)
     return 0;
 }
 
-static int collect(struct salvage *salvage)
+/* No number of a commit that was seen may come again. */
+static void note_generation(const struct findings *found)
+{
+    uint64_t highest = 0;
+
+    for (unsigned i = 0; i < 2; i++) {
+        if (found->root_valid[i])
+            highest = max_u64(highest, mpgi_root_generation(found->roots[i]));
+    }
+    for (size_t i = 0; i < found->node_count; i++)
+        highest = max_u64(highest, found->nodes[i].generation);
+    for (size_t i = 0; i < found->record_count; i++)
+        highest = max_u64(highest, found->records[i].generation);
+    found->salvage->generation = highest;
+}
+
+int mpgi_collect_1(struct salvage *salvage)
 {
     struct findings *found = calloc(1, sizeof(*found));
     int error;
@@ -326,6 +363,7 @@ static int collect(struct salvage *salvage)
     error = begin(found);
     if (error == 0)
         error = mpgi_salvage_scan_1(found);
+    note_generation(found);
     if (error == 0)
         error = mpgi_salvage_join_1(found);
     free(found->f);
@@ -334,5 +372,3 @@ static int collect(struct salvage *salvage)
     free(found);
     return error;
 }
-
-const struct salvage_ops mpgi_salvage_1 = {.identify = identify, .collect = collect};

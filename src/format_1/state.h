@@ -469,8 +469,11 @@ int mpgi_superblock_read(struct superblock *superblock, const struct file *file,
 int mpgi_superblock_bytes(unsigned char *page, const struct superblock *superblock,
                           const struct file *file);
 /* Writes page 0 as it is, if it is still whole. */
+/* Writes page 0; `page` is room for a node. */
+int mpgi_superblock_write(struct file *file, const struct superblock *superblock,
+                          unsigned char *page);
 int mpgi_superblock_write_again(const struct superblock *superblock, struct file *file);
 int mpgi_walk_1(struct format *format, void *context, void (*use)(void *context, uint64_t page),
-                void (*fault)(void *context, int code, uint64_t page, const char *message));
+                format_fault *fault);
 
 #endif

@@ -19,8 +19,8 @@ static unsigned log2_of(uint32_t page_size)
     return (unsigned)__builtin_ctz(page_size);
 }
 
-static int write_superblock(struct file *file, const struct superblock *superblock,
-                            unsigned char *page)
+int mpgi_superblock_write(struct file *file, const struct superblock *superblock,
+                          unsigned char *page)
 {
     uint32_t size = node_size_of(superblock->page_size);
 
@@ -149,9 +149,9 @@ static void fill_root(unsigned char *root, const struct superblock *superblock, 
         mpgi_uses_set(root + ROOT_AREAS, page, MPG_USE_METADATA);
 }
 
-/* The same state in both roots, as commits FIRST_GENERATION and 0. */
+/* The same state in both roots, as the first two commits behind `generation`, of a new file 0 and FIRST_GENERATION. */
 static int write_roots(struct file *file, const struct superblock *superblock, uint64_t pages,
-                       unsigned char *root)
+                       uint64_t generation, unsigned char *root)
 {
     struct node_space space = {
         .page_size = superblock->page_size,
@@ -163,7 +163,7 @@ static int write_roots(struct file *file, const struct superblock *superblock, u
     for (unsigned page = 1; page <= 2; page++) {
         int error;
 
-        mpgi_root_finish(&space, root, FIRST_GENERATION + 1 - page, true);
+        mpgi_root_finish(&space, root, generation + FIRST_GENERATION + 1 - page, true);
         error =
             mpgi_file_write(file, root, space.node_size, (uint64_t)page * space.page_size, page);
         if (error)
@@ -204,10 +204,11 @@ int mpgi_create_1(struct file *file, const struct create_parameters *parameters)
     if (error == 0)
         error = mpgi_file_grow(file, parameters->initial_pages * parameters->page_size);
     if (error == 0)
-        error = write_roots(file, &superblock, parameters->initial_pages, buffer);
+        error = write_roots(file, &superblock, parameters->initial_pages, parameters->generation,
+                            buffer);
     if (error == 0)
         error = mpgi_new_file_complete(file);
     if (error == 0)
-        error = write_superblock(file, &superblock, buffer);
+        error = mpgi_superblock_write(file, &superblock, buffer);
     return error;
 }

@@ -18,11 +18,11 @@ struct walk {
     uint64_t total;
     void *context;
     void (*use)(void *context, uint64_t page);
-    void (*fault)(void *context, int code, uint64_t page, const char *message);
+    format_fault *fault;
 };
 
-static void __attribute__((format(printf, 3, 4)))
-report(const struct walk *walk, uint64_t page, const char *format, ...)
+static void __attribute__((format(printf, 4, 5)))
+report(const struct walk *walk, const char *name, uint64_t page, const char *format, ...)
 {
     char message[256];
     va_list arguments;
@@ -30,7 +30,7 @@ report(const struct walk *walk, uint64_t page, const char *format, ...)
     va_start(arguments, format);
     (void)vsnprintf(message, sizeof(message), format, arguments);
     va_end(arguments);
-    walk->fault(walk->context, mpgi_tree_error(walk->tree->kind), page, message);
+    walk->fault(walk->context, name, mpgi_tree_error(walk->tree->kind), page, message);
 }
 
 /* Pages that the file does not have must be free. */
@@ -41,7 +41,7 @@ static void check_end(const struct walk *walk, const unsigned char *content, uin
 
     for (; walk->tree->kind == TREE_SPACE && index < units; index++) {
         if (mpgi_uses_get(content, index) != MPG_USE_FREE)
-            report(walk, first + index,
+            report(walk, "beyond-total", first + index,
                    "page %" PRIu64 " is in use, but the file has only %" PRIu64, first + index,
                    walk->total);
     }
@@ -66,7 +66,7 @@ static int walk_node(const struct walk *walk, const struct node_reference *refer
         free = mpgi_tree_refs_free(tree, body, tree->node_refs, reference->level - 1u);
     }
     if (min_u64(free, UINT32_MAX) != reference->free)
-        report(walk, reference->pair,
+        report(walk, "free-units", reference->pair,
                "node %" PRIu64 " of level %u has %" PRIu64 " free units below it, not %" PRIu32,
                index, reference->level, free, reference->free);
     if (reference->level == 0)
@@ -97,7 +97,7 @@ static int walk_refs(const struct walk *walk, const unsigned char *refs, unsigne
         } else if (error != MPG_E_NO_MEMORY) {
             mpg_error_info info;
 
-            walk->fault(walk->context, mpg_last_error(&info), reference.pair, info.message);
+            walk->fault(walk->context, "node", mpg_last_error(&info), reference.pair, info.message);
             error = 0; /* the others can still be looked at */
         }
     }
@@ -135,15 +135,39 @@ static int walk_chain(const struct walk *walk)
         }
     }
     if (error == 1) {
-        report(walk, end.next, "the record of a commit in page %" PRIu64 " cannot be read",
-               end.next);
+        report(walk, "record", end.next,
+               "the record of a commit in page %" PRIu64 " cannot be read", end.next);
         error = 0;
     }
     return error;
 }
 
+/* Both roots say which state counts as long as the file is closed; one of them is enough. */
+static int walk_roots(const struct walk *walk)
+{
+    struct format_1 *f = walk->f;
+    const struct node_space *space = &f->cache.space;
+    unsigned other = f->chain.root_page == 1 ? 2 : 1;
+    unsigned char *bytes = malloc(space->node_size);
+    const char *why = "it cannot be read";
+    char message[160];
+
+    if (bytes == NULL)
+        return mpgi_fail_memory("check");
+    if (mpgi_file_read(space->file, bytes, space->node_size, (uint64_t)other * space->page_size,
+                       other) != 0 ||
+        !mpgi_root_valid(f, bytes, &why)) {
+        (void)snprintf(message, sizeof(message),
+                       "page %u does not hold a root: %s; the other one, in page %u, is whole",
+                       other, why, f->chain.root_page);
+        walk->fault(walk->context, "root", 0, other, message);
+    }
+    free(bytes);
+    return 0;
+}
+
 int mpgi_walk_1(struct format *format, void *context, void (*use)(void *context, uint64_t page),
-                void (*fault)(void *context, int code, uint64_t page, const char *message))
+                format_fault *fault)
 {
     struct format_1 *f = format_1_of(format);
     const unsigned char *root = f->chain.root;
@@ -159,5 +183,7 @@ int mpgi_walk_1(struct format *format, void *context, void (*use)(void *context,
     if (error == 0)
         error = walk_tree(&walk, &f->directory, root);
     walk.tree = &f->space;
-    return error ? error : walk_chain(&walk);
+    if (error == 0)
+        error = walk_chain(&walk);
+    return error ? error : walk_roots(&walk);
 }

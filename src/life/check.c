@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "base/sheet.h"
+#include "life/check.h"
 #include "pager/look_again.h"
 #include "pager/pager.h"
 #include "pager/protected_write.h"
@@ -27,16 +28,41 @@ struct check {
     uint64_t generation; /* the state whose structure was checked */
 };
 
-static void report(void *context, int code, uint64_t page, const char *message)
+const char *mpgi_fault_name(int code)
+{
+    switch (code) {
+    case MPG_E_CORRUPT_SUPERBLOCK:
+        return "superblock";
+    case MPG_E_CORRUPT_METADATA:
+        return "metadata";
+    case MPG_E_CORRUPT_DIRECTORY_INDEX:
+        return "index";
+    case MPG_E_CORRUPT_PROTECTED_DIRECTORY:
+        return "directory";
+    case MPG_E_CORRUPT_PAGE:
+        return "content";
+    case MPG_E_TRUNCATED:
+        return "cut";
+    case MPG_E_CHANGED:
+        return "changed";
+    default:
+        return "unreadable";
+    }
+}
+
+static void report(void *context, const char *name, int code, uint64_t page, const char *message)
 {
     struct check *check = context;
-    mpg_fault fault = {code, page, message};
+    mpg_fault fault = {code, page, message, name};
 
     if (code == MPG_E_STALE) {
         check->stale = true;
         return;
     }
-    check->result.faults++;
+    if (code == 0)
+        check->result.warnings++;
+    else
+        check->result.faults++;
     if (check->report != NULL)
         check->report(check->context, &fault);
 }
@@ -47,7 +73,7 @@ static void report_last_error(struct check *check)
     mpg_error_info info;
 
     (void)mpg_last_error(&info);
-    report(check, info.code, info.page, info.message);
+    report(check, mpgi_fault_name(info.code), info.code, info.page, info.message);
 }
 
 static bool is_claimed(const struct check *check, uint64_t page)
@@ -78,24 +104,25 @@ static void claim(struct check *check, uint64_t page, enum mpg_page_use expected
     if (page < FIRST_USER_PAGE || page >= check->total) {
         (void)snprintf(message, sizeof(message),
                        "%s is at page %" PRIu64 ", which is not a page for it", what, page);
-        report(check, MPG_E_CORRUPT_METADATA, page, message);
+        report(check, "misplaced", MPG_E_CORRUPT_METADATA, page, message);
         return;
     }
     if (is_claimed(check, page)) {
         (void)snprintf(message, sizeof(message),
                        "page %" PRIu64 " is used twice, the second time by %s", page, what);
-        report(check, MPG_E_CORRUPT_METADATA, page, message);
+        report(check, "page-twice", MPG_E_CORRUPT_METADATA, page, message);
     }
     note_claim(check, page);
     if (ops->get_use(check->pager->format, VERSION_DURABLE, page, &use) != 0) {
         mpg_error_info info;
 
-        report(check, mpg_last_error(&info), page, info.message);
+        (void)mpg_last_error(&info);
+        report(check, mpgi_fault_name(info.code), info.code, page, info.message);
     } else if (use != expected) {
         (void)snprintf(message, sizeof(message),
                        "page %" PRIu64 " is used by %s, but the space says it is %s", page, what,
                        names[use]);
-        report(check, MPG_E_CORRUPT_METADATA, page, message);
+        report(check, "use", MPG_E_CORRUPT_METADATA, page, message);
     }
 }
 
@@ -145,7 +172,7 @@ static int check_directory(struct check *check, const struct mpg_stat *st)
         (void)snprintf(message, sizeof(message),
                        "%" PRIu64 " protected pages are in use, but %" PRIu64 " are counted", count,
                        st->protected_pages);
-        report(check, MPG_E_CORRUPT_PROTECTED_DIRECTORY, MPG_NO_PAGE, message);
+        report(check, "count", MPG_E_CORRUPT_PROTECTED_DIRECTORY, MPG_NO_PAGE, message);
     }
     return 0;
 }
@@ -174,7 +201,7 @@ static int check_leaks(struct check *check, enum mpg_page_use use, uint64_t *cou
             (void)snprintf(message, sizeof(message),
                            "page %" PRIu64 " is marked as in internal use, but nothing uses it",
                            page);
-            report(check, MPG_E_CORRUPT_METADATA, page, message);
+            report(check, "leak", MPG_E_CORRUPT_METADATA, page, message);
         }
         first = next;
     }
@@ -190,7 +217,7 @@ static void check_count(struct check *check, const char *what, uint64_t counted,
     (void)snprintf(message, sizeof(message),
                    "%" PRIu64 " pages are %s, but %" PRIu64 " are recorded", counted, what,
                    recorded);
-    report(check, MPG_E_CORRUPT_METADATA, MPG_NO_PAGE, message);
+    report(check, "count", MPG_E_CORRUPT_METADATA, MPG_NO_PAGE, message);
 }
 
 /* Whether the file is what the pager believes. Called with the lock held. */
@@ -282,7 +309,7 @@ static int check_stale(const struct check *check)
 int mpg_check(mpg_check_result *result, const mpg_pager *pager,
               void (*report_fault)(void *context, const mpg_fault *fault), void *context)
 {
-    struct check check = {pager, 0, NULL, false, {0, 0, 0}, report_fault, context, false, 0};
+    struct check check = {pager, 0, NULL, false, {0}, report_fault, context, false, 0};
     int outcome;
 
     pager_lock(pager);

@@ -13,10 +13,10 @@ struct builder {
     uint64_t second;        /* pages below it are no second copies to be had */
 };
 
-/* Whether both pages of a protected page stay what they are. */
-static bool keeps_both(const struct builder *b)
+/* Whether both pages of a protected page stay what they are. A damaged file may have lost one. */
+static bool keeps_both(const struct builder *b, const struct entry *entry)
 {
-    return b->build->same_format && b->build->ops->copies == 2;
+    return b->build->same_format && b->build->ops->copies == 2 && entry->page[!entry->current] != 0;
 }
 
 /* What metadata is not to take. */
@@ -34,7 +34,7 @@ static int reserve_all(struct builder *b)
         const struct entry *entry = &state->entries[i].entry;
 
         (void)mpgi_id_map_put(&b->reserved, entry_page(entry));
-        if (keeps_both(b))
+        if (keeps_both(b, entry))
             (void)mpgi_id_map_put(&b->reserved, entry->page[!entry->current]);
     }
     return 0;
@@ -78,7 +78,7 @@ static int make_entry(struct builder *b, const struct entry *from, struct entry 
 {
     struct mpg_stat facts = {0};
 
-    if (keeps_both(b)) {
+    if (keeps_both(b, from)) {
         *made = *from;
         return 0;
     }
@@ -205,6 +205,7 @@ static int build_once(struct file *file, const struct copy_state *state,
         .initial_pages = max_u64(pages, 4),
         .label = build->label,
         .uuid = build->uuid,
+        .generation = build->generation,
     };
     mpg_error_info error;
     int result = build->ops->create(file, &parameters);

@@ -10,8 +10,9 @@ struct copy_build {
     const struct format_ops *ops; /* of the copy */
     bool same_format;
     uint32_t page_size;
-    const char *label; /* or NULL */
-    const void *uuid;  /* or NULL */
+    const char *label;   /* or NULL */
+    const void *uuid;    /* or NULL */
+    uint64_t generation; /* numbers of commits begin behind this one */
     size_t cache_size;
 };
 

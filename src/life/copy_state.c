@@ -33,7 +33,7 @@ static bool make_room(void **array, size_t *capacity, size_t count, size_t size)
     return true;
 }
 
-static int add_page(struct copy_state *state, uint64_t page)
+int mpgi_copy_state_add_page(struct copy_state *state, uint64_t page)
 {
     struct copy_run *last = state->run_count > 0 ? &state->runs[state->run_count - 1] : NULL;
     void *runs = state->runs;
@@ -84,7 +84,8 @@ static int read_runs(struct copy_state *state, struct format *format)
             break;
         for (unsigned word = 0; word < WORDS && result == 0; word++) {
             for (uint64_t left = bits[word]; left != 0 && result == 0; left &= left - 1)
-                result = add_page(state, first + 64 * word + (unsigned)__builtin_ctzll(left));
+                result = mpgi_copy_state_add_page(state, first + 64 * word +
+                                                             (unsigned)__builtin_ctzll(left));
         }
     }
     return result;

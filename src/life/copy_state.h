@@ -31,6 +31,8 @@ struct copy_state {
 
 /* Reads what the durable version says. To be freed, also after a failure. Pager's lock held. */
 int mpgi_copy_state_read(struct copy_state *state, struct format *format);
+/* Notes one more regular page, behind the others. */
+int mpgi_copy_state_add_page(struct copy_state *state, uint64_t page);
 void mpgi_copy_state_free(struct copy_state *state);
 /* Notes which entries of `now` are those of `before` that were copied. */
 void mpgi_copy_state_carry(struct copy_state *now, const struct copy_state *before);

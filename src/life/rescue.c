@@ -24,8 +24,7 @@ static void count_note(void *context, const char *name, uint64_t page, const cha
         rescue->options.note(rescue->options.context, &note);
 }
 
-/* Which format it was of. */
-static int identify(struct salvage *salvage, const struct salvage_ops **ops)
+int mpgi_rescue_identify(struct salvage *salvage, const struct salvage_ops **ops)
 {
     static const struct salvage_ops *const all[] = {&mpgi_salvage_1, &mpgi_salvage_0_2};
 
@@ -45,8 +44,7 @@ static int identify(struct salvage *salvage, const struct salvage_ops **ops)
 static int look_through(struct rescue *rescue)
 {
     struct salvage *salvage = &rescue->salvage;
-    const struct salvage_ops *ops;
-    int error = identify(salvage, &ops);
+    int error = mpgi_rescue_identify(salvage, &rescue->ops);
 
     if (error)
         return error;
@@ -60,10 +58,10 @@ static int look_through(struct rescue *rescue)
     rescue->piece = malloc(rescue->piece_size);
     if (rescue->piece == NULL)
         return mpgi_fail_memory("rescue");
-    return ops->collect(salvage);
+    return rescue->ops->collect(salvage);
 }
 
-static int rescue_locked(struct rescue *rescue, const char *destination)
+int mpgi_rescue_look(struct rescue *rescue)
 {
     int error = mpgi_salvage_init(&rescue->salvage, &rescue->source);
 
@@ -74,11 +72,25 @@ static int rescue_locked(struct rescue *rescue, const char *destination)
         error = look_through(rescue);
     if (error == 0)
         error = mpgi_rescue_choose(rescue);
-    if (error == 0)
-        error = mpgi_rescue_write(rescue, destination);
+    return error;
+}
+
+void mpgi_rescue_release(struct rescue *rescue)
+{
     mpgi_sheet_free(rescue->wanted);
     mpgi_salvage_free(&rescue->salvage);
     free(rescue->piece);
+    rescue->wanted = NULL;
+    rescue->piece = NULL;
+}
+
+static int rescue_locked(struct rescue *rescue, const char *destination)
+{
+    int error = mpgi_rescue_look(rescue);
+
+    if (error == 0)
+        error = mpgi_rescue_write(rescue, destination);
+    mpgi_rescue_release(rescue);
     return error;
 }
 

@@ -14,10 +14,21 @@ struct rescue {
     uint64_t wanted_count;
     unsigned char *piece; /* room for what is copied at once; owned */
     uint32_t piece_size;
+    const struct salvage_ops *ops; /* of its format, once that is known */
+    /* A protected page of which no content is whole stays in the entries, `lost`, if this says so. May be NULL. */
+    bool (*keep)(void *context, uint64_t id);
+    void *keep_context;
     mpg_rescue_options options;
     mpg_rescue_result result;
 };
 
+/* Which format a file is of: sets page_size and format of *salvage, of which only `file` is looked at, and *ops. */
+int mpgi_rescue_identify(struct salvage *salvage, const struct salvage_ops **ops);
+/*
+ * Looks through the source, which is open and locked, and decides what is saved. To be released, also after a failure.
+ */
+int mpgi_rescue_look(struct rescue *rescue);
+void mpgi_rescue_release(struct rescue *rescue);
 /* Decides which contents of protected pages and which regular pages are saved. */
 int mpgi_rescue_choose(struct rescue *rescue);
 /* Writes them to a new file. */

@@ -119,6 +119,10 @@ static int decide(struct rescue *rescue, const struct salvage_entry *entries, si
                           "the content of protected page %" PRIu64 ", in page %" PRIu64
                           ", does not match its checksum, and no older one is there",
                           choice.newest->id, choice.newest->page);
+        if (rescue->keep != NULL && rescue->keep(rescue->keep_context, choice.newest->id)) {
+            kept[*kept_count] = *choice.newest;
+            kept[(*kept_count)++].lost = true;
+        }
     }
     return 0;
 }

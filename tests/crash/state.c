@@ -271,7 +271,7 @@ static void note_fault(void *context, const mpg_fault *fault)
 {
     struct complaint *complaint = context;
 
-    if (complaint->said)
+    if (complaint->said || fault->code == 0) /* a crash may leave one root of two */
         return;
     complaint->said = true;
     snprintf(complaint->why, complaint->size, "check: page %" PRIu64 ": %s", fault->page,

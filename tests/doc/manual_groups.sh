@@ -41,6 +41,7 @@ printf '%s\n' -30 30 | diff -u - amounts >&2 || fail "the amount was not moved"
 example iter 3 5
 example check "0 faults"
 example rescue "1 regular pages saved"
+example repair "0 faults, 0 left"
 example life "most of it is a hole"
 example copy "1 protected page"
 example compact "shorter: yes"

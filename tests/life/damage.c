@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "life/damage.h"
 
+#include "mappedpages_repair.h"
+
 #include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
@@ -260,8 +262,7 @@ static void on_fault(void *context, const mpg_fault *fault)
 {
     struct trial *trial = context;
 
-    (void)fault;
-    trial->faults++;
+    trial->faults += fault->code != 0;
 }
 
 /* What opening shows of protected pages must be right, or an error. */
@@ -436,6 +437,147 @@ static void try_rescue(struct trial *trial)
     (void)unlink(path);
 }
 
+/* ---- repairing where it is ---- */
+
+/* FNV-1a, over what is no hole: with the offsets, so that nothing may move. */
+uint64_t damage_digest(const char *path)
+{
+    static unsigned char bytes[65536];
+    uint64_t digest = UINT64_C(0xcbf29ce484222325);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    off_t end = lseek(fd, 0, SEEK_END), at = 0;
+
+    if (fd < 0 || end < 0)
+        fail("%s cannot be read", path);
+    digest ^= (uint64_t)end;
+    while ((at = lseek(fd, at, SEEK_DATA)) >= 0 && at < end) {
+        ssize_t got = pread(fd, bytes, sizeof(bytes) - (size_t)at % 4096, at);
+
+        if (got <= 0)
+            fail("%s cannot be read", path);
+        for (ssize_t i = 0; i + 8 <= got; i += 8) {
+            uint64_t word;
+
+            memcpy(&word, bytes + i, 8);
+            if (word != 0)
+                digest = (digest ^ word ^ (uint64_t)(at + i) << 20) * UINT64_C(0x100000001b3);
+        }
+        at += got;
+    }
+    (void)close(fd);
+    return digest;
+}
+
+/* A regular page that gave its page up, or a protected page that may be older, was told of. */
+static void on_repair_note(void *context, const mpg_rescue_note *note)
+{
+    on_note(context, note);
+}
+
+static bool agree(void *context, const mpg_rescue_note *note)
+{
+    (void)context;
+    (void)note;
+    return true;
+}
+
+/* What is there after a repair is right, or was told. */
+static void judge_repaired(struct trial *trial, const mpg_pager *pager)
+{
+    const struct specimen *specimen = trial->specimen;
+
+    for (unsigned id = 0; id < specimen->kind->protected_count; id++) {
+        int result = mpg_protected_read(trial->data, pager, (mpg_protected_id){id});
+        bool there = specimen->content[id] != 0 &&
+                     !is_destroyed(specimen, trial->destroyed, trial->destroyed_count,
+                                   specimen->content[id]);
+        int version;
+
+        trial->tally->repaired_there += there;
+        if (result != 0)
+            continue;
+        version = version_of(specimen, id, trial->data, trial->buffer);
+        if (version < 0)
+            fail("%s, %s: repair made something up for protected page %u", specimen->kind->name,
+                 trial->what, id);
+        if ((unsigned)version == specimen->version[id] && specimen->content[id] != 0)
+            trial->tally->repaired_right += there;
+        else if (specimen->kind->closed && !trial->told[id])
+            fail("%s, %s: repair says that version %d of protected page %u is right; it is %u",
+                 specimen->kind->name, trial->what, version, id, specimen->version[id]);
+    }
+}
+
+/* Regular pages that were not destroyed are what they were, under their numbers. */
+static void judge_repaired_regular(struct trial *trial, const mpg_pager *pager)
+{
+    const struct specimen *specimen = trial->specimen;
+    const struct specimen_kind *kind = specimen->kind;
+
+    for (unsigned i = 0; i < kind->regular_count; i++) {
+        mpg_page_id id = {damage_regular_id(kind, i)};
+
+        if (is_destroyed(specimen, trial->destroyed, trial->destroyed_count, id.value))
+            continue;
+        damage_fill(trial->buffer, kind->page_size, false, id.value, 1);
+        if (mpg_page_read(trial->data, pager, id, 0, kind->page_size) != 0 ||
+            memcmp(trial->data, trial->buffer, kind->page_size) != 0)
+            fail("%s, %s: regular page %" PRIu64 " is another after the repair", kind->name,
+                 trial->what, id.value);
+    }
+}
+
+static void judge_file(struct trial *trial, const mpg_repair_result *result)
+{
+    const struct specimen *specimen = trial->specimen;
+    mpg_check_result checked;
+    const mpg_pager *pager;
+
+    must(mpg_open_readonly(&pager, specimen->path, NULL), "open what was repaired");
+    trial->faults = 0;
+    must(mpg_check(&checked, pager, on_fault, trial), "check what was repaired");
+    if (checked.faults != result->faults_left)
+        fail("%s, %s: %" PRIu64 " faults are left after a repair", specimen->kind->name,
+             trial->what, checked.faults);
+    judge_repaired(trial, pager);
+    judge_repaired_regular(trial, pager);
+    must(mpg_close(pager), "close");
+}
+
+static void try_repair(struct trial *trial)
+{
+    mpg_repair_options options = MPG_REPAIR_OPTIONS_INIT;
+    mpg_repair_result result;
+    const char *path = trial->specimen->path;
+    uint64_t before = damage_digest(path);
+    char undo[300];
+    int error;
+
+    (void)snprintf(undo, sizeof(undo), "%s.undo", path);
+    memset(trial->told, 0, trial->specimen->kind->protected_count);
+    options.note = on_repair_note;
+    options.consent = agree;
+    options.context = trial;
+    error = mpg_repair(&result, path, &options);
+    if (error != 0) {
+        mpg_error_info info;
+
+        (void)mpg_last_error(&info);
+        if (error != MPG_E_CORRUPT_SUPERBLOCK)
+            fail("%s, %s: repair: %s", trial->specimen->kind->name, trial->what, info.message);
+        if (damage_digest(path) != before || access(undo, F_OK) == 0)
+            fail("%s, %s: a repair that failed changed something", trial->specimen->kind->name,
+                 trial->what);
+        return;
+    }
+    trial->tally->repaired++;
+    judge_file(trial, &result);
+    if (result.changed)
+        must(mpg_repair_undo(path, NULL), "undo");
+    if (damage_digest(path) != before || access(undo, F_OK) == 0)
+        fail("%s, %s: a repair was not taken back", trial->specimen->kind->name, trial->what);
+}
+
 void damage_try(const struct specimen *specimen, const struct destroyed *destroyed, size_t count,
                 struct tally *tally, const char *what)
 {
@@ -453,6 +595,7 @@ void damage_try(const struct specimen *specimen, const struct destroyed *destroy
     tally->trials++;
     try_open(&trial);
     try_rescue(&trial);
+    try_repair(&trial);
     free(trial.told);
     free(trial.data);
     free(trial.buffer);

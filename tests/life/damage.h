@@ -45,6 +45,11 @@ struct tally {
     uint64_t regular_there;
     uint64_t regular_right;
     uint64_t adopted; /* pages that were saved though they were free */
+    uint64_t
+        repaired; /* where it is; all that was seen right afterwards, and taken back byte for byte */
+    uint64_t
+        repaired_right; /* protected pages that were not destroyed, and are as they were after a repair */
+    uint64_t repaired_there; /* … of so many */
 };
 
 /* A page of the specimen, or a part of it, is to be counted as destroyed. */
@@ -56,6 +61,9 @@ struct destroyed {
 void damage_fill(unsigned char *data, uint32_t page_size, bool is_protected, uint64_t id,
                  unsigned version);
 
+/* A number that tells files from each other, by their length and content. */
+uint64_t damage_digest(const char *path);
+
 void damage_make(struct specimen *specimen, const struct specimen_kind *kind,
                  const char *directory);
 void damage_free(struct specimen *specimen);
@@ -63,7 +71,7 @@ void damage_free(struct specimen *specimen);
 uint64_t damage_regular_id(const struct specimen_kind *kind, unsigned number);
 
 /*
- * Opens, checks and rescues the specimen as it is, judges all that is shown, and adds to the tally. Ends the program where
+ * Opens, checks, rescues and repairs the specimen as it is, and takes the repair back; judges all that is shown, and adds to the tally. Ends the program where
  * something wrong was said to be right; `what` then says which damage it was.
  */
 void damage_try(const struct specimen *specimen, const struct destroyed *destroyed, size_t count,

@@ -169,7 +169,9 @@ static void print_row(const char *file, const char *what, const struct tally *t)
     print_share(t->protected_right, t->protected_there);
     printf(" %" PRIu64 " | %" PRIu64 " |", t->orphans, t->protected_older);
     print_share(t->regular_right, t->regular_there);
-    printf(" %" PRIu64 " |\n", t->adopted);
+    printf(" %" PRIu64 " | %" PRIu64 " |", t->adopted, t->repaired);
+    print_share(t->repaired_right, t->repaired_there);
+    putchar('\n');
     fflush(stdout);
 }
 
@@ -205,7 +207,8 @@ int main(int argc, char **argv)
     printf("| file | destroyed | trials | opened | fault told | rescued | protected pages saved | "
            "older, "
            "told | regular pages saved | more adopted "
-           "|\n|---|---|---|---|---|---|---|---|---|---|---|\n");
+           "| repaired in place | protected pages right there "
+           "|\n|---|---|---|---|---|---|---|---|---|---|---|---|---|\n");
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
         if (argc < 2 || strstr(kinds[i].name, argv[1]) != NULL)
             run_kind(&kinds[i], made);

@@ -1,0 +1,500 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Repairing: what the file is to be. Tried on a disk in front of it, from what changes least to what changes most:
+ *
+ *     top      page 0 from what repeats it; copies that do not count from those that do
+ *     open     as a writer opens it, which mends roots and what a crash left; then all of it is checked
+ *     older    by choice: the state before the newest
+ *     contents protected pages whose content is not whole are given up, or stay
+ *     rebuild  all metadata anew, around contents that stay where they are
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "base/error.h"
+#include "format/format.h"
+#include "life/check.h"
+#include "life/copy_build.h"
+#include "life/repair.h"
+#include "pager/open.h"
+#include "pager/pager.h"
+
+#define CACHE_SIZE ((size_t)4 << 20)
+
+/* How the file on the disk is. */
+struct outcome {
+    bool opened;
+    uint64_t faults;
+    uint64_t contents; /* of these: protected pages whose content is not whole */
+};
+
+/* ---- telling and asking ---- */
+
+static void tell(struct repair *repair, const char *name, uint64_t page, const char *message)
+{
+    mpg_rescue_note note = {name, page, message};
+
+    repair->result.notes++;
+    if (repair->options.note != NULL)
+        repair->options.note(repair->options.context, &note);
+}
+
+static bool ask(const struct repair *repair, const char *name, uint64_t page, const char *message)
+{
+    mpg_rescue_note note = {name, page, message};
+
+    return repair->options.consent != NULL &&
+           repair->options.consent(repair->options.context, &note);
+}
+
+/* Whether what a note says gives something up. That of "lost" is asked for by itself. */
+static bool gives_up(const char *name)
+{
+    static const char *const names[] = {"older",  "orphan",     "doubtful",   "guessed",
+                                        "record", "beyond-end", "page-twice", "older-state"};
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (strcmp(name, names[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* A note while the file is looked through. */
+static void on_note(void *context, const mpg_rescue_note *note)
+{
+    struct repair *repair = context;
+
+    tell(repair, note->name, note->page, note->message);
+    if (gives_up(note->name) && !repair->refused)
+        repair->refused = !ask(repair, note->name, note->page, note->message);
+}
+
+/* Whether a protected page of which no content is whole stays. */
+static bool on_lost(void *context, uint64_t id)
+{
+    struct repair *repair = context;
+    uint64_t *grown;
+    char message[120];
+
+    (void)snprintf(message, sizeof(message),
+                   "give protected page %" PRIu64 " up, whose content is lost", id);
+    if (!ask(repair, "lost", id, message))
+        return true;
+    if (repair->dropped_count == repair->dropped_capacity) {
+        repair->dropped_capacity = repair->dropped_capacity * 2 + 16;
+        grown = reallocarray(repair->dropped, repair->dropped_capacity, sizeof(*grown));
+        if (grown == NULL) {
+            repair->no_memory = true;
+            return true;
+        }
+        repair->dropped = grown;
+    }
+    repair->dropped[repair->dropped_count++] = id;
+    return false;
+}
+
+static int fail_refused(const struct repair *repair)
+{
+    return mpgi_fail(MPG_E_CANCELLED, "repair", MPG_NO_PAGE,
+                     "%s: nothing is changed: what would be given up was not agreed to",
+                     repair->rescue.source.path);
+}
+
+/* ---- open and check ---- */
+
+struct hearing {
+    struct repair *repair; /* to tell of faults, or NULL */
+    struct outcome *outcome;
+};
+
+static void on_fault(void *context, const mpg_fault *fault)
+{
+    const struct hearing *hearing = context;
+
+    if (fault->code == 0)
+        return; /* a warning: what it is about is mended, and told */
+    hearing->outcome->contents += fault->code == MPG_E_CORRUPT_PAGE;
+    if (hearing->repair != NULL)
+        tell(hearing->repair, fault->name, fault->page, fault->message);
+}
+
+static int open_disk(struct repair *repair, mpg_pager **pager)
+{
+    mpg_options options = MPG_OPTIONS_INIT;
+
+    options.flags = MPG_SPARSE | MPG_DEFER_ALLOCATION | MPG_LOCAL_LOCK;
+    return mpgi_open_with(pager, repair->rescue.source.path, &options, false, &mpgi_repair_io,
+                          &repair->disk);
+}
+
+/* Whether an error says that the file is damaged, so that something else is to be tried. */
+static bool is_damage(int error)
+{
+    return mpg_is_damage(error) || error == MPG_E_INVALID_PAGE_SIZE || error == MPG_E_IO;
+}
+
+/* Opens what is on the disk, checks and closes it. */
+static int try_disk(struct repair *repair, struct outcome *outcome, bool aloud)
+{
+    struct hearing hearing = {aloud ? repair : NULL, outcome};
+    mpg_check_result result = {0};
+    mpg_error_info info;
+    mpg_pager *pager;
+    int error = open_disk(repair, &pager), closed;
+
+    memset(outcome, 0, sizeof(*outcome));
+    if (error != 0) {
+        (void)mpg_last_error(&info);
+        outcome->faults = 1;
+        if (is_damage(error) && aloud)
+            tell(repair, mpgi_fault_name(error), info.page, info.message);
+        return is_damage(error) ? 0 : error;
+    }
+    outcome->opened = true;
+    error = mpg_check(&result, pager, on_fault, &hearing);
+    outcome->faults = result.faults + (is_damage(error) ? 1 : 0);
+    (void)mpg_last_error(&info);
+    closed = mpg_close(pager);
+    if (error != 0 && !is_damage(error))
+        return mpgi_fail_again(&info);
+    if (closed != 0 && is_damage(closed))
+        outcome->faults++;
+    return closed == 0 || is_damage(closed) ? 0 : closed;
+}
+
+/* Only contents are not whole, or nothing at all. */
+static bool is_sound(const struct outcome *outcome)
+{
+    return outcome->opened && outcome->faults == outcome->contents;
+}
+
+/* ---- the steps ---- */
+
+static int open_target(struct repair *repair, struct file *file)
+{
+    return mpgi_file_open(file, &mpgi_repair_io, &repair->disk, repair->rescue.source.path, false);
+}
+
+static void on_mended(void *context, const char *name, uint64_t page, const char *message)
+{
+    tell(context, name, page, message);
+}
+
+static void ignore(void *context, const char *name, uint64_t page, const char *message)
+{
+    (void)context;
+    (void)name;
+    (void)page;
+    (void)message;
+}
+
+/* What is mended without looking at all of the file; `aloud`: and told. */
+static int mend(struct repair *repair, bool aloud)
+{
+    struct salvage salvage = {.note = aloud ? on_mended : ignore, .context = repair};
+    const struct salvage_ops *ops = NULL;
+    struct file file;
+    bool mended = false;
+    int error = open_target(repair, &file);
+
+    if (error)
+        return error;
+    salvage.file = &file;
+    error = mpgi_rescue_identify(&salvage, &ops);
+    repair->result.format = salvage.format;
+    repair->result.page_size = salvage.page_size;
+    if (error == 0)
+        error = ops->mend_top(&file, &mended);
+    if (mended && aloud)
+        tell(repair, "superblock", 0,
+             salvage.format == MPG_FORMAT_1
+                 ? "page 0 is not whole: it is made anew from a root, but for the label"
+                 : "the head of page 0 is not whole: it is made anew from the metadata");
+    if (error == 0)
+        error = ops->mend_copies(&salvage);
+    (void)mpgi_file_close(&file);
+    return error;
+}
+
+/* By choice. *dropped: there was such a state. */
+static int drop_newest(struct repair *repair, bool *dropped)
+{
+    struct salvage salvage = {0};
+    const struct salvage_ops *ops = NULL;
+    uint64_t from = 0, to = 0;
+    char message[160];
+    struct file file;
+    int error = open_target(repair, &file);
+
+    if (error)
+        return error;
+    salvage.file = &file;
+    error = mpgi_rescue_identify(&salvage, &ops);
+    if (error == 0 && ops->drop_newest != NULL)
+        error = ops->drop_newest(&file, &from, &to);
+    (void)mpgi_file_close(&file);
+    *dropped = error == 0 && from != 0;
+    if (!*dropped)
+        return error;
+    (void)snprintf(message, sizeof(message),
+                   "the state of commit %" PRIu64 " is damaged: what counts is that of commit "
+                   "%" PRIu64 ", and what was committed since is given up",
+                   from, to);
+    tell(repair, "older-state", MPG_NO_PAGE, message);
+    return ask(repair, "older-state", MPG_NO_PAGE, message) ? 0 : fail_refused(repair);
+}
+
+/* The state before the newest, if the file has it whole: *done. */
+static int try_older(struct repair *repair, bool *done)
+{
+    struct outcome outcome = {0};
+    bool dropped = false;
+    int error = mpgi_repair_disk_forget(&repair->disk);
+
+    *done = false;
+    if (error == 0)
+        error = mend(repair, false);
+    if (error == 0)
+        error = drop_newest(repair, &dropped);
+    if (error != 0 || !dropped)
+        return error;
+    error = try_disk(repair, &outcome, false);
+    *done = error == 0 && is_sound(&outcome);
+    repair->result.faults_left = outcome.contents;
+    return error;
+}
+
+static int look_through(struct repair *repair)
+{
+    int error;
+
+    repair->rescue.options.note = on_note;
+    repair->rescue.options.context = repair;
+    repair->rescue.keep = on_lost;
+    repair->rescue.keep_context = repair;
+    repair->looked = true;
+    error = mpgi_rescue_look(&repair->rescue);
+    if (error == 0 && repair->no_memory)
+        error = mpgi_fail_memory("repair");
+    if (error == 0 && repair->refused)
+        error = fail_refused(repair);
+    repair->result.protected_lost = repair->dropped_count;
+    repair->result.protected_older = repair->rescue.result.protected_older;
+    repair->result.regular_adopted = repair->rescue.result.regular_adopted;
+    return error;
+}
+
+/* Gives up what was agreed to, of a file that is whole otherwise. */
+static int free_dropped(struct repair *repair, uint64_t damaged)
+{
+    mpg_pager *pager;
+    int error, closed;
+
+    repair->result.faults_left = damaged - min_u64(damaged, repair->dropped_count);
+    if (repair->dropped_count == 0)
+        return 0;
+    error = open_disk(repair, &pager);
+    if (error)
+        return error;
+    for (size_t i = 0; i < repair->dropped_count && error == 0; i++)
+        error = mpg_free_protected(pager, (mpg_protected_id){repair->dropped[i]});
+    closed = mpg_close(pager);
+    return error ? error : closed;
+}
+
+/* ---- rebuilding ---- */
+
+/* A page becomes one thing's. False if it is another's already, or none that can be. */
+static bool claim(struct sheet *claimed, uint64_t page, uint64_t total, int *error)
+{
+    if (page < FIRST_USER_PAGE || page >= total || mpgi_sheet_bit(claimed, page))
+        return false;
+    if (!mpgi_sheet_set_bit(claimed, page, true))
+        *error = mpgi_fail_memory("repair");
+    return *error == 0;
+}
+
+/* Two things say that they have a page: one of them gives it up. */
+static int give_page_up(struct repair *repair, const char *name, uint64_t number, uint64_t page)
+{
+    char message[160];
+
+    (void)snprintf(message, sizeof(message),
+                   "page %" PRIu64 " is used twice: %s page %" PRIu64 " gives it up, and is freed",
+                   page, strcmp(name, "lost") == 0 ? "protected" : "regular", number);
+    tell(repair, name, number, message);
+    return ask(repair, name, number, message) ? 0 : fail_refused(repair);
+}
+
+static int add_entries(struct repair *repair, struct copy_state *state, struct sheet *claimed)
+{
+    const struct salvage *salvage = &repair->rescue.salvage;
+    int error = 0;
+
+    for (size_t i = 0; i < salvage->entry_count && error == 0; i++) {
+        const struct salvage_entry *said = &salvage->entries[i];
+        struct copy_entry *made = &state->entries[state->entry_count];
+
+        if (!claim(claimed, said->page, state->total, &error)) {
+            if (error == 0)
+                error = give_page_up(repair, "lost", said->id, said->page);
+            repair->result.protected_lost++;
+            continue;
+        }
+        *made = (struct copy_entry){
+            .id = said->id,
+            .entry = {.page = {said->page, said->other},
+                      .generation = said->generation,
+                      .crc = said->crc,
+                      .in_use = true},
+        };
+        repair->result.faults_left += said->lost;
+        state->entry_count++;
+    }
+    /*
+     * Second pages only where nobody else has them; one of which nobody knows for sure what it holds may have a content
+     * that is newer than what is known.
+     */
+    for (size_t i = 0; i < state->entry_count && error == 0; i++) {
+        uint64_t *other = &state->entries[i].entry.page[1];
+
+        if (salvage->format == MPG_FORMAT_1 || mpgi_sheet_bit(repair->rescue.wanted, *other) ||
+            !claim(claimed, *other, state->total, &error))
+            *other = 0;
+    }
+    return error;
+}
+
+static int add_regular(struct repair *repair, struct copy_state *state, struct sheet *claimed)
+{
+    int error = 0;
+
+    for (uint64_t page = FIRST_USER_PAGE; page < state->total && error == 0; page++) {
+        if (!mpgi_sheet_bit(repair->rescue.wanted, page))
+            continue;
+        if (mpgi_sheet_bit(claimed, page))
+            error = give_page_up(repair, "page-twice", page, page);
+        else
+            error = mpgi_copy_state_add_page(state, page);
+    }
+    return error;
+}
+
+static uint64_t pages_of(const struct rescue *rescue)
+{
+    const struct salvage *salvage = &rescue->salvage;
+    uint64_t total = min_u64(salvage->total, salvage->pages);
+
+    for (uint64_t page = total; page < salvage->pages; page++) {
+        if (mpgi_sheet_bit(rescue->wanted, page))
+            total = page + 1;
+    }
+    return max_u64(total, 4);
+}
+
+static int make_state(struct repair *repair, struct copy_state *state)
+{
+    struct sheet *claimed = mpgi_sheet_new();
+    size_t count = repair->rescue.salvage.entry_count;
+    int error = claimed != NULL ? 0 : mpgi_fail_memory("repair");
+
+    state->total = pages_of(&repair->rescue);
+    state->entries = calloc(count + 1, sizeof(*state->entries));
+    if (state->entries == NULL)
+        error = mpgi_fail_memory("repair");
+    if (error == 0)
+        error = add_entries(repair, state, claimed);
+    if (error == 0)
+        error = add_regular(repair, state, claimed);
+    mpgi_sheet_free(claimed);
+    return error;
+}
+
+/* Page 0 as it was: it was whole, and has what nothing else says. */
+static int keep_page_0(struct repair *repair, struct file *file)
+{
+    unsigned char bytes[4096];
+    size_t size = min_u64(sizeof(bytes), repair->rescue.salvage.page_size);
+    int error;
+
+    if (repair->rescue.salvage.format != MPG_FORMAT_1 || !repair->rescue.salvage.has_top)
+        return 0;
+    error = mpgi_file_read(&repair->rescue.source, bytes, size, 0, 0);
+    return error ? error : mpgi_file_write(file, bytes, size, 0, 0);
+}
+
+static int build(struct repair *repair, const struct copy_state *state)
+{
+    const struct salvage *salvage = &repair->rescue.salvage;
+    struct copy_build how = {
+        .ops = salvage->format == MPG_FORMAT_1 ? &mpgi_format_1 : &mpgi_format_0_2,
+        .same_format = true,
+        .page_size = salvage->page_size,
+        .label = salvage->format == MPG_FORMAT_1 ? salvage->label : NULL,
+        .uuid = salvage->format == MPG_FORMAT_1 ? salvage->uuid : NULL,
+        .generation = salvage->generation + 2,
+        .cache_size = CACHE_SIZE,
+    };
+    mpg_error_info info;
+    struct file file;
+    int error = open_target(repair, &file);
+
+    if (error)
+        return error;
+    error = mpgi_copy_build(&file, state, &how);
+    if (error == 0)
+        error = keep_page_0(repair, &file);
+    (void)mpg_last_error(&info);
+    (void)mpgi_file_close(&file);
+    return error ? mpgi_fail_again(&info) : 0;
+}
+
+static int rebuild(struct repair *repair)
+{
+    struct copy_state state = {0};
+    struct outcome outcome = {0};
+    int error = mpgi_repair_disk_forget(&repair->disk);
+
+    repair->result.rebuilt = true;
+    if (error == 0)
+        error = make_state(repair, &state);
+    if (error == 0)
+        error = build(repair, &state);
+    mpgi_copy_state_free(&state);
+    if (error == 0)
+        error = mend(repair, false);
+    if (error == 0)
+        error = try_disk(repair, &outcome, false);
+    if (error == 0 && (!is_sound(&outcome) || outcome.contents != repair->result.faults_left))
+        error = mpgi_fail(MPG_E_CORRUPT_METADATA, "repair", MPG_NO_PAGE,
+                          "%s: it cannot be repaired where it is; a rescue makes a new file",
+                          repair->rescue.source.path);
+    return error;
+}
+
+/* ---- all of it ---- */
+
+int mpgi_repair_plan(struct repair *repair)
+{
+    struct outcome outcome = {0};
+    bool done = false;
+    int error = mend(repair, true);
+
+    if (error == 0)
+        error = try_disk(repair, &outcome, true);
+    repair->result.faults = outcome.faults;
+    if (error != 0 || (outcome.opened && outcome.faults == 0))
+        return error;
+    if (!is_sound(&outcome) && (repair->options.flags & MPG_REPAIR_OLDER) != 0)
+        error = try_older(repair, &done);
+    if (error != 0 || done)
+        return error;
+    error = look_through(repair);
+    if (error == 0 && is_sound(&outcome) && repair->rescue.result.protected_older == 0)
+        return free_dropped(repair, outcome.contents);
+    return error == 0 ? rebuild(repair) : error;
+}

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: MIT */
+/* check --repair: mends a file where it is, and asks before anything is given up. */
+#include "repair.h"
+
+#include "command.h"
+#include "escape.h"
+#include "json.h"
+#include "mappedpages_repair.h"
+#include "output.h"
+#include "progress.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct repair {
+    const struct repair_request *request;
+    struct json json; /* if as_json */
+    struct progress progress;
+    bool all; /* "all" was answered */
+};
+
+static bool is_protected(const mpg_rescue_note *note)
+{
+    return strcmp(note->name, "older") == 0 || strcmp(note->name, "lost") == 0 ||
+           strcmp(note->name, "content") == 0;
+}
+
+static void tell(void *context, const mpg_rescue_note *note)
+{
+    struct repair *repair = context;
+    const char *message = without_path(note->message, repair->request->path);
+
+    if (repair->request->as_json) {
+        json_open(&repair->json, NULL, '{');
+        json_string(&repair->json, "name", note->name);
+        if (note->page != MPG_NO_PAGE) {
+            json_number(&repair->json, is_protected(note) ? "protected" : "page", note->page);
+        }
+        json_string(&repair->json, "message", message);
+        json_close(&repair->json, '}');
+        return;
+    }
+    printf("%s: ", note->name);
+    escape_print(stdout, message);
+    putchar('\n');
+}
+
+/* A line from the terminal, of which the first letter counts. */
+static int read_answer(void)
+{
+    char line[64];
+    int letter;
+
+    if (fgets(line, sizeof(line), stdin) == NULL) {
+        return 'n';
+    }
+    letter = (unsigned char)line[0];
+    while (strchr(line, '\n') == NULL && fgets(line, sizeof(line), stdin) != NULL) {
+    }
+    return letter;
+}
+
+static bool agree(void *context, const mpg_rescue_note *note)
+{
+    struct repair *repair = context;
+    int answer;
+
+    if (repair->request->yes || repair->all) {
+        return true;
+    }
+    /* What would be done is what is asked for then. */
+    if (repair->request->dry_run) {
+        return true;
+    }
+    if (repair->request->as_json || !isatty(STDIN_FILENO) || !isatty(STDERR_FILENO)) {
+        return false;
+    }
+    fflush(stdout);
+    escape_print(stderr, without_path(note->message, repair->request->path));
+    fputs("\nGo on? y: yes, a: yes to all, n: no [n] ", stderr);
+    answer = read_answer();
+    repair->all = answer == 'a' || answer == 'A';
+    return repair->all || answer == 'y' || answer == 'Y';
+}
+
+static void show_progress(void *context, uint64_t done, uint64_t total)
+{
+    struct repair *repair = context;
+
+    repair->progress.total = total;
+    progress_update(&repair->progress, done);
+}
+
+static void print_json(struct repair *repair, const mpg_repair_result *result, const char *undo)
+{
+    struct json *json = &repair->json;
+
+    json_close(json, ']');
+    json_number(json, "faults", result->faults);
+    json_number(json, "faults_left", result->faults_left);
+    json_boolean(json, "changed", result->changed);
+    json_boolean(json, "rebuilt", result->rebuilt);
+    json_boolean(json, "finished", result->finished);
+    json_number(json, "bytes", result->bytes);
+    json_number(json, "protected_older", result->protected_older);
+    json_number(json, "protected_lost", result->protected_lost);
+    json_number(json, "regular_adopted", result->regular_adopted);
+    if (result->changed && !repair->request->dry_run) {
+        json_string(json, "undo", undo);
+    }
+    json_end(json);
+}
+
+static void print_left(const mpg_repair_result *result)
+{
+    if (result->faults_left > 0) {
+        printf(", but for %" PRIu64 " protected page%s whose content is lost", result->faults_left,
+               result->faults_left == 1 ? "" : "s");
+    }
+}
+
+static void print_result(struct repair *repair, const mpg_repair_result *result, const char *undo)
+{
+    const struct repair_request *request = repair->request;
+
+    escape_print(stdout, request->path);
+    if (result->finished && request->dry_run) {
+        puts(": a repair that was cut short would be finished");
+    } else if (result->finished) {
+        puts(": a repair that was cut short is finished");
+    } else if (request->dry_run && result->changed) {
+        printf(": it would be repaired, in %" PRIu64 " bytes", result->bytes);
+        print_left(result);
+        putchar('\n');
+    } else if (result->changed) {
+        fputs(": repaired", stdout);
+        print_left(result);
+        putchar('\n');
+    } else {
+        fputs(": nothing to repair", stdout);
+        print_left(result);
+        putchar('\n');
+    }
+    if (result->changed && !request->dry_run) {
+        fputs("to take it back: mappedpages check --undo ", stdout);
+        escape_print(stdout, undo);
+        putchar(' ');
+        escape_print(stdout, request->path);
+        putchar('\n');
+    }
+}
+
+static int report(struct repair *repair, int error)
+{
+    mpg_error_info info;
+
+    (void)mpg_last_error(&info);
+    progress_end(&repair->progress);
+    if (repair->request->as_json) {
+        json_close(&repair->json, ']');
+        json_failure(&repair->json, repair->request->path);
+        json_end(&repair->json);
+    }
+    (void)report_error(repair->request->path, &info, false);
+    if (error == MPG_E_CANCELLED && !repair->request->as_json && !isatty(STDIN_FILENO)) {
+        complain(repair->request->path, "--yes agrees to all of it, --dry-run tells what it is");
+    }
+    return error == MPG_E_CANCELLED ? finish_output(STATUS_NO) : STATUS_FAILED;
+}
+
+int repair_file(const struct repair_request *request)
+{
+    struct repair repair = {.request = request};
+    mpg_repair_options how = MPG_REPAIR_OPTIONS_INIT;
+    mpg_repair_result result;
+    size_t size = strlen(request->path) + sizeof(".undo");
+    char *name = allocate(size, 1);
+    int error;
+
+    (void)snprintf(name, size, "%s.undo", request->path);
+    how.flags =
+        (request->dry_run ? MPG_REPAIR_DRY_RUN : 0) | (request->older ? MPG_REPAIR_OLDER : 0);
+    how.undo = request->undo != NULL ? request->undo : name;
+    how.note = tell;
+    how.consent = agree;
+    how.progress = show_progress;
+    how.context = &repair;
+    progress_begin(&repair.progress, "repairing", 0, request->quiet);
+    if (request->as_json) {
+        json_begin(&repair.json, stdout);
+        json_string(&repair.json, "file", request->path);
+        json_open(&repair.json, "notes", '[');
+    }
+    error = mpg_repair(&result, request->path, &how);
+    if (error != 0) {
+        free(name);
+        return report(&repair, error);
+    }
+    progress_end(&repair.progress);
+    if (request->as_json) {
+        print_json(&repair, &result, how.undo);
+    } else {
+        print_result(&repair, &result, how.undo);
+    }
+    free(name);
+    return finish_output(
+        result.faults_left > 0 || (request->dry_run && result.changed) ? STATUS_NO : STATUS_FINE);
+}
+
+int undo_repair(const struct repair_request *request)
+{
+    if (mpg_repair_undo(request->path, request->undo) != 0) {
+        return report_failure(request->path, request->as_json);
+    }
+    if (!request->as_json) {
+        escape_print(stdout, request->path);
+        puts(": as it was before the repair");
+    }
+    return finish_output(STATUS_FINE);
+}
