@@ -21,6 +21,9 @@ void log_to_syslog(void)
 }
 
 static void write_line(int priority, const char *format, va_list arguments)
+    __attribute__((format(printf, 2, 0)));
+
+static void write_line(int priority, const char *format, va_list arguments)
 {
     char *text = NULL, *line = NULL;
     const char *shown;
