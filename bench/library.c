@@ -2,11 +2,11 @@
 /*
  * The library's benchmark: how fast it is compared with what the disk and the memory can do.
  *
- *     bench/library [-q] [-n PAGES] [-r ROUNDS] [-w TIMES] [DIRECTORY [PART…]]
+ *     bench/library [-q] [-n PAGES] [-r ROUNDS] [-w TIMES] [-t THREADS] [DIRECTORY [PART…]]
  *
- * -q takes few rounds. The parts are durable, threads, bulk, memory, large, reopen, full and commits; without any,
- * all. -n, -r and -w are for the last: of how many pages (20,000 if not said), how many rounds, and how often each page
- * is rewritten before.
+ * -q takes few rounds. The parts are durable, threads, bulk, memory, large, reopen, full, commits and reading; without
+ * any, all. -n, -r and -w are for commits: of how many pages (20,000 if not said), how many rounds, and how often each
+ * page is rewritten before. -t is for reading: from how many threads (2 if not said).
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,7 +23,7 @@ static const struct part {
 } parts[] = {
     {"durable", bench_durable}, {"threads", bench_threads}, {"bulk", bench_bulk},
     {"memory", bench_memory},   {"large", bench_large},     {"reopen", bench_reopen},
-    {"full", bench_full},       {"commits", bench_commits},
+    {"full", bench_full},       {"commits", bench_commits}, {"reading", bench_reading},
 };
 
 static bool is_wanted(const char *name, char *const *wanted, int count)
@@ -51,11 +51,13 @@ static void take_options(struct place *place, int argc, char **argv)
 {
     int option;
 
-    while ((option = getopt(argc, argv, "qn:r:w:")) != -1) {
+    while ((option = getopt(argc, argv, "qn:r:w:t:")) != -1) {
         if (option == 'q')
             place->quick = true;
         else if (option == 'n')
             place->pages = number(optarg, MOST_COMMIT_PAGES);
+        else if (option == 't')
+            place->threads = (unsigned)number(optarg, 1000);
         else if (option == 'r')
             place->rounds = (unsigned)number(optarg, 100000);
         else if (option == 'w')

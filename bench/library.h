@@ -17,10 +17,11 @@
 /* Where the files of a run live, and how much is done. */
 struct place {
     const char *directory;
-    bool quick;      /* few rounds: to see that it works */
-    uint64_t pages;  /* of the part commits */
-    unsigned rounds; /* of that part; 0: as usual */
-    unsigned wear;   /* how often it rewrites each page before; 0: as usual */
+    bool quick;       /* few rounds: to see that it works */
+    uint64_t pages;   /* of the part commits */
+    unsigned rounds;  /* of that part; 0: as usual */
+    unsigned wear;    /* how often it rewrites each page before; 0: as usual */
+    unsigned threads; /* of the part reading; 0: two */
 };
 
 /*
@@ -57,6 +58,10 @@ struct other_store {
     /* One transaction. */
     void (*commit)(void *store, const uint64_t *keys, unsigned count);
     void (*close)(void *store);
+    /* May be NULL. A reader, for one thread; the value of a key; the reader's end. */
+    void *(*read_begin)(void *store);
+    const void *(*read)(void *reader, uint64_t key);
+    void (*read_end)(void *reader);
 };
 extern const struct other_store lmdb_store;
 extern const struct other_store sqlite_store;
@@ -71,5 +76,6 @@ void bench_large(const struct place *place);
 void bench_commits(const struct place *place);
 void bench_reopen(const struct place *place);
 void bench_full(const struct place *place);
+void bench_reading(const struct place *place);
 
 #endif

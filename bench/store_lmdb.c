@@ -93,6 +93,39 @@ static void store_close(void *context)
     free(store);
 }
 
+struct reader {
+    MDB_txn *txn;
+    MDB_dbi dbi;
+};
+
+static void *store_read_begin(void *context)
+{
+    struct store *store = context;
+    struct reader *reader = must_alloc(sizeof(*reader));
+
+    check(mdb_txn_begin(store->env, NULL, MDB_RDONLY, &reader->txn), "begin");
+    reader->dbi = store->dbi;
+    return reader;
+}
+
+static const void *store_read(void *context, uint64_t key)
+{
+    struct reader *reader = context;
+    MDB_val name = {sizeof(key), &key};
+    MDB_val value;
+
+    check(mdb_get(reader->txn, reader->dbi, &name, &value), "get");
+    return value.mv_data;
+}
+
+static void store_read_end(void *context)
+{
+    struct reader *reader = context;
+
+    mdb_txn_abort(reader->txn);
+    free(reader);
+}
+
 const struct other_store lmdb_store = {
     .name = "LMDB",
     .what = "protected commit / LMDB put",
@@ -101,4 +134,7 @@ const struct other_store lmdb_store = {
     .put = store_put,
     .commit = store_commit,
     .close = store_close,
+    .read_begin = store_read_begin,
+    .read = store_read,
+    .read_end = store_read_end,
 };

@@ -29,12 +29,27 @@ static uint64_t now(void)
     return (uint64_t)time.tv_sec * UINT64_C(1000000000) + (uint64_t)time.tv_nsec;
 }
 
+/* Stacks of threads lie at least this far apart. */
+#define STACK_STEP 65536u
+
+/* A number that is mostly the same for a thread, and mostly another one for another thread. */
+static unsigned thread_number(void)
+{
+    char here;
+    uint64_t place = (uintptr_t)&here / STACK_STEP;
+
+    return (unsigned)(place * UINT64_C(0x9E3779B97F4A7C15) >> 40);
+}
+
 static void count_read(const struct file *file, ssize_t bytes)
 {
+    struct read_count *count;
+
     if (file->counts == NULL)
         return;
-    count_up(&file->counts->reads, 1);
-    count_up(&file->counts->bytes_read, (uint64_t)bytes);
+    count = &file->counts->read[thread_number() % READ_COUNTS];
+    count_up(&count->reads, 1);
+    count_up(&count->bytes, (uint64_t)bytes);
 }
 
 static void count_write(const struct file *file, ssize_t bytes)

@@ -129,8 +129,16 @@ struct io {
 extern const struct io mpgi_io_system;
 
 /* What was asked of the system for a file since its pager was open, counted without a lock. */
+struct read_count {
+    atomic_uint_least64_t reads, bytes;
+    char apart[64]; /* two of them lie in different lines of the cache */
+};
+
+#define READ_COUNTS 8 /* a power of two */
+
 struct io_counts {
-    atomic_uint_least64_t reads, bytes_read;
+    struct read_count
+        read[READ_COUNTS]; /* threads that read at the same time count in different ones, mostly */
     atomic_uint_least64_t writes, bytes_written;
     atomic_uint_least64_t syncs, sync_time; /* nanoseconds */
     atomic_uint_least64_t bytes_grown;

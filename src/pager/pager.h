@@ -65,6 +65,13 @@ struct mpg_pager {
     bool read_only;
     bool deferred; /* MPG_DEFER_ALLOCATION */
 
+    /* Read without the lock. */
+    struct known regular;   /* pages that are regular in every version (invariant 5) */
+    struct known writable;  /* of those, pages that have disk space behind them, too (rule 14) */
+    struct entries entries; /* of protected pages (invariant 6) */
+    struct pins pins;       /* which pages views show (invariant 7) */
+    char apart[64];         /* from the lines of the cache that change all the time */
+
     pthread_mutex_t lock;
     pthread_cond_t settled;  /* a batch is done and none is in flight; CLOCK_MONOTONIC */
     struct batch *gathering; /* what operations apply to; NULL if read_only */
@@ -81,12 +88,6 @@ struct mpg_pager {
     struct commit_counts counts;
     struct io_counts io_counts;
     uint64_t opened_at; /* nanoseconds of the clock that never jumps: when counting began */
-
-    /* Read without the lock (invariant 5). */
-    struct known regular;   /* pages that are regular in every version */
-    struct known writable;  /* of those, pages that have disk space behind them, too (rule 14) */
-    struct entries entries; /* of protected pages (invariant 6) */
-    struct pins pins;       /* which pages views show (invariant 7) */
 
     struct id_map lingering;        /* pages that are free, and that views or snapshots show yet */
     struct id_map held;             /* replaced page → number of snapshots that show it */

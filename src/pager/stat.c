@@ -37,8 +37,10 @@ static void add_io(struct mpg_counters *counters, const struct io_counts *counts
 {
     counters->syncs = value_of(&counts->syncs);
     counters->sync_time = value_of(&counts->sync_time);
-    counters->reads = value_of(&counts->reads);
-    counters->bytes_read = value_of(&counts->bytes_read);
+    for (unsigned i = 0; i < READ_COUNTS; i++) {
+        counters->reads += value_of(&counts->read[i].reads);
+        counters->bytes_read += value_of(&counts->read[i].bytes);
+    }
     counters->writes = value_of(&counts->writes);
     counters->bytes_written = value_of(&counts->bytes_written);
     counters->bytes_grown = value_of(&counts->bytes_grown);
