@@ -295,6 +295,77 @@ static void iterators_meet_each_page_of_their_kind_once_in_order(void **state)
     check_and_close(pager);
 }
 
+/* ---- One that only reads, and many threads -------------------------------------------------- */
+
+static void a_reader_walks_and_reads_what_is_there(void **state)
+{
+    const struct scratch *scratch = *state;
+    mpg_pager *pager = scratch_create(scratch, PAGE);
+    unsigned char content[PAGE] = {7}, found[PAGE];
+    const mpg_pager *readers[2];
+    mpg_protected_id guarded, one;
+    mpg_page_id regular, page;
+
+    assert_int_equal(mpg_alloc(&regular, pager, 0), 0);
+    assert_int_equal(mpg_page_write(pager, regular, content, 0, PAGE), 0);
+    assert_int_equal(mpg_alloc_protected(&guarded, pager), 0);
+    assert_int_equal(mpg_close(pager), 0);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(mpg_open_readonly(&readers[i], scratch->path, NULL), 0);
+    for (int i = 0; i < 2; i++) {
+        mpg_page_iter pages;
+        mpg_protected_iter all_guarded;
+        const void *data;
+
+        assert_int_equal(mpg_page_size(readers[i]), PAGE);
+        mpg_page_iter_begin(&pages, readers[i], (mpg_page_id){0});
+        assert_int_equal(mpg_page_iter_next(&page, &pages), 1);
+        assert_int_equal(page.value, regular.value);
+        assert_int_equal(mpg_page_iter_next(&page, &pages), 0);
+        mpg_protected_iter_begin(&all_guarded, readers[i], (mpg_protected_id){0});
+        assert_int_equal(mpg_protected_iter_next(&one, &all_guarded), 1);
+        assert_int_equal(one.value, guarded.value);
+        assert_int_equal(mpg_protected_iter_next(&one, &all_guarded), 0);
+        assert_int_equal(mpg_page_get(&data, readers[i], regular), 0);
+        assert_memory_equal(data, content, PAGE);
+        assert_int_equal(mpg_protected_read(found, readers[i], guarded), 0);
+        assert_int_equal(found[0], 0);
+    }
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(mpg_close(readers[i]), 0);
+}
+
+/* What takes several operations is seen whole or not at all, though nobody was kept out meanwhile. */
+static void several_operations_become_visible_together(void **state)
+{
+    const struct scratch *scratch = *state;
+    mpg_options options = scratch_options(scratch, PAGE);
+    unsigned char content[PAGE] = {9};
+    mpg_protected_id old, made;
+    mpg_page_id page;
+    const void *data;
+    mpg_pager *pager;
+    mpg_txn *txn;
+
+    assert_int_equal(mpg_create(&pager, scratch->path, &options), 0);
+    assert_int_equal(mpg_alloc_protected(&old, pager), 0);
+    assert_int_equal(mpg_txn_begin(&txn, pager), 0);
+    assert_int_equal(mpg_txn_alloc(&page, txn, 0), 0);
+    assert_int_equal(mpg_txn_alloc_protected(&made, txn), 0);
+    assert_int_equal(mpg_txn_protected_write(txn, old, content, 0, PAGE), 0);
+    assert_true(mpg_page_get(&data, pager, page) < 0);
+    assert_int_equal(mpg_protected_view(&data, pager, made), MPG_E_NOT_ALLOCATED);
+    assert_int_equal(mpg_protected_view(&data, pager, old), 0);
+    assert_int_equal(*(const unsigned char *)data, 0);
+    mpg_protected_release(pager, data);
+    assert_int_equal(mpg_txn_commit(txn, 0), 0);
+    assert_int_equal(mpg_page_get(&data, pager, page), 0);
+    assert_int_equal(mpg_protected_view(&data, pager, old), 0);
+    assert_int_equal(*(const unsigned char *)data, 9);
+    mpg_protected_release(pager, data);
+    assert_int_equal(mpg_close(pager), 0);
+}
+
 /* ---- Errors --------------------------------------------------------------------------------- */
 
 static void no_file_is_an_io_error(void **state)
@@ -410,6 +481,8 @@ int main(void)
         SCRATCH_TEST(protected_pages_are_freed_once),
         SCRATCH_TEST(protected_bulk_is_all_or_nothing),
         SCRATCH_TEST(iterators_meet_each_page_of_their_kind_once_in_order),
+        SCRATCH_TEST(a_reader_walks_and_reads_what_is_there),
+        SCRATCH_TEST(several_operations_become_visible_together),
         SCRATCH_TEST(no_file_is_an_io_error),
         SCRATCH_TEST(another_kind_of_file_is_a_corrupt_superblock),
         SCRATCH_TEST(both_metadata_pages_damaged_is_corrupt_metadata),
