@@ -215,21 +215,17 @@ static bool is_mount_of(const struct mount_line *line, const struct statx *st)
     return line->major == st->stx_dev_major && line->minor == st->stx_dev_minor;
 }
 
-/* Finds the line in the text, which it cuts up. */
-static bool find_mount(struct mount_line *line, char *text, int fd)
+bool mpgi_find_mount(struct mount_line *line, char *text, const struct statx *st)
 {
-    struct statx st;
     char *rest = text;
 
-    if (statx(fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS | STATX_MNT_ID, &st) != 0)
-        return false;
     while (rest != NULL && *rest != '\0') {
         char *end = strchr(rest, '\n');
         char *next = end != NULL ? end + 1 : NULL;
 
         if (end != NULL)
             *end = '\0';
-        if (mpgi_mount_line(line, rest) && is_mount_of(line, &st))
+        if (mpgi_mount_line(line, rest) && is_mount_of(line, st))
             return true;
         rest = next;
     }
@@ -239,6 +235,7 @@ static bool find_mount(struct mount_line *line, char *text, int fd)
 void mpgi_sharing_of(struct sharing *sharing, int fd)
 {
     struct mount_line line;
+    struct statx stx;
     struct statfs st;
     uint32_t magic;
     char *text;
@@ -251,7 +248,8 @@ void mpgi_sharing_of(struct sharing *sharing, int fd)
         return;
     sharing->others = true;
     text = read_mountinfo();
-    if (text != NULL && find_mount(&line, text, fd)) {
+    if (text != NULL && statx(fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS | STATX_MNT_ID, &stx) == 0 &&
+        mpgi_find_mount(&line, text, &stx)) {
         (void)snprintf(sharing->type, sizeof(sharing->type), "%s", line.type);
         sharing->lock_is_local = mpgi_lock_is_local(&line);
         sharing->others = strcmp(line.type, "fuseblk") != 0 && !is_one_of(line.type, fuse_private);

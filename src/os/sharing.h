@@ -16,6 +16,8 @@
 /* The name of a filesystem's type that is kept, at most. */
 #define TYPE_NAME_SIZE 40
 
+struct statx;
+
 struct sharing {
     bool others;        /* another machine, or another path, may change what is cached here */
     bool lock_is_local; /* a lock binds only those who come by this path */
@@ -39,6 +41,11 @@ struct mount_line {
 
 /* Takes a line without its end apart, in place. False: it is none. */
 bool mpgi_mount_line(struct mount_line *line, char *text);
+/*
+ * Finds the line of the mount that a file lies on in a list of mounts, which it cuts up: by the mount's number, or where
+ * the system does not tell that (before Linux 5.8), by the device. False: it is not there.
+ */
+bool mpgi_find_mount(struct mount_line *line, char *text, const struct statx *st);
 /* What type, source and options say of locks. */
 bool mpgi_lock_is_local(const struct mount_line *line);
 
