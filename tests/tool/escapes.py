@@ -86,6 +86,20 @@ def command_with(name, text):
     says(name, None, COMMAND, "map", path)
     says(name, escaped.replace(b"&", b"&amp;").replace(b"<", b"&lt;").replace(b">", b"&gt;"),
          COMMAND, "map", "--svg", "-", path)
+    says(name, None, COMMAND, "trim", path)
+    archive = run(COMMAND, "dump", path)
+    check(name, is_clean(archive.stderr), repr(archive.stderr))
+    others = [b"2" + path, b"3" + path]
+    says(name, None, COMMAND, "copy", path, others[0])
+    says(name, shown(others[0]), COMMAND, "copy", path, others[0])
+    says(name, shown(others[1]), COMMAND, "rescue", path, others[1])
+    says(name, escaped, COMMAND, "rescue", path, others[1])
+    says(name, None, COMMAND, "load", others[0], stdin=b"no archive" * 100)
+    for other in others:
+        os.unlink(other)
+        says(name, shown(other), COMMAND, "trim", other)
+        says(name, shown(other), COMMAND, "dump", other)
+        says(name, shown(other), COMMAND, "load", other, stdin=archive.stdout)
     says(name, None, COMMAND, "read", path, text)
     says(name, shown(text), COMMAND, text)
     says(name, shown(text), COMMAND, "info", b"--" + text)
