@@ -28,10 +28,11 @@
 /* What is looked for. */
 struct search {
     struct holder *holder;
-    char *path;     /* absolute and without links */
-    struct stat st; /* of the file */
-    int64_t ends;   /* when to give up */
-    bool read_only; /* read-only mounts count, too */
+    char *path;      /* absolute and without links */
+    struct stat st;  /* of the file */
+    int64_t ends;    /* when to give up */
+    bool read_only;  /* read-only mounts count, too */
+    unsigned served; /* device of the mount that the holder serves; 0: not known */
 };
 
 static int64_t now_ns(void)
@@ -122,8 +123,37 @@ static bool process_has_lock(const struct search *search, int process)
     return found;
 }
 
+/*
+ * The device of the mount that the process, a directory of /proc, serves, as fdinfo of /dev/fuse tells on
+ * newer kernels; 0: not known, or none any more.
+ */
+static unsigned served_by(int process)
+{
+    int fdinfos = open_directory(process, "fdinfo");
+    DIR *list = fdinfos < 0 ? NULL : fdopendir(fdinfos);
+    struct dirent *entry;
+    unsigned device = 0;
+
+    while (device == 0 && list != NULL && (entry = readdir(list)) != NULL) {
+        char text[4096];
+        const char *line;
+
+        if (isdigit((unsigned char)entry->d_name[0]) &&
+            read_text(text, sizeof(text), fdinfos, entry->d_name) &&
+            (line = strstr(text, "fuse_connection:")) != NULL) {
+            device = (unsigned)strtoul(line + strlen("fuse_connection:"), NULL, 10);
+        }
+    }
+    if (list != NULL) {
+        (void)closedir(list);
+    } else if (fdinfos >= 0) {
+        (void)close(fdinfos);
+    }
+    return device;
+}
+
 /* Looks at one process; true: it is the one. */
-static bool look_at(const struct search *search, int proc, const char *name)
+static bool look_at(struct search *search, int proc, const char *name)
 {
     struct holder *holder = search->holder;
     int process = open_directory(proc, name);
@@ -138,6 +168,7 @@ static bool look_at(const struct search *search, int proc, const char *name)
         /* The kernel keeps 15 letters; in a build tree it begins with lt-. */
         holder->kind =
             strstr(holder->name, "mappedpagesf") != NULL ? HOLDER_DRIVER : HOLDER_PROCESS;
+        search->served = holder->kind == HOLDER_DRIVER ? served_by(process) : 0;
     }
     if (process >= 0) {
         (void)close(process);
@@ -145,7 +176,7 @@ static bool look_at(const struct search *search, int proc, const char *name)
     return found;
 }
 
-static void search_processes(const struct search *search)
+static void search_processes(struct search *search)
 {
     DIR *list = opendir("/proc");
     struct dirent *entry;
@@ -165,7 +196,10 @@ static bool take_mount(void *context, const struct mount_entry *entry)
 {
     struct search *search = context;
 
-    if (strcmp(entry->type, MOUNTINFO_TYPE) != 0 || strcmp(entry->source, search->path) != 0 ||
+    /* With -o fsname= the source is something else. */
+    if (strcmp(entry->type, MOUNTINFO_TYPE) != 0 ||
+        (strcmp(entry->source, search->path) != 0 &&
+         (search->served == 0 || entry->device != search->served)) ||
         (entry->read_only && !search->read_only)) {
         return true;
     }
@@ -211,13 +245,22 @@ void holder_find(struct holder *holder, const char *path)
     free(search.path);
 }
 
-/* Whether it is mounted for writing, without asking who holds it. */
-static bool is_mounted(const char *path)
+/* Whether it is mounted for writing, without asking again who holds it. */
+static bool is_mounted(const char *path, long pid)
 {
     struct holder holder;
     struct search search;
 
     if (begin_search(&search, &holder, path)) {
+        char name[64];
+        int process;
+
+        (void)snprintf(name, sizeof(name), "/proc/%ld", pid);
+        process = pid != 0 ? open_directory(AT_FDCWD, name) : -1;
+        if (process >= 0) {
+            search.served = served_by(process);
+            (void)close(process);
+        }
         search_mounts(&search, false);
     }
     free(search.path);
@@ -265,7 +308,7 @@ bool busy_again(struct busy *busy, const char *path)
         holder_find(&busy->holder, path);
     }
     if (busy->seconds < 0) {
-        hopeless = busy->holder.kind == HOLDER_PROCESS || is_mounted(path);
+        hopeless = busy->holder.kind == HOLDER_PROCESS || is_mounted(path, busy->holder.pid);
     }
     if (hopeless || (now - busy->since) / NS_PER_S >= limit) {
         holder_find(&busy->holder, path);

@@ -44,12 +44,15 @@ static bool parse(struct mount_entry *entry, char *line)
     char *rest = line;
     char *point = NULL, *field, *source, *options;
 
+    entry->device = 0;
     for (int i = 0; i < 6; i++) {
         field = next_field(&rest);
         if (field == NULL) {
             return false;
         }
-        if (i == 4) {
+        if (i == 2 && strncmp(field, "0:", 2) == 0) {
+            entry->device = (unsigned)strtoul(field + 2, NULL, 10);
+        } else if (i == 4) {
             point = field;
         }
     }

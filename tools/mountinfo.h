@@ -11,7 +11,9 @@ struct mount_entry {
     const char *type;    /* for instance fuse.mappedpagesfs */
     const char *source;  /* what was mounted */
     const char *options; /* of the filesystem */
-    bool read_only;      /* the filesystem itself is, whatever this mount of it allows */
+    unsigned
+        device;     /* the minor number of the filesystem's device, if the major one is 0; else 0 */
+    bool read_only; /* the filesystem itself is, whatever this mount of it allows */
 };
 
 /*

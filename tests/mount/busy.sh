@@ -71,6 +71,16 @@ expect 0 mappedpages alloc --wait 60 f.mpp
 mounts=
 wait $!
 
+# Also where its source has another name, if the kernel tells which mount a driver serves.
+mount_file f.mpp m -o fsname=named
+if grep -q fuse_connection "/proc/$(cat m.pid)/fdinfo/"*; then
+    expect 32 mappedpagesfs "$page_file" "$work/other"
+    complained "^mappedpagesfs: $page_file: busy: mounted on $work/m"
+    expect 3 mappedpages alloc f.mpp
+    complained "^mappedpages: f.mpp: busy: mounted on $work/m"
+fi
+unmount m
+
 # Any other process is named, too.
 cat >hold.py <<'END'
 import fcntl, struct, sys, time
