@@ -317,8 +317,9 @@ static void look_at_regular(struct stage *stage, const mpg_pager *pager, struct 
     if (turn % 2 != 0 || id.value == 0)
         return;
     result = mpg_page_get(&data, pager, id);
+    /* It may be another's by now, which is found out afterwards; or marked, where marks are set. */
     if (result == 0)
-        stamped = is_stamped(data, id.value, &found) && found == turn;
+        stamped = POISON_MARKS || (is_stamped(data, id.value, &found) && found == turn);
     CHECK(mpg_page_use(&use, pager, id.value) == 0 || pager != stage->pager);
     if (atomic_load(&coming->turn) != turn || pager != stage->pager)
         return;
