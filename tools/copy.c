@@ -20,11 +20,16 @@
 
 #define OPTION_SAME_UUID 257
 #define OPTION_JSON 258
+#define OPTION_COMPACT 259
 
 static const struct option options[] = {
-    {"format", required_argument, NULL, 'f'}, {"same-uuid", no_argument, NULL, OPTION_SAME_UUID},
-    {"json", no_argument, NULL, OPTION_JSON}, {"quiet", no_argument, NULL, 'q'},
-    {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0},
+    {"format", required_argument, NULL, 'f'},
+    {"same-uuid", no_argument, NULL, OPTION_SAME_UUID},
+    {"json", no_argument, NULL, OPTION_JSON},
+    {"quiet", no_argument, NULL, 'q'},
+    {"compact", no_argument, NULL, OPTION_COMPACT},
+    {"help", no_argument, NULL, 'h'},
+    {NULL, 0, NULL, 0},
 };
 
 struct copy {
@@ -175,6 +180,9 @@ static int run(int argc, char **argv)
         case OPTION_SAME_UUID:
             how.flags |= MPG_COPY_SAME_UUID;
             break;
+        case OPTION_COMPACT:
+            how.flags |= MPG_COPY_COMPACT;
+            break;
         case OPTION_JSON:
             copy.json = true;
             break;
@@ -201,7 +209,7 @@ static int run(int argc, char **argv)
 const struct command command_copy = {
     .name = "copy",
     .summary = "Copies a page file, also while it is written or mounted",
-    .usage = "[-f 1|0.2] [--same-uuid] [--json] [-q] FILE COPY|-",
+    .usage = "[-f 1|0.2] [--compact] [--same-uuid] [--json] [-q] FILE COPY|-",
     .help = "COPY, which must not exist yet, shows one committed state of FILE: all ids, and all "
             "contents,\n"
             "of protected pages as they were committed together, of regular pages at least what "
@@ -210,6 +218,7 @@ const struct command command_copy = {
             "when it is\n"
             "whole and durable. With - it is written to standard output.\n\n"
             "  -f, --format FORMAT  1 or 0.2: what the copy is to be (default: as FILE)\n"
+            "      --compact        no longer than it need be, as after compact\n"
             "      --same-uuid      the copy is to pass for FILE itself (format 1; default: a new "
             "UUID)\n"
             "      --json           says what was copied, and how, as a JSON object\n"

@@ -30,6 +30,11 @@ enum mpg_copy_flags {
      * apart by it. Of no effect where either has none (format 0.2).
      */
     MPG_COPY_SAME_UUID = 1 << 0,
+    /*
+     * The copy is no longer than it need be, as after mpg_compact: all ids stay, regular pages are where they
+     * were, contents of protected pages before them, and there are hardly more free pages than those need.
+     */
+    MPG_COPY_COMPACT = 1 << 1,
 };
 
 /* How to copy. Begin with MPG_COPY_OPTIONS_INIT. */

@@ -18,6 +18,7 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "life/compact.h"
 #include "life/copy_build.h"
 #include "life/copy_content.h"
 #include "os/gate.h"
@@ -325,6 +326,29 @@ static int build(struct copy *copy, const struct format_ops *ops)
     return mpgi_copy_build(&copy->target->file, &copy->state, &build);
 }
 
+/* Nobody knows the copy yet: it is compacted as any file. */
+static int make_short(struct copy *copy, const struct format_ops *ops)
+{
+    static const mpg_compact_options defaults = MPG_COMPACT_OPTIONS_INIT;
+    mpg_pager *target = copy->target;
+    mpg_compact_result made;
+    mpg_error_info error;
+    int result = ops->load(&target->format, &target->file, false, copy->source->format->cache_size);
+
+    if (result != 0)
+        return result;
+    target->ops = ops;
+    target->page_size = copy->source->page_size;
+    mpgi_pager_tell(target, target->format);
+    result = ops->settle != NULL ? ops->settle(target->format) : mpgi_file_sync(&target->file);
+    if (result == 0)
+        result = mpgi_compact(&made, target, &defaults);
+    (void)mpg_last_error(&error);
+    ops->unload(target->format);
+    target->format = NULL;
+    return result != 0 ? mpgi_fail_again(&error) : 0;
+}
+
 static int make_content(struct copy *copy, const struct format_ops *ops)
 {
     int result = copy->target->file.in_place ? mpgi_new_file_mark(&copy->target->file) : 0;
@@ -338,7 +362,10 @@ static int make_content(struct copy *copy, const struct format_ops *ops)
     copy->result.regular_pages = copy->state.regular;
     copy->result.protected_pages = copy->state.entry_count;
     copy->result.generation = copy->state.generation;
-    return build(copy, ops);
+    result = build(copy, ops);
+    if (result == 0 && (copy->options->flags & MPG_COPY_COMPACT) != 0)
+        result = make_short(copy, ops);
+    return result;
 }
 
 /* NEW_NOT_HERE where the file cannot be made that way. */
@@ -401,7 +428,7 @@ static int check_options(const mpg_copy_options *options)
         options->format != MPG_FORMAT_1)
         return mpgi_fail(MPG_E_INVALID, "copy", MPG_NO_PAGE, "there is no format %d",
                          options->format);
-    return mpgi_check_flags(options->flags, MPG_COPY_SAME_UUID, "copy");
+    return mpgi_check_flags(options->flags, MPG_COPY_SAME_UUID | MPG_COPY_COMPACT, "copy");
 }
 
 int mpgi_copy_with(mpg_copy_result *result, const char *from, const char *to,

@@ -176,14 +176,9 @@ static void compacting_trees(struct actor *a)
     actor_alloc_at(a, 1900, 0);
     actor_alloc_at(a, 4100, MPG_ZERO);
     actor_alloc_protected(a, 20);
-    for (size_t i = 0; i < 20; i += 3)
-        actor_write_protected(a, i);
+    actor_write_protected(a, 7);
     actor_compact(a, false);
     actor_write_protected(a, 2);
-    actor_compact(a, true);
-    actor_write_protected(a, 19);
-    actor_alloc_at(a, 4100, MPG_ZERO);
-    actor_free_protected(a, 3, 4);
     actor_compact(a, true);
 }
 
@@ -601,7 +596,8 @@ const struct scenario scenarios[] = {
      .run = compacting,
      .page_size = 4096,
      .initial_pages = 240,
-     .capacity = 2 * MIB},
+     .capacity = 2 * MIB,
+     .format = MPG_FORMAT_1},
     {.name = "renumbering", .run = renumbering, .page_size = 1024, .initial_pages = 100},
     {.name = "compacting trees",
      .run = compacting_trees,

@@ -13,7 +13,7 @@ done
 awk '/^```/ { inside = ($0 == "```sh"); next } inside' "$top_srcdir/doc/backup.md" >commands.sh
 [ "$(wc -l <commands.sh)" -ge 15 ] || fail "commands are missing: $(cat commands.sh)"
 expect 0 sh -e commands.sh
-for file in backup.mpp restored.mpp live.mpp another.mpp for-the-crate.mpp ours.mpp fresh.mpp; do
+for file in backup.mpp restored.mpp live.mpp another.mpp for-the-crate.mpp ours.mpp fresh.mpp short.mpp; do
     expect 0 mappedpages check $file
     [ "$(mappedpages read -p $file 5 | tr -d '\0')" = "protected 5" ] || fail "protected page 5 of $file"
     [ "$(mappedpages list $file | wc -l)" -eq 28 ] || fail "$file has other pages: $(mappedpages list $file)"

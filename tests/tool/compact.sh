@@ -39,6 +39,21 @@ for format in 1 0.2; do
     contents_of a.mpp after
     diff -r before after >&2 || fail "[$format] it shows something else"
     expect 0 mappedpages check a.mpp
+    # A copy is as short, in either format.
+    fill in_use.mpp $format
+    expect 0 mappedpages free in_use.mpp 2600 2700
+    rm -r before/pages/2600 before/pages/2700
+    for to in 1 0.2; do
+        rm -f short.mpp
+        expect 0 mappedpages copy --compact --format $to in_use.mpp short.mpp
+        [ "$(pages_of short.mpp)" -le 60 ] || fail "[$format to $to] the copy has $(pages_of short.mpp) pages"
+        expect 0 mappedpages check short.mpp
+        contents_of short.mpp after
+        diff -r before after >&2 || fail "[$format to $to] the copy shows something else"
+    done
+    expect 0 mappedpages check in_use.mpp
+    [ "$(pages_of in_use.mpp)" -eq 3000 ] || fail "the file that was copied became shorter"
+    contents_of a.mpp before
     # Without what is at the end it is short at once.
     cp a.mpp b.mpp
     expect 0 mappedpages free b.mpp 2600 2700
