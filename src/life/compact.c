@@ -174,7 +174,7 @@ static int find_shortest(struct compact *compact, struct compact_plan *plan, boo
 
 static int make_anew(struct compact *compact, bool renumber)
 {
-    struct compact_plan plan;
+    struct compact_plan plan = {0};
     int result = mpgi_compact_plan_begin(&plan, compact->pager->format);
 
     if (result == 0)
@@ -279,7 +279,7 @@ static int find_moves(struct compact_plan *plan, uint64_t total, uint64_t regula
 
 static int move_down(struct compact *compact, bool renumber)
 {
-    struct compact_plan plan;
+    struct compact_plan plan = {0};
     struct mpg_stat facts = {0};
     uint64_t least = 0, total = 0;
     int result = mpgi_compact_plan_begin(&plan, compact->pager->format);
