@@ -87,7 +87,7 @@ static bool make_room_for_segment(struct address_map *map)
         return false;
     more->outgrown = old;
     more->capacity = capacity;
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; old != NULL && i < count; i++) {
         more->at[i].base = old->at[i].base;
         more->at[i].start = old->at[i].start;
         more->at[i].length = old->at[i].length;
