@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "counting_io.h"
 
-#include <stdlib.h>
 
-#include "measure.h"
 
 static int count_open(void *context, const char *path, int flags, unsigned mode)
 {
@@ -38,16 +36,6 @@ static ssize_t count_pwrite(void *context, int fd, const void *data, size_t leng
     struct counts *counts = context;
 
     counts->writes++;
-    if (counts->remember) {
-        if (counts->written_count == counts->written_capacity) {
-            counts->written_capacity = counts->written_capacity * 2 + 64;
-            counts->written =
-                realloc(counts->written, counts->written_capacity * sizeof(*counts->written));
-            if (counts->written == NULL)
-                die_errno("memory");
-        }
-        counts->written[counts->written_count++] = (struct written){offset, length};
-    }
     return mpgi_io_system.pwrite(context, fd, data, length, offset);
 }
 

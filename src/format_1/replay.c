@@ -102,6 +102,8 @@ static int apply_entries(struct format_1 *f, const struct record *record)
 {
     int error = 0;
 
+    for (uint32_t i = 0; i < record->entry_count; i++)
+        mpgi_tree_will_need(f, &f->directory, record->entries[i].id);
     for (uint32_t i = 0; i < record->entry_count && error == 0; i++) {
         if (i > 0 && record->entries[i].id <= record->entries[i - 1].id)
             return fail_record(f, record, "out of order is protected page", record->entries[i].id);

@@ -259,6 +259,8 @@ uint64_t mpgi_root_generation(const unsigned char *root);
 
 /* The leaf of the newest version, NULL if there is none; only where the newest height is not 0. */
 int mpgi_tree_leaf(struct node **leaf, struct format_1 *f, struct tree *tree, uint64_t unit);
+/* The leaf at a unit will be looked at soon: has it read ahead if it is not in memory, but what leads to it is. */
+void mpgi_tree_will_need(struct format_1 *f, struct tree *tree, uint64_t unit);
 /* What is at a unit in a version. */
 int mpgi_tree_look(struct leaf_view *view, struct format_1 *f, struct tree *tree,
                    enum version version, uint64_t unit);

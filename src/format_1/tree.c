@@ -71,6 +71,35 @@ int mpgi_tree_leaf(struct node **leaf, struct format_1 *f, struct tree *tree, ui
     return get_node(leaf, f, tree, 0, unit / tree->leaf_units, &absent);
 }
 
+void mpgi_tree_will_need(struct format_1 *f, struct tree *tree, uint64_t unit)
+{
+    const unsigned char *root = mpgi_root_get(f, VERSION_NEWEST);
+    unsigned height = mpgi_tree_height(tree, root);
+    uint64_t index = unit / tree->leaf_units;
+    const unsigned char *at;
+    struct node_reference reference;
+
+    if (height == 0 || unit >= mpgi_tree_coverage(tree, height) ||
+        mpgi_cache_find(&f->cache, tree->kind, 0, index) != NULL)
+        return;
+    if (height == 1) {
+        at = root + tree->area + index * REF_SIZE; /* the tree covers it, so there is one */
+    } else {
+        const struct node *parent =
+            mpgi_cache_find(&f->cache, tree->kind, 1, index / tree->node_refs);
+
+        if (parent == NULL)
+            return;
+        at = newest_content(parent) + index % tree->node_refs * REF_SIZE;
+    }
+    mpgi_reference_get(&reference, at, tree->kind, 0, index);
+    if (reference.pair == 0 || reference.pair >= get_u64(root + ROOT_TOTAL))
+        return;
+    mpgi_file_will_need(f->cache.space.file,
+                        slot_offset(f->cache.space.page_size, reference.pair, reference.slot),
+                        f->cache.space.node_size);
+}
+
 static void set_view(struct leaf_view *view, const unsigned char *content, uint64_t first,
                      uint64_t units)
 {

@@ -15,6 +15,9 @@
 /* Protected data is read in pieces of this size. */
 #define PIECE 65536
 
+/* Bytes of contents that are read ahead at most. */
+#define READ_AHEAD_MAX ((uint64_t)16 << 20)
+
 struct verification {
     struct format_1 *f;
     const unsigned char *root;
@@ -165,6 +168,22 @@ int mpgi_verify_root(struct format_1 *f, const unsigned char *root, bool again)
     return error;
 }
 
+/* Has the contents of a record read ahead, all at once, as far as they are not too much for memory. */
+static void read_ahead(const struct format_1 *f, const struct record *record)
+{
+    uint32_t page_size = f->head.page_size;
+    uint64_t bytes = 0;
+
+    for (uint32_t i = 0; i < record->entry_count && bytes < READ_AHEAD_MAX; i++) {
+        const struct record_entry *entry = &record->entries[i];
+
+        if (!entry->in_use || entry->page >= record->total)
+            continue;
+        mpgi_file_will_need(f->head.file, entry->page * page_size, page_size);
+        bytes += page_size;
+    }
+}
+
 int mpgi_verify_record(struct format_1 *f, const struct record *record, bool again)
 {
     struct verification v = {.f = f, .total = record->total, .again = again};
@@ -173,6 +192,7 @@ int mpgi_verify_record(struct format_1 *f, const struct record *record, bool aga
     v.piece = malloc(PIECE);
     if (v.piece == NULL)
         return mpgi_fail_memory("open");
+    read_ahead(f, record);
     for (uint32_t i = 0; i < record->entry_count && error == 0; i++) {
         const struct record_entry *entry = &record->entries[i];
 

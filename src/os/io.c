@@ -189,6 +189,12 @@ int mpgi_file_read(const struct file *file, void *data, size_t length, uint64_t 
     return 0;
 }
 
+void mpgi_file_will_need(const struct file *file, uint64_t offset, uint64_t length)
+{
+    if (file->io->will_need != NULL)
+        file->io->will_need(file->context, file->fd, offset, length);
+}
+
 int mpgi_file_write(struct file *file, const void *data, size_t length, uint64_t offset,
                     uint64_t page)
 {

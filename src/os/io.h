@@ -55,6 +55,8 @@ struct io {
     void (*forget)(void *context, int fd, uint64_t offset, uint64_t length);
     /* Undoes what access has done to a part of the map, which stays. May be NULL if forget is. */
     void (*unfault)(void *context, void *address, size_t length);
+    /* A range will be read soon. Best effort. May be NULL. */
+    void (*will_need)(void *context, int fd, uint64_t offset, uint64_t length);
     /* The length in bytes. */
     int (*size)(void *context, int fd, uint64_t *bytes);
     /*
@@ -191,6 +193,8 @@ int mpgi_file_read(const struct file *file, void *data, size_t length, uint64_t 
 /* The CRC32 of what is there, without reading the holes or holding it all in memory. */
 int mpgi_file_crc(const struct file *file, uint32_t *crc, uint64_t length, uint64_t offset,
                   uint64_t page);
+/* A range will be read soon: reading several places takes as long as reading one if all are asked for first. */
+void mpgi_file_will_need(const struct file *file, uint64_t offset, uint64_t length);
 int mpgi_file_write(struct file *file, const void *data, size_t length, uint64_t offset,
                     uint64_t page);
 /* As mpgi_file_write, for pieces that lie behind each other in the file. They are used up. */

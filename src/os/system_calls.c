@@ -79,6 +79,12 @@ static void system_sharing(void *context, int fd, struct sharing *sharing)
     mpgi_sharing_of(sharing, fd);
 }
 
+static void system_will_need(void *context, int fd, uint64_t offset, uint64_t length)
+{
+    (void)context;
+    (void)posix_fadvise(fd, (off_t)offset, (off_t)length, POSIX_FADV_WILLNEED);
+}
+
 static void system_forget(void *context, int fd, uint64_t offset, uint64_t length)
 {
     struct statx st;
@@ -435,6 +441,7 @@ const struct io mpgi_io_system = {
     .find_lock = system_find_lock,
     .sharing = system_sharing,
     .forget = system_forget,
+    .will_need = system_will_need,
     .unfault = system_unfault,
     .size = system_size,
     .length = system_length,
