@@ -5,7 +5,7 @@
  * Code that does something only because a rule asks for it does it under `if (RULE_HOLDS(n))`. In
  * the library that is a constant, and nothing of it is left in the program. The test that shows
  * that each rule is needed builds the sources again with MPG_BREAK_RULES and takes them out one by
- * one.
+ * one. What has no switch here follows from other rules: doc/durability.md says from which.
  */
 #ifndef MPGI_RULES_H
 #define MPGI_RULES_H
@@ -16,10 +16,8 @@ enum rule {
     RULE_ROOT_IS_VERIFIED = 42, /* 4b: what a root wrote that no sync came before */
     RULE_EARLIER_ARE_NOT = 43,  /* 4c: contents of records before the last */
     RULE_FOLLOWED_ROOT_IS_NOT = 44 /* 4d: what a root wrote that a record follows */,
-    RULE_PUT_BACK = 62,          /* 6b: after a failed sync the record, or root, is taken back */
     RULE_RECORD_CRC = 121,       /* L1 */
     RULE_EPOCH = 122,            /* L2: root, generation and link of a record */
-    RULE_OWN_PAGE = 123,         /* L3 */
     RULE_RECORDS_REST = 104,     /* L4 */
     RULE_PLACES_REST = 105,      /* L5 */
     RULE_NEW_EPOCH = 106,        /* L6 */
@@ -35,11 +33,8 @@ enum rule {
     RULE_POOL = 201,             /* P1 */
     RULE_POOL_FREES = 202,       /* P2 */
     RULE_PINS = 203,             /* P3 */
-    RULE_EVICT_WAITS = 204,      /* P4 */
-    RULE_EVICT_GENERATION = 205, /* P5 */
     RULE_PART_CRC = 206,         /* P6 */
     RULE_TWO_AHEAD = 207,        /* P7 */
-    RULE_OWN_RECORD = 208,       /* P8 */
     RULE_IDENTITY = 209,         /* P9 */
     RULE_LOOK_AGAIN = 210,       /* P10 */
     RULE_CLOSE_PINS = 213,       /* P3: views that were taken without the lock count, too */

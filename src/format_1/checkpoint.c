@@ -114,8 +114,6 @@ int mpgi_checkpoint_restore(struct format_1 *f, const unsigned char *written)
     const struct node_space *space = &f->cache.space;
     int error;
 
-    if (!RULE_HOLDS(RULE_PUT_BACK))
-        return 0;
     error = mpgi_look_at_root(f, written);
     if (error)
         return error;

@@ -427,7 +427,7 @@ bool mpgi_commit_take_back(struct format *format, enum commit_step step, bool no
         return false;
     if (f->sealed.kind == SEALED_RECORD && step == STEP_ROOT)
         return !RULE_HOLDS(RULE_ANNUL) || annul(f, true);
-    if (f->sealed.kind == SEALED_RECORD && RULE_HOLDS(RULE_PUT_BACK))
+    if (f->sealed.kind == SEALED_RECORD)
         (void)annul(f, false);
     if (f->sealed.kind != SEALED_ROOT)
         return false;

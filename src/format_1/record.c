@@ -174,7 +174,7 @@ static bool is_record(const struct node_space *space, const unsigned char *block
         return false;
     if (get_u32(block + RECORD_CRC) != crc_of_record(space, block) && RULE_HOLDS(RULE_RECORD_CRC))
         return false;
-    if (get_u64(block + RECORD_PAGE) != page && RULE_HOLDS(RULE_OWN_PAGE))
+    if (get_u64(block + RECORD_PAGE) != page)
         return false;
     return get_u64(block + RECORD_GENERATION) < GENERATION_END &&
            get_u32(block + RECORD_PARTS) <= most_parts(space->node_size);

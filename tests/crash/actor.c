@@ -26,7 +26,9 @@ void actor_init(struct actor *actor, struct memory_disk *disk, const mpg_options
 void actor_end(struct actor *actor)
 {
     mpg_txn_abort(actor->txn);
+    mpg_snapshot_close(actor->snapshot);
     (void)mpg_close(actor->pager);
+    state_free(&actor->seen);
     state_free(&actor->before);
     state_free(&actor->now);
     state_free(&actor->saved);
@@ -302,6 +304,45 @@ void actor_sync(struct actor *actor)
     actor->in_flight = &actor->now;
 }
 
+void actor_hold_snapshot(struct actor *actor)
+{
+    if (is_over(actor))
+        return;
+    must(!actor->snapshot);
+    state_copy(&actor->seen, &actor->before);
+    (void)done(actor, "snapshot", mpg_snapshot_open(&actor->snapshot, actor->pager));
+}
+
+/* Whether the snapshot has these pages and no others. */
+static bool is_seen(const struct actor *actor, const struct page_set *set)
+{
+    mpg_snapshot_iter iter;
+    mpg_protected_id id = {0};
+    size_t met = 0;
+
+    mpg_snapshot_iter_begin(&iter, actor->snapshot, id);
+    while (mpg_snapshot_iter_next(&id, &iter) == 1) {
+        const struct page_state *page = page_set_find(set, id.value);
+
+        met++;
+        if (!page || mpg_snapshot_read(actor->buffer, actor->snapshot, id) != 0 ||
+            memcmp(actor->buffer, pool_content(page->content), actor->options.page_size) != 0)
+            return false;
+    }
+    return met == set->count;
+}
+
+void actor_end_snapshot(struct actor *actor)
+{
+    if (is_over(actor))
+        return;
+    must(actor->snapshot);
+    if (!is_seen(actor, &actor->seen.protected_pages))
+        actor_fail(actor, "the snapshot shows another state than was durable", 0);
+    mpg_snapshot_close(actor->snapshot);
+    actor->snapshot = NULL;
+}
+
 void actor_trim(struct actor *actor)
 {
     uint64_t pages = 0;
@@ -554,6 +595,22 @@ void actor_commit(struct actor *actor, unsigned flags)
     if (error == 0)
         actor->txn = NULL;
     commit_done(actor, "commit", error);
+}
+
+void actor_commit_in_vain(struct actor *actor)
+{
+    int error;
+
+    if (is_over(actor))
+        return;
+    must(actor->txn);
+    error = mpg_txn_commit(actor->txn, 0);
+    if (error == 0)
+        actor->txn = NULL;
+    if (error == MPG_E_IO)
+        actor_abort(actor);
+    else
+        actor_fail(actor, "a failed write was not reported", error);
 }
 
 void actor_abort(struct actor *actor)

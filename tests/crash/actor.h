@@ -12,6 +12,7 @@
 #define CRASH_ACTOR_H
 
 #include "crash/state.h"
+#include "mappedpages_snapshot.h"
 #include "support/memory_disk.h"
 
 struct actor {
@@ -28,7 +29,9 @@ struct actor {
     char why[700];
     /* An IO error of a commit is no failure: it ends the work. Then all is done in transactions. */
     bool sync_may_fail;
-    bool ended; /* so it was, and the pager is closed */
+    bool ended;             /* so it was, and the pager is closed */
+    mpg_snapshot *snapshot; /* NULL: none is open */
+    struct state seen;      /* what it shows */
 
     /*
      * Told after each operation, when `settled` or not: all of `now` is durable on return if it is.
@@ -66,9 +69,16 @@ void actor_write_protected(struct actor *actor, size_t index);
 /* The same, but a write to the file is going to fail: nothing has changed then. */
 void actor_write_protected_in_vain(struct actor *actor, size_t index);
 
+/* Commits the open transaction, but writing it is going to fail: it is forgotten. */
+void actor_commit_in_vain(struct actor *actor);
+
 /* Writes the index-th regular page, by copy or through the map; durable after actor_sync. */
 void actor_write(struct actor *actor, size_t index, bool mapped);
 void actor_sync(struct actor *actor);
+
+/* Opens a snapshot; ends it, and fails the work unless it shows what was durable when it was opened. */
+void actor_hold_snapshot(struct actor *actor);
+void actor_end_snapshot(struct actor *actor);
 
 /* Gives the space of what is free back. */
 void actor_trim(struct actor *actor);

@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "base/rules.h"
+#include "crash/chain_promises.h"
 #include "crash/intruder.h"
 #include "crash/promises.h"
 #include "crash/scenarios.h"
@@ -48,8 +49,8 @@ static size_t first_scenario(int rule)
         {7, "failing writes"},
         {RULE_5_ZEROS, "failing sync of zeros"},
         {RULE_1_RECOVERY, "directory growth"},
-        {RULE_CHECKPOINT_SYNC, "hundred operations"},
-        {RULE_RECORD_CRC, "hundred operations"},
+        {RULE_ANNUL, "records in vain"},
+        {RULE_ANNUL_SYNC, "records in vain"},
         {RULE_EARLIER_ARE_NOT, "protected pages"},
         {RULE_FOLLOWED_ROOT_IS_NOT, "protected pages"},
         {RULE_NEW_EPOCH, "regular pages of 8 KiB"},
@@ -107,8 +108,7 @@ static bool is_rare(int rule)
     (void)rule;
     return true;
 #else
-    return getenv("MPG_TEST_SECONDS") == NULL &&
-           (rule == RULE_1_RECOVERY || rule == RULE_CHECKPOINT_SYNC || rule == RULE_RECORD_CRC);
+    return getenv("MPG_TEST_SECONDS") == NULL && rule == RULE_1_RECOVERY;
 #endif
 }
 
@@ -179,6 +179,42 @@ static void a_file_appears_whole_or_not_at_all(void **state)
     is_kept_by(15, promise_whole_file);
 }
 
+/* Holds with all rules in format 1, and not without this one. */
+static void is_kept_in_format_1(int rule, bool (*promise)(char *why, size_t size))
+{
+    char why[600] = "";
+    bool caught;
+
+    if (!promise(why, sizeof(why)))
+        fail_msg("with all rules: %s", why);
+    mpgi_broken_rule = rule;
+    caught = !promise(why, sizeof(why));
+    mpgi_broken_rule = 0;
+    if (!caught)
+        fail_msg("nothing goes wrong without rule %d in format 1", rule);
+    print_message("rule %d, format 1: caught: %s\n", rule, why);
+}
+
+#define KEPT(rule, promise, name)                                                                  \
+    static void name(void **state)                                                                 \
+    {                                                                                              \
+        (void)state;                                                                               \
+        is_kept_in_format_1(rule, promise);                                                        \
+    }
+
+KEPT(RULE_RECORD_CRC, promise_parts, format_1_checks_records)
+KEPT(RULE_PART_CRC, promise_parts, format_1_checks_continuations)
+KEPT(RULE_CHECKPOINT_SYNC, promise_fold, format_1_syncs_nodes_before_it_folds)
+KEPT(RULE_CLOSE_FOLDS, promise_closed, format_1_folds_when_it_is_closed)
+KEPT(RULE_CLEAN_OPENING, promise_clean_opening, format_1_leaves_no_older_root_with_a_chain)
+KEPT(RULE_OLD_CHAIN_RESTS, promise_old_chain, format_1_rests_the_chain_before)
+KEPT(RULE_POOL, promise_pool, format_1_keeps_a_pool)
+KEPT(RULE_POOL_FREES, promise_pool_frees, format_1_does_not_count_what_a_batch_frees)
+KEPT(RULE_PINS, promise_pins, format_1_leaves_alone_what_is_viewed)
+KEPT(RULE_READ_ROOTS_AGAIN, promise_reader, a_reader_reads_the_roots_again)
+KEPT(RULE_LOOK_AGAIN, promise_reader_of_full_file, a_reader_looks_for_a_successor)
+KEPT(RULE_IDENTITY, promise_identity, a_reader_knows_a_state_by_its_checksum)
+
 #define NEEDS(rule, format, name)                                                                  \
     static void name(void **state)                                                                 \
     {                                                                                              \
@@ -202,11 +238,11 @@ NEEDS(RULE_ROOT_IS_VERIFIED, MPG_FORMAT_1, format_1_verifies_a_root_that_no_sync
 NEEDS(RULE_RECORDS_REST, MPG_FORMAT_1, format_1_rests_records)
 NEEDS(RULE_PLACES_REST, MPG_FORMAT_1, format_1_rests_named_places)
 NEEDS(RULE_NEW_EPOCH, MPG_FORMAT_1, format_1_begins_a_new_chain_after_a_crash)
-NEEDS(RULE_CHECKPOINT_SYNC, MPG_FORMAT_1, format_1_syncs_nodes_before_it_folds)
+NEEDS(RULE_ANNUL, MPG_FORMAT_1, format_1_takes_back_a_record_whose_writing_failed)
+NEEDS(RULE_ANNUL_SYNC, MPG_FORMAT_1, format_1_takes_back_a_record_for_good)
 NEEDS(RULE_GAP_IS_DAMAGE, MPG_FORMAT_1, format_1_takes_a_gap_for_damage)
 NEEDS(RULE_SECOND_ROOT, MPG_FORMAT_1, format_1_writes_a_root_twice)
 NEEDS(RULE_TWO_AHEAD, MPG_FORMAT_1, format_1_names_places_two_ahead)
-NEEDS(RULE_RECORD_CRC, MPG_FORMAT_1, format_1_checks_records)
 NEEDS(RULE_EPOCH, MPG_FORMAT_1, format_1_follows_one_chain)
 NEEDS(RULE_EARLIER_ARE_NOT, MPG_FORMAT_1, format_1_does_not_doubt_earlier_records)
 NEEDS(RULE_FOLLOWED_ROOT_IS_NOT, MPG_FORMAT_1, format_1_does_not_doubt_a_root_that_is_followed)
@@ -239,11 +275,23 @@ int main(void)
         cmocka_unit_test(format_1_rests_records),
         cmocka_unit_test(format_1_rests_named_places),
         cmocka_unit_test(format_1_begins_a_new_chain_after_a_crash),
-        cmocka_unit_test(format_1_syncs_nodes_before_it_folds),
+        cmocka_unit_test(format_1_takes_back_a_record_whose_writing_failed),
+        cmocka_unit_test(format_1_takes_back_a_record_for_good),
         cmocka_unit_test(format_1_takes_a_gap_for_damage),
         cmocka_unit_test(format_1_writes_a_root_twice),
         cmocka_unit_test(format_1_names_places_two_ahead),
         cmocka_unit_test(format_1_checks_records),
+        cmocka_unit_test(format_1_checks_continuations),
+        cmocka_unit_test(format_1_syncs_nodes_before_it_folds),
+        cmocka_unit_test(format_1_folds_when_it_is_closed),
+        cmocka_unit_test(format_1_leaves_no_older_root_with_a_chain),
+        cmocka_unit_test(format_1_rests_the_chain_before),
+        cmocka_unit_test(format_1_keeps_a_pool),
+        cmocka_unit_test(format_1_does_not_count_what_a_batch_frees),
+        cmocka_unit_test(format_1_leaves_alone_what_is_viewed),
+        cmocka_unit_test(a_reader_reads_the_roots_again),
+        cmocka_unit_test(a_reader_looks_for_a_successor),
+        cmocka_unit_test(a_reader_knows_a_state_by_its_checksum),
         cmocka_unit_test(format_1_follows_one_chain),
         cmocka_unit_test(format_1_does_not_doubt_earlier_records),
         cmocka_unit_test(format_1_does_not_doubt_a_root_that_is_followed),

@@ -182,6 +182,29 @@ static void compacting_trees(struct actor *a)
     actor_compact(a, true);
 }
 
+/* What is kept for a snapshot is free after a crash, and nothing that was committed beside it is lost. */
+static void snapshots(struct actor *a)
+{
+    actor_alloc_protected(a, 6);
+    for (size_t i = 0; i < 6; i++)
+        actor_write_protected(a, i);
+    for (int round = 0; round < 2; round++) {
+        actor_hold_snapshot(a);
+        for (size_t i = 0; i < 9; i++)
+            actor_write_protected(a, i % 3);
+        actor_begin(a);
+        actor_free_protected(a, 1, 2);
+        actor_alloc_protected(a, 2);
+        actor_write_protected(a, 3);
+        actor_alloc_filled(a);
+        actor_commit(a, 0);
+        actor_free_protected(a, 3, 1);
+        actor_end_snapshot(a);
+        actor_alloc_protected(a, 1);
+        actor_write_protected(a, 2);
+    }
+}
+
 /* ---- Batches -------------------------------------------------------------------------------- */
 
 static void transactions(struct actor *a)
@@ -491,6 +514,46 @@ static void failing_writes(struct actor *a)
     }
 }
 
+/* Of the next commit what is written first goes well, and nothing else until something else is called. */
+static unsigned writes_seen;
+static bool contents_fail;
+
+static int failing_contents(void *context, enum disk_call call, size_t *length)
+{
+    (void)context;
+    (void)length;
+    if (call == CALL_PWRITE)
+        return contents_fail && ++writes_seen > 1 ? EIO : 0;
+    contents_fail &= writes_seen < 2;
+    return 0;
+}
+
+/* A record that was written, and its content not. The same content is tried again, with less else. */
+static void records_in_vain(struct actor *a)
+{
+    actor_alloc_protected(a, 3);
+    actor_alloc(a, 4, 0);
+    for (size_t i = 0; i < 4; i++)
+        actor_write_protected(a, i % 3);
+    for (unsigned i = 0; i < 3; i++) {
+        a->next_content = CONTENT_ZERO + 5 + i;
+        a->disk->fault = failing_contents;
+        /* Twice: the second time it is looked for a page as it will be when it succeeds. */
+        for (int attempt = 0; attempt < 2; attempt++) {
+            actor_begin(a);
+            actor_write_protected(a, i);
+            actor_free(a, 0, 1);
+            writes_seen = 0;
+            contents_fail = true;
+            actor_commit_in_vain(a);
+        }
+        contents_fail = false;
+        actor_write_protected(a, i);
+        a->next_content = CONTENT_ANY;
+        actor_write_protected(a, (i + 1) % 3);
+    }
+}
+
 /* Zeros that it wrote may be in the page cache alone, where they look like any others. */
 static void zeros_of_a_failed_commit(struct actor *a)
 {
@@ -605,6 +668,12 @@ const struct scenario scenarios[] = {
      .capacity = 8 * MIB,
      .format = MPG_FORMAT_1},
     {.name = "reopening", .run = reopening, .page_size = 1024},
+    {.name = "snapshots", .run = snapshots, .page_size = 1024, .format = MPG_FORMAT_1},
+    {.name = "snapshots in a small file",
+     .run = snapshots,
+     .page_size = 1024,
+     .initial_pages = 30,
+     .format = MPG_FORMAT_1},
     {.name = "transactions", .run = transactions, .page_size = 1024},
     {.name = "transactions of 4 KiB", .run = transactions, .page_size = 4096},
     {.name = "reuse in a batch", .run = reuse_in_a_batch, .page_size = 1024},
@@ -648,6 +717,11 @@ const struct scenario scenarios[] = {
      .format = MPG_FORMAT_0_2,
      .is_large = true},
     {.name = "failing writes", .run = failing_writes, .page_size = 1024},
+    {.name = "records in vain",
+     .run = records_in_vain,
+     .page_size = 1024,
+     .initial_pages = 300,
+     .format = MPG_FORMAT_1},
     {.name = "zeros of a failed commit",
      .run = zeros_of_a_failed_commit,
      .page_size = 1024,
