@@ -262,7 +262,7 @@ static void print_head(unsigned threads)
     char many[32];
 
     (void)snprintf(many, sizeof(many), "%u threads", threads);
-    printf("\nReading, pages of 4 KiB; nanoseconds a call, medians of interleaved rounds\n");
+    printf("\nReading, pages of 4 KiB; nanoseconds a call, medians of rounds\n");
     printf("%-45s | %-15s | %-18s | %-15s | %s\n", "", "1 thread", many, "beside commits",
            "beside /");
     printf("%-45s | %6s  %7s | %6s  %10s | %6s  %7s | %s\n", "what", "ns", "p99.9", "ns",
