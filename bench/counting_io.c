@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "counting_io.h"
 
-
-
 static int count_open(void *context, const char *path, int flags, unsigned mode)
 {
     return mpgi_io_system.open(context, path, flags, mode);

@@ -171,10 +171,10 @@ struct file {
     struct id_map backed; /* below that: what is known to have space behind it, see grow.c */
     /* Space was found for a page and not for those around it, or each writing needs new space. */
     atomic_bool scarce;
-    char *temporary;      /* the name it has until it gets its own; owned, or NULL */
-    bool in_place;        /* others can see it under its name while it is made */
-    bool name_unsure;     /* its name may not be durable: its directory cannot be synced */
-    atomic_bool changed;  /* rule 12: it was seen not to be what this pager left; never reset */
+    char *temporary;     /* the name it has until it gets its own; owned, or NULL */
+    bool in_place;       /* others can see it under its name while it is made */
+    bool name_unsure;    /* its name may not be durable: its directory cannot be synced */
+    atomic_bool changed; /* rule 12: it was seen not to be what this pager left; never reset */
 };
 
 /* Opens the file, for reading alone or for writing, too, and learns its length. */
