@@ -24,8 +24,8 @@ struct repair {
 
 static bool is_protected(const mpg_rescue_note *note)
 {
-    return strcmp(note->name, "older") == 0 || strcmp(note->name, "lost") == 0 ||
-           strcmp(note->name, "content") == 0;
+    return strcmp(note->name, "older") == 0 || strcmp(note->name, "guessed-id") == 0 ||
+           strcmp(note->name, "lost") == 0 || strcmp(note->name, "content") == 0;
 }
 
 static void tell(void *context, const mpg_rescue_note *note)

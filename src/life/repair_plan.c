@@ -53,8 +53,9 @@ static bool ask(const struct repair *repair, const char *name, uint64_t page, co
 /* Whether what a note says gives something up. That of "lost" is asked for by itself. */
 static bool gives_up(const char *name)
 {
-    static const char *const names[] = {"older",  "orphan",     "doubtful",   "guessed",
-                                        "record", "beyond-end", "page-twice", "older-state"};
+    static const char *const names[] = {"older",      "guessed-id", "orphan",
+                                        "doubtful",   "guessed",    "record",
+                                        "beyond-end", "page-twice", "older-state"};
 
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         if (strcmp(name, names[i]) == 0)

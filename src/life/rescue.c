@@ -80,6 +80,7 @@ void mpgi_rescue_release(struct rescue *rescue)
     mpgi_sheet_free(rescue->wanted);
     mpgi_salvage_free(&rescue->salvage);
     free(rescue->piece);
+    mpgi_id_map_clear(&rescue->owners);
     rescue->wanted = NULL;
     rescue->piece = NULL;
 }

@@ -3,6 +3,7 @@
 #ifndef MPGI_RESCUE_H
 #define MPGI_RESCUE_H
 
+#include "base/id_map.h"
 #include "format/salvage.h"
 #include "os/io.h"
 
@@ -12,6 +13,7 @@ struct rescue {
         salvage; /* after choosing, one entry is left of each protected page that is saved */
     struct sheet *wanted; /* a bit a page: a regular page of the destination. Owned */
     uint64_t wanted_count;
+    struct id_map owners; /* page → id of the protected page whose content is there */
     unsigned char *piece; /* room for what is copied at once; owned */
     uint32_t piece_size;
     const struct salvage_ops *ops; /* of its format, once that is known */

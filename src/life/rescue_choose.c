@@ -11,13 +11,40 @@
 
 /* ---- Protected pages ----------------------------------------------------------------------- */
 
+/*
+ * Notes whose content is in which page, by entries that a checksum covers. One that none covers may have come from
+ * another part of the directory, sectors and all: then its content is whole, and another's.
+ */
+static int note_owners(struct rescue *rescue)
+{
+    const struct salvage *salvage = &rescue->salvage;
+
+    if (!mpgi_id_map_reserve(&rescue->owners, salvage->entry_count))
+        return mpgi_fail_memory("rescue");
+    for (size_t i = 0; i < salvage->entry_count; i++) {
+        const struct salvage_entry *entry = &salvage->entries[i];
+
+        if (entry->proven && entry->in_use)
+            mpgi_id_map_put(&rescue->owners, entry->page)->number = (uintptr_t)entry->id;
+    }
+    return 0;
+}
+
+static bool is_anothers(const struct rescue *rescue, const struct salvage_entry *entry)
+{
+    const union id_value *owner = mpgi_id_map_find(&rescue->owners, entry->page);
+
+    return !entry->proven && owner != NULL && owner->number != (uintptr_t)entry->id;
+}
+
 /* Whether an entry's checksum fits to what is in its page. */
 static bool content_holds(const struct rescue *rescue, const struct salvage_entry *entry)
 {
     const struct salvage *salvage = &rescue->salvage;
     uint32_t crc;
 
-    if (entry->page < FIRST_USER_PAGE || entry->page >= salvage->pages)
+    if (entry->page < FIRST_USER_PAGE || entry->page >= salvage->pages ||
+        is_anothers(rescue, entry))
         return false;
     return mpgi_file_crc(salvage->file, &crc, salvage->page_size, entry->page * salvage->page_size,
                          entry->page) == 0 &&
@@ -84,6 +111,14 @@ static bool is_older(struct rescue *rescue, const struct choice *choice)
     struct salvage *salvage = &rescue->salvage;
     uint64_t id = choice->taken->id;
 
+    if (!choice->taken->proven) {
+        mpgi_salvage_note(salvage, "guessed-id", id,
+                          "what the directory says of protected page %" PRIu64
+                          " is not whole: the content in page %" PRIu64
+                          " is taken for its own, and may be an older one, or another's",
+                          id, choice->taken->page);
+        return true;
+    }
     if (choice->newest != NULL && choice->taken != choice->newest &&
         (choice->taken->known < choice->newest->known)) {
         mpgi_salvage_note(salvage, "older", id,
@@ -135,6 +170,7 @@ static int choose_protected(struct rescue *rescue)
     int error = 0;
 
     mpgi_salvage_sort_entries(salvage);
+    error = note_owners(rescue);
     for (size_t i = 0, end; i < salvage->entry_count && error == 0; i = end) {
         for (end = i + 1; end < salvage->entry_count && entries[end].id == entries[i].id;)
             end++;

@@ -34,6 +34,8 @@ struct specimen {
 
 /* The share of what was not destroyed that is still there. */
 struct tally {
+    bool counts_lost; /* a content that is nowhere any more is counted, and else ends the program */
+    uint64_t lost;    /* … so many */
     uint64_t trials;
     uint64_t opened;          /* of these the file still opened */
     uint64_t found;           /* check, or opening, reported a fault */

@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Damages files at random, in runs of 1 to 64 sectors: zeros, garbage, content that lies shifted, two runs that changed
+ * places, and sectors as they were some commits ago. Each time the file is opened, checked, rescued and repaired, and the
+ * repair taken back; whatever is shown is held against what was written. Prints the share saved by kind of damage.
+ *
+ * MPG_DAMAGES is how many damages there are in all; MPG_DAMAGE_SEED says which.
+ */
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "life/damage.h"
+
+#define SECTOR 512u
+#define MOST_SECTORS 64u
+
+static const struct specimen_kind kinds[] = {
+    {"random-1-1024", MPG_FORMAT_1, 1024, 120, 40, 50, true},
+    {"random-1-4096", MPG_FORMAT_1, 4096, 150, 30, 170, true},
+    {"random-1-65536", MPG_FORMAT_1, 65536, 12, 6, 3, true},
+    {"random-0.2-1024", MPG_FORMAT_0_2, 1024, 80, 40, 2, true},
+    {"random-0.2-4096", MPG_FORMAT_0_2, 4096, 60, 40, 2, true},
+};
+#define KINDS (sizeof(kinds) / sizeof(kinds[0]))
+
+enum manner { ZEROS, GARBAGE, SHIFTED, SWAPPED, MANNERS };
+
+static const char *const names[MANNERS] = {"zeros", "garbage", "shifted", "swapped"};
+
+static uint64_t random_state;
+
+static uint64_t next_random(void)
+{
+    random_state ^= random_state << 13;
+    random_state ^= random_state >> 7;
+    random_state ^= random_state << 17;
+    return random_state;
+}
+
+static void die(const char *what)
+{
+    perror(what);
+    exit(1);
+}
+
+/* ---- one damage ---- */
+
+struct run {
+    uint64_t at;
+    size_t length;
+    unsigned char *before; /* owned */
+};
+
+static void *room(size_t size)
+{
+    void *made = malloc(size + 1);
+
+    if (made == NULL)
+        die("malloc");
+    return made;
+}
+
+/*
+ * A run somewhere, in three of four cases at the beginning of the file, where its metadata is. As long as there may be: short ones
+ * as often as long ones.
+ */
+static struct run choose_run(const struct specimen *specimen, int fd, size_t length)
+{
+    uint64_t sectors = specimen->pages * specimen->kind->page_size / SECTOR;
+    uint64_t reach = next_random() % 4 != 0 ? 256 : sectors;
+    struct run run;
+
+    reach = reach < sectors ? reach : sectors;
+    run.length =
+        length != 0 ? length : (1 + next_random() % (UINT64_C(1) << next_random() % 7)) * SECTOR;
+    run.at = next_random() % reach * SECTOR;
+    if (run.at + run.length > sectors * SECTOR)
+        run.at = sectors * SECTOR - run.length;
+    run.before = room(run.length);
+    if (pread(fd, run.before, run.length, (off_t)run.at) != (ssize_t)run.length)
+        die("pread");
+    return run;
+}
+
+static void put(int fd, const struct run *run, const unsigned char *bytes)
+{
+    if (pwrite(fd, bytes, run->length, (off_t)run->at) != (ssize_t)run->length)
+        die("pwrite");
+}
+
+static void put_garbage(int fd, const struct run *run, enum manner manner)
+{
+    unsigned char *bytes = room(run->length);
+
+    memset(bytes, 0, run->length);
+    for (size_t i = 0; i < run->length && manner == GARBAGE; i++)
+        bytes[i] = (unsigned char)next_random();
+    put(fd, run, bytes);
+    free(bytes);
+}
+
+/* What stands some bytes, or some sectors, further on, as if a part had been lost. */
+static void put_shifted(int fd, const struct run *run)
+{
+    size_t by = next_random() % 2 == 0 ? SECTOR : 1 + next_random() % 511;
+    unsigned char *bytes = room(run->length);
+
+    memset(bytes, 0, run->length);
+    if (pread(fd, bytes, run->length, (off_t)(run->at + by)) < 0)
+        die("pread");
+    put(fd, run, bytes);
+    free(bytes);
+}
+
+static void damage_once(const struct specimen *specimen, enum manner manner, struct tally *tally,
+                        uint64_t number)
+{
+    int fd = open(specimen->path, O_RDWR | O_CLOEXEC);
+    struct run runs[2] = {{0}};
+    struct destroyed destroyed[2];
+    size_t count = manner == SWAPPED ? 2 : 1;
+    char what[120];
+
+    if (fd < 0)
+        die(specimen->path);
+    runs[0] = choose_run(specimen, fd, 0);
+    if (manner == SWAPPED)
+        runs[1] = choose_run(specimen, fd, runs[0].length);
+    if (manner == ZEROS || manner == GARBAGE)
+        put_garbage(fd, &runs[0], manner);
+    else if (manner == SHIFTED)
+        put_shifted(fd, &runs[0]);
+    if (manner == SWAPPED) {
+        put(fd, &runs[0], runs[1].before);
+        put(fd, &runs[1], runs[0].before);
+    }
+    for (size_t i = 0; i < count; i++)
+        destroyed[i] = (struct destroyed){runs[i].at, runs[i].at + runs[i].length};
+    (void)snprintf(what, sizeof(what),
+                   "number %" PRIu64 ": %zu sectors %s at byte %" PRIu64 " and %" PRIu64, number,
+                   runs[0].length / SECTOR, names[manner], runs[0].at, runs[count - 1].at);
+    damage_try(specimen, destroyed, count, tally, what);
+    /* The first one last: they may overlap, and were read in that order. */
+    for (size_t i = count; i-- > 0;) {
+        put(fd, &runs[i], runs[i].before);
+        free(runs[i].before);
+    }
+    (void)close(fd);
+}
+
+/* ---- the table ---- */
+
+static void print_share(uint64_t part, uint64_t whole)
+{
+    if (whole == 0)
+        printf(" - |");
+    else
+        printf(" %.3f %% |", 100.0 * (double)part / (double)whole);
+}
+
+static void run_kind(const struct specimen_kind *kind, const char *directory, uint64_t damages)
+{
+    struct tally tallies[MANNERS] = {{0}};
+    struct specimen specimen;
+
+    damage_make(&specimen, kind, directory);
+    for (unsigned i = 0; i < MANNERS; i++)
+        tallies[i].counts_lost = true;
+    for (uint64_t i = 0; i < damages; i++) {
+        enum manner manner = (enum manner)(i % MANNERS);
+
+        damage_once(&specimen, manner, &tallies[manner], i);
+    }
+    for (unsigned i = 0; i < MANNERS; i++) {
+        const struct tally *t = &tallies[i];
+
+        printf("| %s | %s | %" PRIu64 " | %" PRIu64 " | %" PRIu64 " | %" PRIu64 " |", kind->name,
+               names[i], t->trials, t->opened, t->rescued, t->repaired);
+        print_share(t->protected_right, t->protected_there);
+        printf(" %" PRIu64 " | %" PRIu64 " |", t->orphans, t->lost);
+        print_share(t->regular_right, t->regular_there);
+        print_share(t->repaired_right, t->repaired_there);
+        putchar('\n');
+    }
+    damage_free(&specimen);
+}
+
+int main(void)
+{
+    const char *how_many = getenv("MPG_DAMAGES"), *seed = getenv("MPG_DAMAGE_SEED");
+    uint64_t damages = how_many != NULL ? strtoull(how_many, NULL, 10) : 300;
+    char directory[] = "/dev/shm/mpg-random-XXXXXX";
+    char fallback[] = "/tmp/mpg-random-XXXXXX";
+    const char *made = mkdtemp(directory);
+
+    if (made == NULL)
+        made = mkdtemp(fallback);
+    if (made == NULL)
+        die("mkdtemp");
+    random_state = (seed != NULL ? strtoull(seed, NULL, 10) : 2026) * 2 + 1;
+    printf("| file | damage | trials | opened | rescued | repaired | protected pages saved | under "
+           "another id | lost | regular pages saved | protected pages right after a repair "
+           "|\n|---|---|---|---|---|---|---|---|---|---|---|\n");
+    for (size_t i = 0; i < KINDS; i++)
+        run_kind(&kinds[i], made, damages / KINDS);
+    (void)rmdir(made);
+    return 0;
+}
