@@ -2,7 +2,7 @@
 /*
  * Explores every scenario in both formats, then random ones, until enough images were opened.
  *
- *     MPG_CRASH_IMAGES     how many images at least (default 120,000)
+ *     MPG_CRASH_IMAGES     how many images at least (default 120,000, and always some of random work)
  *     MPG_CRASH_SEED       the seed; printed, so that a run can be repeated
  *     MPG_CRASH_SCENARIO   only scenarios whose name contains this
  *     MPG_CRASH_FORMAT     only this format: 1 or 0.2
@@ -16,6 +16,7 @@
 #include "support/harness.h"
 
 #define DEFAULT_IMAGES 120000
+#define RANDOM_ROUNDS 12 /* at least */
 #define DEFAULT_SEED 1
 
 static struct explorer_counts total;
@@ -116,7 +117,7 @@ static bool run_scenarios(uint64_t images, uint64_t seed)
     return fine;
 }
 
-/* Random work, until there are enough images or one is wrong. */
+/* Random work, some of it always, and until there are enough images or one is wrong. */
 static bool run_random(uint64_t images, uint64_t seed)
 {
     struct explorer_limits limits = {
@@ -133,7 +134,7 @@ static bool run_random(uint64_t images, uint64_t seed)
     };
     uint64_t round = 0;
 
-    for (; total.images < images; round++) {
+    for (; total.images < images || round < RANDOM_ROUNDS; round++) {
         int format = round % 2 ? MPG_FORMAT_1 : MPG_FORMAT_0_2;
 
         if (!is_chosen(random_scenario.name, format)) {
