@@ -23,13 +23,18 @@ static const struct option options[] = {
 
 struct listing {
     const mpg_pager *pager;
-    void *content; /* room for a page; NULL where only ids are listed */
+    bool with_content;
+    void *piece; /* room for a piece of a regular page */
+    void *whole; /* room for a protected page, once there is one */
     bool only_ids;
     bool as_json;
     struct json json; /* if as_json */
     struct patience patience;
     bool unreadable; /* some page could not be read */
 };
+
+/* So much of a regular page is read at once: a page may have 1 GiB. */
+#define PIECE ((size_t)1 << 20)
 
 /* A page freed since the iterator saw it, which takes a newer state to notice, is left out. */
 static bool is_gone(const struct listing *listing, int status)
@@ -39,16 +44,9 @@ static bool is_gone(const struct listing *listing, int status)
 }
 
 /* The content's checksum, or the error in its place. */
-static void show_content(struct listing *listing, int status)
+static void show_content(struct listing *listing, int status, uint32_t crc)
 {
-    size_t size = mpg_page_size(listing->pager);
-    uint32_t crc = 0;
-
-    if (status != 0) {
-        listing->unreadable = true;
-    } else {
-        crc = (uint32_t)crc32_z(0, listing->content, size);
-    }
+    listing->unreadable |= status != 0;
     if (listing->as_json) {
         if (status != 0) {
             json_string(&listing->json, "error", error_name(status));
@@ -83,22 +81,42 @@ static void end_page(struct listing *listing)
     }
 }
 
-static void list_regular_page(struct listing *listing, mpg_page_id id)
+/* The checksum of a regular page. */
+static int sum_regular(uint32_t *crc, struct listing *listing, mpg_page_id id)
 {
+    size_t size = mpg_page_size(listing->pager);
+    size_t step = size < PIECE ? size : PIECE;
     int status = 0;
 
-    if (listing->content != NULL) {
+    if (listing->piece == NULL) {
+        listing->piece = allocate(1, step);
+    }
+    *crc = 0;
+    for (size_t at = 0; at < size && status == 0; at += step) {
+        status = mpg_page_read(listing->piece, listing->pager, id, at, step);
+        if (status == 0) {
+            *crc = (uint32_t)crc32_z(*crc, listing->piece, step);
+        }
+    }
+    return status;
+}
+
+static void list_regular_page(struct listing *listing, mpg_page_id id)
+{
+    uint32_t crc = 0;
+    int status = 0;
+
+    if (listing->with_content) {
         do {
-            status = mpg_page_read(listing->content, listing->pager, id, 0,
-                                   mpg_page_size(listing->pager));
+            status = sum_regular(&crc, listing, id);
         } while (moved_on(&listing->patience, listing->pager, status));
         if (is_gone(listing, status)) {
             return;
         }
     }
     begin_page(listing, "page", id.value);
-    if (listing->content != NULL) {
-        show_content(listing, status);
+    if (listing->with_content) {
+        show_content(listing, status, crc);
     }
     end_page(listing);
 }
@@ -124,24 +142,28 @@ static void show_copies(struct listing *listing, const mpg_protected_info *info)
 
 static void list_protected_page(struct listing *listing, mpg_protected_id id)
 {
+    size_t size = mpg_page_size(listing->pager);
     mpg_protected_info info;
     int status = 0;
     int told = 0;
 
-    if (listing->content != NULL) {
+    if (listing->with_content) {
+        if (listing->whole == NULL) {
+            listing->whole = allocate(1, size);
+        }
         /* Both from one state: what the first said is asked again if the second had to move on. */
         do {
             told = mpg_protected_stat(&info, listing->pager, id);
-            status = told == MPG_E_STALE ? told
-                                         : mpg_protected_read(listing->content, listing->pager, id);
+            status =
+                told == MPG_E_STALE ? told : mpg_protected_read(listing->whole, listing->pager, id);
         } while (moved_on(&listing->patience, listing->pager, status));
         if (is_gone(listing, status)) {
             return;
         }
     }
     begin_page(listing, "protected", id.value);
-    if (listing->content != NULL) {
-        show_content(listing, status);
+    if (listing->with_content) {
+        show_content(listing, status, status == 0 ? (uint32_t)crc32_z(0, listing->whole, size) : 0);
         if (told == 0) {
             show_copies(listing, &info);
         }
@@ -255,11 +277,10 @@ static int run(int argc, char **argv)
     if (open_reading(&listing.pager, path, listing.as_json) != STATUS_FINE) {
         return STATUS_FAILED;
     }
-    if (long_form) {
-        listing.content = allocate(1, mpg_page_size(listing.pager));
-    }
+    listing.with_content = long_form;
     status = list_all(&listing, path, regular, protected);
-    free(listing.content);
+    free(listing.piece);
+    free(listing.whole);
     return close_file(listing.pager, path, status);
 }
 

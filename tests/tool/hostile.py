@@ -174,6 +174,7 @@ def format_1(folder):
     look("format 1", path)
     test("format 1", 0, "write", path, "3", stdin=b"text")
     test("format 1", 0, "info", path)
+    test("a page of 1 GiB", 0, "list", "-l", "-r", path, says="page 3 ")
 
 
 def main():
