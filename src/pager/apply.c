@@ -48,7 +48,9 @@ static int make_spare(mpg_pager *pager, uint64_t pages, uint64_t held)
     int64_t spare;
 
     pager->ops->facts(format, VERSION_NEWEST, &st);
-    spare = pager->ops->spare != NULL ? pager->ops->spare(format) : (int64_t)st.free_pages;
+    /* What a file says of free pages may be more than it has. */
+    spare = pager->ops->spare != NULL ? pager->ops->spare(format)
+                                      : (int64_t)min_u64(st.free_pages, st.total_pages);
     spare += (int64_t)held - (int64_t)pager->reserved.count;
     if (spare >= (int64_t)pages)
         return 0;
