@@ -81,10 +81,10 @@ static bool run_scenarios(uint64_t images, uint64_t seed)
     bool is_long = images > 1000000;
     struct explorer_limits limits = {
         .levels = 3,
-        .samples = is_long ? 200 : 8,
-        .nested = is_long ? 12 : 5,
+        .samples = is_long ? 200 : 5,
+        .nested = is_long ? 12 : 3,
         .follow_one_in = is_long ? 50 : 150,
-        .die_one_in = is_long ? 1 : 6,
+        .die_one_in = is_long ? 1 : 10,
         .work_one_in = 8,
         .failures = is_long ? 50 : 6,
         .fail_one_in = 6,
