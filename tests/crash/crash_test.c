@@ -17,6 +17,15 @@
 
 #define DEFAULT_IMAGES 120000
 #define RANDOM_ROUNDS 12 /* at least */
+
+/* Of each moment of a scenario, in the short form. Sanitizers look at the code, not at what was lost. */
+#ifdef __SANITIZE_ADDRESS__
+#define SAMPLES 2
+#define NESTED 1
+#else
+#define SAMPLES 5
+#define NESTED 3
+#endif
 #define DEFAULT_SEED 1
 
 static struct explorer_counts total;
@@ -81,8 +90,8 @@ static bool run_scenarios(uint64_t images, uint64_t seed)
     bool is_long = images > 1000000;
     struct explorer_limits limits = {
         .levels = 3,
-        .samples = is_long ? 200 : 5,
-        .nested = is_long ? 12 : 3,
+        .samples = is_long ? 200 : SAMPLES,
+        .nested = is_long ? 12 : NESTED,
         .follow_one_in = is_long ? 50 : 150,
         .die_one_in = is_long ? 1 : 10,
         .work_one_in = 8,
