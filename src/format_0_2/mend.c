@@ -235,12 +235,13 @@ static int mend_copies(struct salvage *salvage)
 
 /* ---- warnings ---- */
 
-void mpgi_0_2_warn_of_copies(struct format_0_2 *own, void *context, format_fault *fault)
+static void warn_of_copies(const struct format_0_2 *own, const struct page_io *io, void *context,
+                           format_fault *fault)
 {
     unsigned other = 2 - own->active;
     char message[160];
 
-    if (!own->metadata_damaged && !is_whole_metadata(&own->io, other)) {
+    if (!own->metadata_damaged && !is_whole_metadata(io, other)) {
         (void)snprintf(message, sizeof(message),
                        "metadata page %u, which does not count, is not whole", other);
         fault(context, "metadata-copy", 0, other, message);
@@ -249,7 +250,7 @@ void mpgi_0_2_warn_of_copies(struct format_0_2 *own, void *context, format_fault
         const struct block *block = own->blocks[i];
         uint64_t page = block->page[!block->active];
 
-        if (block->damaged || look_at_block(&own->io, page) != BLOCK_BROKEN)
+        if (block->damaged || look_at_block(io, page) != BLOCK_BROKEN)
             continue;
         (void)snprintf(message, sizeof(message),
                        "the copy of directory block %u in page %llu, which does not count, is not "
@@ -257,6 +258,22 @@ void mpgi_0_2_warn_of_copies(struct format_0_2 *own, void *context, format_fault
                        (unsigned)i, (unsigned long long)page);
         fault(context, "block-copy", 0, page, message);
     }
+}
+
+/* The copies are what a commit in flight writes, by way of the piece of memory that is the format's. */
+int mpgi_0_2_warn_of_copies(struct format_0_2 *own, void *context, format_fault *fault)
+{
+    struct page_io io;
+    int result;
+
+    if (own->metadata.frozen != NULL || own->index.frozen != NULL || own->frozen_blocks != NULL)
+        return 0;
+    result = mpgi_0_2_io_init(&io, own->io.file, own->io.page_size);
+    if (result != 0)
+        return result;
+    warn_of_copies(own, &io, context, fault);
+    mpgi_0_2_io_free(&io);
+    return 0;
 }
 
 const struct salvage_ops mpgi_salvage_0_2 = {

@@ -539,8 +539,7 @@ static int walk(struct format *format, void *context, void (*use)(void *context,
         fault(context, "bitmap", MPG_E_CORRUPT_METADATA, 1 + own->active,
               "the allocation bitmap contradicts its own count or the protected directory, or "
               "marks pages that the file has not");
-    mpgi_0_2_warn_of_copies(own, context, fault);
-    return 0;
+    return mpgi_0_2_warn_of_copies(own, context, fault);
 }
 
 static int load(struct format **format, struct file *file, bool read_only, size_t cache_size)

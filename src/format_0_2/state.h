@@ -134,8 +134,8 @@ int mpgi_0_2_read_other_trailer(const struct page_io *io, struct block *block);
 
 /* ---- mend.c ---- */
 
-/* Tells of copies that do not count and are not whole. */
-void mpgi_0_2_warn_of_copies(struct format_0_2 *own, void *context, format_fault *fault);
+/* Tells of copies that do not count and are not whole; of none while a commit in flight writes them. */
+int mpgi_0_2_warn_of_copies(struct format_0_2 *own, void *context, format_fault *fault);
 
 /* ---- create.c, load.c ---- */
 
