@@ -211,8 +211,8 @@ static int get_entry(struct format *format, enum version version, uint64_t id, s
     return 0;
 }
 
-/* A page for the file's own use, marked so. */
-static int take_page(struct format_0_2 *own, uint64_t *page)
+/* The lowest page that is free, and not somebody's already. */
+static int find_page(struct format_0_2 *own, uint64_t *page)
 {
     uint64_t from = 0;
     int result;
@@ -221,6 +221,14 @@ static int take_page(struct format_0_2 *own, uint64_t *page)
         result = find_free(&own->base, from, REUSE_RECENT, page);
         from = *page + 1;
     } while (result == 0 && mpgi_format_holds(&own->base, *page));
+    return result;
+}
+
+/* A page for the file's own use, marked so. */
+static int take_page(struct format_0_2 *own, uint64_t *page)
+{
+    int result = find_page(own, page);
+
     if (result == 0)
         result = mpgi_format_grow(&own->base, *page + 1);
     if (result == 0)
@@ -277,13 +285,8 @@ static int add_block(struct format_0_2 *own)
 /* The lowest page below `end` for a copy of a block, marked so. */
 static int take_page_below(struct format_0_2 *own, uint64_t end, uint64_t *page)
 {
-    uint64_t from = 0;
-    int result;
+    int result = find_page(own, page);
 
-    do {
-        result = find_free(&own->base, from, REUSE_RECENT, page);
-        from = *page + 1;
-    } while (result == 0 && mpgi_format_holds(&own->base, *page));
     if (result == 0 && *page >= end)
         result = mpgi_fail(MPG_E_FILE_FULL, "compact", MPG_NO_PAGE,
                            "%s: no page below %llu is free for the directory", own->base.file->path,
