@@ -94,10 +94,7 @@ MPG_API MPG_MUST_CHECK int mpg_snapshot_protected_stat(mpg_protected_info *info,
  */
 typedef struct mpg_snapshot_iter {
     const mpg_snapshot *snapshot;
-    uint64_t next;                 /* lowest id not looked at yet */
-    uint64_t base;                 /* id of bit 0 of word 0 */
-    unsigned word;                 /* the word being used */
-    uint64_t bits[MPG_ITER_WORDS]; /* ids found and not yet handed out */
+    mpg_page_iter ids;
 } mpg_snapshot_iter;
 
 MPG_API void mpg_snapshot_iter_begin(mpg_snapshot_iter *iter, const mpg_snapshot *snapshot,

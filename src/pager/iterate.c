@@ -2,9 +2,7 @@
 /*
  * Iterators. A bitmap of the next ids is taken under the lock, then handed out without it.
  */
-#include <string.h>
-
-#include "pager/pager.h"
+#include "pager/iterate.h"
 
 typedef int (*scanner)(const mpg_pager *pager, uint64_t first, uint64_t *bits, uint64_t *next);
 
@@ -20,68 +18,44 @@ static int scan_protected(const mpg_pager *pager, uint64_t first, uint64_t *bits
                                     MPG_ITER_WORDS, next);
 }
 
-static void begin(mpg_page_iter *iter, const mpg_pager *pager, uint64_t from)
-{
-    memset(iter, 0, sizeof(*iter));
-    iter->pager = pager;
-    iter->next = from;
-    iter->word = MPG_ITER_WORDS;
-}
-
 /* Takes the next ids into iter->bits. Returns 1, 0 at the end, or an error. */
 static int refill(mpg_page_iter *iter, scanner scan)
 {
-    uint64_t bits[MPG_ITER_WORDS];
-    uint64_t base = iter->next & ~UINT64_C(63);
+    uint64_t bits[MPG_ITER_WORDS] = {0};
     uint64_t next = UINT64_MAX;
     int result;
 
     if (iter->next == UINT64_MAX)
         return 0;
-    memset(bits, 0, sizeof(bits));
     pager_lock(iter->pager);
-    result = mpgi_explain_damage(iter->pager, scan(iter->pager, base, bits, &next));
+    result = mpgi_explain_damage(iter->pager, scan(iter->pager, iter_base(iter), bits, &next));
     pager_unlock(iter->pager);
     if (result != 0)
         return result;
-    bits[0] &= UINT64_MAX << (iter->next & 63);
-    memcpy(iter->bits, bits, sizeof(bits));
-    iter->base = base;
-    iter->word = 0;
-    iter->next = next;
+    iter_fill(iter, bits, next);
     return 1;
 }
 
 static inline int next_id(uint64_t *id, mpg_page_iter *iter, scanner scan)
 {
-    for (;;) {
-        int result;
+    while (!iter_take(id, iter)) {
+        int result = refill(iter, scan);
 
-        while (iter->word < MPG_ITER_WORDS) {
-            uint64_t bits = iter->bits[iter->word];
-
-            if (bits != 0) {
-                *id = iter->base + iter->word * UINT64_C(64) + (unsigned)__builtin_ctzll(bits);
-                iter->bits[iter->word] = bits & (bits - 1);
-                return 1;
-            }
-            iter->word++;
-        }
-        result = refill(iter, scan);
         if (result <= 0)
             return result;
     }
+    return 1;
 }
 
 void mpg_page_iter_begin(mpg_page_iter *iter, const mpg_pager *pager, mpg_page_id from)
 {
-    begin(iter, pager, from.value);
+    iter_begin(iter, pager, from.value);
 }
 
 void mpg_protected_iter_begin(mpg_protected_iter *iter, const mpg_pager *pager,
                               mpg_protected_id from)
 {
-    begin(&iter->ids, pager, from.value);
+    iter_begin(&iter->ids, pager, from.value);
 }
 
 int mpg_page_iter_next(mpg_page_id *id, mpg_page_iter *iter)

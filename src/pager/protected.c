@@ -172,12 +172,7 @@ int mpg_protected_stat(mpg_protected_info *info, const mpg_pager *pager, mpg_pro
     bool fresh;
     int result = look_up(pager, id.value, &entry, &fresh, "stat");
 
-    if (result != 0)
-        return result;
-    info->page[0] = entry.page[0];
-    info->page[1] = entry.page[1];
-    info->current = entry.current;
-    info->generation = entry.generation;
-    info->crc = entry.crc;
-    return 0;
+    if (result == 0)
+        mpgi_tell_entry(info, &entry);
+    return result;
 }

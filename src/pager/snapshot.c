@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* Snapshots of all protected pages. */
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/error.h"
+#include "pager/iterate.h"
 #include "pager/pager.h"
 #include "pager/protected_write.h"
 #include "pager/snapshots.h"
+#include "pager/visible.h"
 
 /* ---- Beginning and end --------------------------------------------------------------------- */
 
@@ -109,14 +110,9 @@ int mpg_snapshot_protected_stat(mpg_protected_info *info, const mpg_snapshot *sn
     struct entry entry;
     int result = look_up(&entry, snapshot, id.value);
 
-    if (result != 0)
-        return result;
-    info->page[0] = entry.page[0];
-    info->page[1] = entry.page[1];
-    info->current = entry.current;
-    info->generation = entry.generation;
-    info->crc = entry.crc;
-    return 0;
+    if (result == 0)
+        mpgi_tell_entry(info, &entry);
+    return result;
 }
 
 int mpg_snapshot_read(void *data, const mpg_snapshot *snapshot, mpg_protected_id id)
@@ -141,10 +137,8 @@ int mpg_snapshot_read(void *data, const mpg_snapshot *snapshot, mpg_protected_id
 void mpg_snapshot_iter_begin(mpg_snapshot_iter *iter, const mpg_snapshot *snapshot,
                              mpg_protected_id from)
 {
-    memset(iter, 0, sizeof(*iter));
     iter->snapshot = snapshot;
-    iter->next = from.value;
-    iter->word = MPG_ITER_WORDS;
+    iter_begin(&iter->ids, snapshot->pager, from.value);
 }
 
 /* Puts what the snapshot keeps over the bits of the ids [base, end). */
@@ -166,19 +160,19 @@ static void put_kept(const mpg_snapshot *snapshot, uint64_t base, uint64_t end, 
     }
 }
 
-/* Takes the next ids into iter->bits. Returns 1, 0 at the end, or an error. */
+/* Takes the next ids into iter->ids. Returns 1, 0 at the end, or an error. */
 static int refill(mpg_snapshot_iter *iter)
 {
     const mpg_snapshot *snapshot = iter->snapshot;
     const mpg_pager *pager = snapshot->pager;
     uint64_t bits[MPG_ITER_WORDS] = {0};
-    uint64_t base = iter->next & ~UINT64_C(63);
+    uint64_t base = iter_base(&iter->ids);
     uint64_t end = base + UINT64_C(64) * MPG_ITER_WORDS;
     uint64_t next = UINT64_MAX;
     uint64_t kept;
     int result;
 
-    if (iter->next > UINT64_MAX / 2) /* no format has such ids */
+    if (iter->ids.next > UINT64_MAX / 2) /* no format has such ids */
         return 0;
     pager_lock(pager);
     result =
@@ -193,30 +187,17 @@ static int refill(mpg_snapshot_iter *iter)
     pager_unlock(pager);
     if (result != 0)
         return result;
-    bits[0] &= UINT64_MAX << (iter->next & 63);
-    memcpy(iter->bits, bits, sizeof(bits));
-    iter->base = base;
-    iter->word = 0;
-    iter->next = next;
+    iter_fill(&iter->ids, bits, next);
     return 1;
 }
 
 int mpg_snapshot_iter_next(mpg_protected_id *id, mpg_snapshot_iter *iter)
 {
-    for (;;) {
-        int result;
+    while (!iter_take(&id->value, &iter->ids)) {
+        int result = refill(iter);
 
-        for (; iter->word < MPG_ITER_WORDS; iter->word++) {
-            uint64_t bits = iter->bits[iter->word];
-
-            if (bits == 0)
-                continue;
-            id->value = iter->base + iter->word * UINT64_C(64) + (unsigned)__builtin_ctzll(bits);
-            iter->bits[iter->word] = bits & (bits - 1);
-            return 1;
-        }
-        result = refill(iter);
         if (result <= 0)
             return result;
     }
+    return 1;
 }

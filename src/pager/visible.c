@@ -3,6 +3,15 @@
 
 #include "base/error.h"
 
+void mpgi_tell_entry(mpg_protected_info *info, const struct entry *entry)
+{
+    info->page[0] = entry->page[0];
+    info->page[1] = entry->page[1];
+    info->current = entry->current;
+    info->generation = entry->generation;
+    info->crc = entry->crc;
+}
+
 int mpgi_fail_not_allocated(const mpg_pager *pager, uint64_t id, const char *operation)
 {
     return mpgi_fail(MPG_E_NOT_ALLOCATED, operation, id, "%s: there is no protected page %llu",

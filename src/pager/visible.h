@@ -5,6 +5,9 @@
 
 #include "pager/pager.h"
 
+/* What mpg_protected_stat and its like say of an entry. */
+void mpgi_tell_entry(mpg_protected_info *info, const struct entry *entry);
+
 int mpgi_fail_not_allocated(const mpg_pager *pager, uint64_t id, const char *operation);
 
 /*
