@@ -82,17 +82,7 @@ fi
 unmount m
 
 # Any other process is named, too.
-cat >hold.py <<'END'
-import fcntl, struct, sys, time
-file = open(sys.argv[1], "r+b")
-fcntl.fcntl(file, 37, struct.pack("hhqqi4x", fcntl.F_WRLCK, 0, 0, 0, 0))
-print("held", flush=True)
-sys.stdin.read()
-END
-mkfifo hold said
-python3 hold.py f.mpp <hold >said & holder=$!
-exec 8>hold
-read -r _ <said
+hold f.mpp
 start=$(now)
 expect 32 mappedpagesfs "$page_file" "$work/m"
 complained "^mappedpagesfs: $page_file: busy: open in process $holder (python3"
@@ -117,10 +107,7 @@ if [ "$(id -u)" = 0 ] && command -v runuser >/dev/null; then
     take_down m
     mounts=
     expect 0 mappedpages alloc f.mpp
-    mkfifo hold2 said2
-    python3 hold.py f.mpp <hold2 >said2 & holder=$!
-    exec 8>hold2
-    read -r _ <said2
+    hold f.mpp
     expect 3 runuser -u nobody -- env LD_LIBRARY_PATH="$work" ./own alloc f.mpp
     complained 'busy: open or mounted elsewhere, where this user cannot see it'
     exec 8>&-

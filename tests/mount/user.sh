@@ -4,21 +4,7 @@
 # shellcheck source=tests/support/lib.sh
 . "${top_srcdir:?set by make check}/tests/support/lib.sh"
 need_fuse
-[ "$(id -u)" = 0 ] || skip "another user can only be tried by root"
-command -v runuser >/dev/null || skip "no runuser"
-user=nobody
-id $user >/dev/null 2>&1 || skip "no user $user"
-
-# Where /dev/fuse is not open to all, as it is by default, it is made so for this test alone.
-if ! runuser -u $user -- test -w /dev/fuse; then
-    [ -z "${own_device:-}" ] || fail "$user cannot write to /dev/fuse of their own"
-    cd / && rm -rf "$work"
-    own_device=yes exec unshare -m sh -e -c '
-        mount -t tmpfs -o dev,mode=755 tmpfs /mnt
-        mknod -m 666 /mnt/fuse c 10 229
-        mount --bind /mnt/fuse /dev/fuse
-        exec sh "$0"' "$top_srcdir/tests/mount/user.sh"
-fi
+need_ordinary_user "$top_srcdir/tests/mount/user.sh"
 
 # The programs must be within that user's reach.
 chmod 755 "$work"

@@ -93,6 +93,37 @@ need_fuse() {
     command -v fusermount3 >/dev/null || skip "no fusermount3"
 }
 
+# need_ordinary_user SCRIPT - sets $user, an ordinary one, who may mount. Where /dev/fuse is not open to all, as it
+# is by default, it is made so for this test alone: the script begins again where others do not see that.
+need_ordinary_user() {
+    [ "$(id -u)" = 0 ] || skip "another user can only be tried by root"
+    command -v runuser >/dev/null || skip "no runuser"
+    user=nobody
+    id $user >/dev/null 2>&1 || skip "no user $user"
+    runuser -u $user -- test -w /dev/fuse && return
+    [ -z "${own_device:-}" ] || fail "$user cannot write to /dev/fuse of their own"
+    cd / && rm -rf "$work"
+    own_device=yes exec unshare -m sh -e -c '
+        mount -t tmpfs -o dev,mode=755 tmpfs /mnt
+        mknod -m 666 /mnt/fuse c 10 229
+        mount --bind /mnt/fuse /dev/fuse
+        exec sh "$0"' "$1"
+}
+
+# hold FILE - another process, $holder, has the file as one that writes has, until descriptor 8 is closed.
+hold() {
+    [ -p hold_until ] || mkfifo hold_until held || fail "mkfifo"
+    python3 -c '
+import fcntl, struct, sys
+file = open(sys.argv[1], "r+b")
+fcntl.fcntl(file, 37, struct.pack("hhqqi4x", fcntl.F_WRLCK, 0, 0, 0, 0))
+print("held", flush=True)
+sys.stdin.read()' "$1" <hold_until >held &
+    holder=$!
+    exec 8>hold_until
+    read -r _ <held
+}
+
 # mount_file FILE DIR [OPTION…] - mounts it on a new directory; the daemon stays a child of the test,
 # and what it logs is in DIR.log.
 mount_file() {

@@ -83,17 +83,7 @@ expect 3 mappedpages uuid --json old.mpp
 grep -q '"name": "INVALID"' out || fail "$(cat out)"
 
 # A file that is busy; and one that may only be read.
-cat >hold.py <<'END'
-import fcntl, struct, sys
-file = open(sys.argv[1], "r+b")
-fcntl.fcntl(file, 37, struct.pack("hhqqi4x", fcntl.F_WRLCK, 0, 0, 0, 0))
-print("held", flush=True)
-sys.stdin.read()
-END
-mkfifo hold held
-python3 hold.py f.mpp <hold >held &
-exec 8>hold
-read -r _ <held
+hold f.mpp
 for words in 'label -w 0 f.mpp x' 'uuid -w 0 f.mpp new'; do
     # shellcheck disable=SC2086
     expect 3 mappedpages $words 8>&-

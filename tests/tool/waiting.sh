@@ -6,22 +6,6 @@
 
 expect 0 mappedpages create --page-size 1K f.mpp
 expect 0 mappedpages alloc --zero f.mpp 5
-cat >hold.py <<'END'
-import fcntl, struct, sys
-file = open(sys.argv[1], "r+b")
-fcntl.fcntl(file, 37, struct.pack("hhqqi4x", fcntl.F_WRLCK, 0, 0, 0, 0))
-print("held", flush=True)
-sys.stdin.read()
-END
-mkfifo hold said
-
-# hold - another process has the file, until descriptor 8 is closed
-hold() {
-    python3 hold.py f.mpp <hold >said &
-    holder=$!
-    exec 8>hold
-    read -r _ <said
-}
 
 for value in '' -1 x 1.5 99999999999999999999; do
     expect 2 mappedpages alloc --wait "$value" f.mpp
@@ -29,7 +13,7 @@ done
 expect 2 mappedpages free f.mpp 5 --wait
 
 # Not for longer than that; and a signal ends the waiting.
-hold
+hold f.mpp
 for command in 'alloc -w 0 f.mpp' 'free --wait=0 f.mpp 5' 'write --wait 1 f.mpp 5' 'load -w 0 f.mpp' 'trim -w 0 f.mpp' \
     'label -w 0 f.mpp x' 'uuid -w 0 f.mpp new' 'rescue -w 1 f.mpp new.mpp'; do
     # shellcheck disable=SC2086 # the words are to be split
