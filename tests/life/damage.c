@@ -49,6 +49,27 @@ static void *room(size_t count, size_t size)
 
 /* ---- contents ---- */
 
+static uint64_t random_state = 20260101;
+
+void damage_seed(uint64_t seed)
+{
+    random_state = seed;
+}
+
+uint64_t damage_random(void)
+{
+    random_state ^= random_state << 13;
+    random_state ^= random_state >> 7;
+    random_state ^= random_state << 17;
+    return random_state;
+}
+
+void damage_die(const char *what)
+{
+    perror(what);
+    exit(1);
+}
+
 void damage_fill(unsigned char *data, uint32_t page_size, bool is_protected, uint64_t id,
                  unsigned version)
 {

@@ -63,6 +63,13 @@ struct destroyed {
 void damage_fill(unsigned char *data, uint32_t page_size, bool is_protected, uint64_t id,
                  unsigned version);
 
+/* The next of a sequence of numbers at random, the same in every run; it goes on from a seed that is not 0. */
+uint64_t damage_random(void);
+void damage_seed(uint64_t seed);
+
+/* Says what the system said of `what`, and ends the program. */
+void damage_die(const char *what) __attribute__((noreturn));
+
 /* A number that tells files from each other, by their length and content. */
 uint64_t damage_digest(const char *path);
 

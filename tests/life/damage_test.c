@@ -33,22 +33,6 @@ static const struct specimen_kind kinds[] = {
 };
 
 static bool all;
-static uint64_t random_state = 20260101;
-
-static uint64_t next_random(void)
-{
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return random_state;
-}
-
-static void die(const char *what)
-{
-    perror(what);
-    exit(1);
-}
-
 /* ---- one damage ---- */
 
 enum manner { ZEROS, GARBAGE, FLIP, MANNERS };
@@ -58,9 +42,9 @@ static void make_damage(unsigned char *data, size_t length, enum manner manner)
     if (manner == ZEROS)
         memset(data, 0, length);
     for (size_t i = 0; i < length && manner == GARBAGE; i++)
-        data[i] = (unsigned char)next_random();
+        data[i] = (unsigned char)damage_random();
     if (manner == FLIP)
-        data[0] ^= (unsigned char)(1 + next_random() % 255);
+        data[0] ^= (unsigned char)(1 + damage_random() % 255);
 }
 
 static void try_at(const struct specimen *specimen, uint64_t at, size_t length, enum manner manner,
@@ -74,17 +58,17 @@ static void try_at(const struct specimen *specimen, uint64_t at, size_t length, 
 
     if (before == NULL || after == NULL || fd < 0 ||
         pread(fd, before, length, (off_t)at) != (ssize_t)length)
-        die(specimen->path);
+        damage_die(specimen->path);
     memcpy(after, before, length);
     make_damage(after, length, manner);
     if (memcmp(after, before, length) != 0) {
         if (pwrite(fd, after, length, (off_t)at) != (ssize_t)length)
-            die("pwrite");
+            damage_die("pwrite");
         (void)snprintf(what, sizeof(what), "%s at byte %" PRIu64 " (page %" PRIu64 ")",
                        names[manner], at, at / specimen->kind->page_size);
         damage_try(specimen, &destroyed, 1, tally, what);
         if (pwrite(fd, before, length, (off_t)at) != (ssize_t)length)
-            die("pwrite");
+            damage_die("pwrite");
     }
     (void)close(fd);
     free(before);
@@ -202,7 +186,7 @@ int main(int argc, char **argv)
     if (made == NULL)
         made = mkdtemp(fallback);
     if (made == NULL)
-        die("mkdtemp");
+        damage_die("mkdtemp");
     all = how != NULL && strcmp(how, "all") == 0;
     printf("| file | destroyed | trials | opened | fault told | rescued | protected pages saved | "
            "older, "

@@ -31,22 +31,6 @@ enum manner { ZEROS, GARBAGE, SHIFTED, SWAPPED, MANNERS };
 
 static const char *const names[MANNERS] = {"zeros", "garbage", "shifted", "swapped"};
 
-static uint64_t random_state;
-
-static uint64_t next_random(void)
-{
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return random_state;
-}
-
-static void die(const char *what)
-{
-    perror(what);
-    exit(1);
-}
-
 /* ---- one damage ---- */
 
 struct run {
@@ -60,7 +44,7 @@ static void *room(size_t size)
     void *made = malloc(size + 1);
 
     if (made == NULL)
-        die("malloc");
+        damage_die("malloc");
     return made;
 }
 
@@ -71,25 +55,26 @@ static void *room(size_t size)
 static struct run choose_run(const struct specimen *specimen, int fd, size_t length)
 {
     uint64_t sectors = specimen->pages * specimen->kind->page_size / SECTOR;
-    uint64_t reach = next_random() % 4 != 0 ? 256 : sectors;
+    uint64_t reach = damage_random() % 4 != 0 ? 256 : sectors;
     struct run run;
 
     reach = reach < sectors ? reach : sectors;
-    run.length =
-        length != 0 ? length : (1 + next_random() % (UINT64_C(1) << next_random() % 7)) * SECTOR;
-    run.at = next_random() % reach * SECTOR;
+    run.length = length != 0
+                     ? length
+                     : (1 + damage_random() % (UINT64_C(1) << damage_random() % 7)) * SECTOR;
+    run.at = damage_random() % reach * SECTOR;
     if (run.at + run.length > sectors * SECTOR)
         run.at = sectors * SECTOR - run.length;
     run.before = room(run.length);
     if (pread(fd, run.before, run.length, (off_t)run.at) != (ssize_t)run.length)
-        die("pread");
+        damage_die("pread");
     return run;
 }
 
 static void put(int fd, const struct run *run, const unsigned char *bytes)
 {
     if (pwrite(fd, bytes, run->length, (off_t)run->at) != (ssize_t)run->length)
-        die("pwrite");
+        damage_die("pwrite");
 }
 
 static void put_garbage(int fd, const struct run *run, enum manner manner)
@@ -98,7 +83,7 @@ static void put_garbage(int fd, const struct run *run, enum manner manner)
 
     memset(bytes, 0, run->length);
     for (size_t i = 0; i < run->length && manner == GARBAGE; i++)
-        bytes[i] = (unsigned char)next_random();
+        bytes[i] = (unsigned char)damage_random();
     put(fd, run, bytes);
     free(bytes);
 }
@@ -106,12 +91,12 @@ static void put_garbage(int fd, const struct run *run, enum manner manner)
 /* What stands some bytes, or some sectors, further on, as if a part had been lost. */
 static void put_shifted(int fd, const struct run *run)
 {
-    size_t by = next_random() % 2 == 0 ? SECTOR : 1 + next_random() % 511;
+    size_t by = damage_random() % 2 == 0 ? SECTOR : 1 + damage_random() % 511;
     unsigned char *bytes = room(run->length);
 
     memset(bytes, 0, run->length);
     if (pread(fd, bytes, run->length, (off_t)(run->at + by)) < 0)
-        die("pread");
+        damage_die("pread");
     put(fd, run, bytes);
     free(bytes);
 }
@@ -126,7 +111,7 @@ static void damage_once(const struct specimen *specimen, enum manner manner, str
     char what[120];
 
     if (fd < 0)
-        die(specimen->path);
+        damage_die(specimen->path);
     runs[0] = choose_run(specimen, fd, 0);
     if (manner == SWAPPED)
         runs[1] = choose_run(specimen, fd, runs[0].length);
@@ -200,8 +185,8 @@ int main(void)
     if (made == NULL)
         made = mkdtemp(fallback);
     if (made == NULL)
-        die("mkdtemp");
-    random_state = (seed != NULL ? strtoull(seed, NULL, 10) : 2026) * 2 + 1;
+        damage_die("mkdtemp");
+    damage_seed((seed != NULL ? strtoull(seed, NULL, 10) : 2026) * 2 + 1);
     printf("| file | damage | trials | opened | rescued | repaired | protected pages saved | under "
            "another id | lost | regular pages saved | protected pages right after a repair "
            "|\n|---|---|---|---|---|---|---|---|---|---|---|\n");

@@ -27,16 +27,6 @@ static const struct specimen_kind kinds[] = {
     {"killed-0.2-1024", MPG_FORMAT_0_2, 1024, 40, 20, 2, true},
 };
 
-static uint64_t random_state = 20260102;
-
-static uint64_t next_random(void)
-{
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return random_state;
-}
-
 static void die(const char *what, const struct specimen *specimen, unsigned call)
 {
     mpg_error_info info;
@@ -59,7 +49,7 @@ static bool dies(void)
 static ssize_t dying_pwrite(void *context, int fd, const void *data, size_t length, uint64_t offset)
 {
     if (dies()) {
-        size_t part = next_random() % (length / SECTOR + 1) * SECTOR;
+        size_t part = damage_random() % (length / SECTOR + 1) * SECTOR;
 
         if (part > 0 && pwrite(fd, data, part, (off_t)offset) < 0)
             _exit(8);
@@ -191,7 +181,7 @@ static void mix_sectors(const struct specimen *specimen)
 
         memcpy(&offset, piece, sizeof(offset));
         for (unsigned i = 0; i < CHUNK; i += SECTOR) {
-            const unsigned char *bytes = piece + 8 + (next_random() % 2) * CHUNK + i;
+            const unsigned char *bytes = piece + 8 + (damage_random() % 2) * CHUNK + i;
 
             if ((off_t)offset + (off_t)i + (off_t)SECTOR <= end &&
                 pwrite(to, bytes, SECTOR, (off_t)(offset + i)) != (ssize_t)SECTOR)
@@ -233,7 +223,7 @@ static void end_repair(const struct specimen *specimen, uint64_t digest, unsigne
 
     if (!is_there(specimen))
         must_be_damaged(specimen, digest, call);
-    else if (!is_done(specimen) && next_random() % 2 == 0)
+    else if (!is_done(specimen) && damage_random() % 2 == 0)
         mix_sectors(specimen);
     if (is_there(specimen) && call % 3 == 0) {
         if (mpg_repair_undo(specimen->path, NULL) != 0)
@@ -266,7 +256,7 @@ static void kill_undo(const struct specimen *specimen, uint64_t digest)
             return;
         if (!run_dying(specimen, call, true))
             break;
-        if (is_there(specimen) && next_random() % 2 == 0)
+        if (is_there(specimen) && damage_random() % 2 == 0)
             mix_sectors(specimen);
         if (is_there(specimen) && mpg_repair_undo(specimen->path, NULL) != 0)
             die("taking back cannot be done again", specimen, call);
@@ -348,6 +338,7 @@ int main(void)
         perror("mkdtemp");
         return 1;
     }
+    damage_seed(20260102);
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
         run_kind(&kinds[i], made, how != NULL && strcmp(how, "all") == 0);
     (void)rmdir(made);
