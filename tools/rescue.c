@@ -6,6 +6,7 @@
 #include "escape.h"
 #include "file.h"
 #include "json.h"
+#include "mappedpages_rescue.h"
 #include "output.h"
 #include "progress.h"
 

@@ -22,7 +22,7 @@
 #ifndef MAPPEDPAGES_REPAIR_H
 #define MAPPEDPAGES_REPAIR_H
 
-#include "mappedpages.h"
+#include "mappedpages_rescue.h"
 
 #ifdef __cplusplus
 extern "C" {

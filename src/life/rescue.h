@@ -5,6 +5,7 @@
 
 #include "base/id_map.h"
 #include "format/salvage.h"
+#include "mappedpages_rescue.h"
 #include "os/io.h"
 
 struct rescue {
