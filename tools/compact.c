@@ -68,9 +68,7 @@ static bool show(void *context, uint64_t done, uint64_t total)
     struct compaction *compaction = context;
 
     end_list(compaction);
-    compaction->progress.total = total;
-    progress_update(&compaction->progress, done);
-    return !compaction->failed && !asked_to_end();
+    return progress_go_on(&compaction->progress, done, total) && !compaction->failed;
 }
 
 static void print_result(const struct compaction *compaction, const char *path,

@@ -39,16 +39,6 @@ struct copy {
     struct progress progress;
 };
 
-/* The bar; and the copy is given up when a signal asks this process to end. */
-static bool show(void *context, uint64_t done, uint64_t total)
-{
-    struct copy *copy = context;
-
-    copy->progress.total = total;
-    progress_update(&copy->progress, done);
-    return !asked_to_end();
-}
-
 static int report(const struct copy *copy)
 {
     mpg_error_info info;
@@ -85,8 +75,8 @@ static int make(struct copy *copy, mpg_copy_options *how, bool quiet)
     mpg_copy_result result;
     int made;
 
-    how->progress = show;
-    how->context = copy;
+    how->progress = progress_go_on;
+    how->context = &copy->progress;
     hold_signals();
     progress_begin(&copy->progress, "copy", 0, quiet);
     made = mpg_copy(&result, copy->from, copy->to, how);

@@ -29,16 +29,6 @@ char *make_private_directory(void)
     return directory;
 }
 
-/* The bar; and the copy is given up when a signal asks this process to end. */
-static bool show(void *context, uint64_t done, uint64_t total)
-{
-    struct progress *progress = context;
-
-    progress->total = total;
-    progress_update(progress, done);
-    return !asked_to_end();
-}
-
 static int copy(const char *from, const char *to, bool quiet)
 {
     mpg_copy_options how = MPG_COPY_OPTIONS_INIT;
@@ -46,7 +36,7 @@ static int copy(const char *from, const char *to, bool quiet)
     int result;
 
     how.flags = MPG_COPY_SAME_UUID; /* it passes for the file */
-    how.progress = show;
+    how.progress = progress_go_on;
     how.context = &progress;
     progress_begin(&progress, "copy", 0, quiet);
     result = mpg_copy(NULL, from, to, &how);

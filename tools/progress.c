@@ -2,6 +2,8 @@
 
 #include "progress.h"
 
+#include "output.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <time.h>
@@ -59,6 +61,15 @@ void progress_update(struct progress *progress, uint64_t done)
     progress->shown = time;
     progress->drawn = true;
     draw(progress, done);
+}
+
+bool progress_go_on(void *context, uint64_t done, uint64_t total)
+{
+    struct progress *progress = context;
+
+    progress->total = total;
+    progress_update(progress, done);
+    return !asked_to_end();
 }
 
 void progress_end(struct progress *progress)

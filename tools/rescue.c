@@ -11,7 +11,6 @@
 #include "progress.h"
 
 #include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -60,17 +59,11 @@ static void tell(void *context, const mpg_rescue_note *note)
     putchar('\n');
 }
 
-/* Signals that ask to end are held back; they end it here. */
 static int show_progress(void *context, uint64_t done, uint64_t total)
 {
     struct rescue *rescue = context;
-    sigset_t pending;
 
-    rescue->progress.total = total;
-    progress_update(&rescue->progress, done);
-    return sigpending(&pending) == 0 &&
-           (sigismember(&pending, SIGINT) == 1 || sigismember(&pending, SIGTERM) == 1 ||
-            sigismember(&pending, SIGHUP) == 1);
+    return !progress_go_on(&rescue->progress, done, total);
 }
 
 /* Whether all is there, as it was. */

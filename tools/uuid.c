@@ -75,15 +75,6 @@ static int fail(const struct change *change, const char *what)
     return STATUS_FAILED;
 }
 
-static bool advance(void *context, uint64_t done, uint64_t total)
-{
-    struct change *change = context;
-
-    change->progress.total = total;
-    progress_update(&change->progress, done);
-    return !asked_to_end();
-}
-
 /* The copy is to pass for the file: its owner, and who may do what with it. */
 static int take_over(const struct change *change)
 {
@@ -122,8 +113,8 @@ static int replace(struct change *change, bool quiet)
     int made;
 
     how.uuid = change->uuid;
-    how.progress = advance;
-    how.context = change;
+    how.progress = progress_go_on;
+    how.context = &change->progress;
     progress_begin(&change->progress, "copy", 0, quiet);
     made = mpg_copy(NULL, change->real, change->copy, &how);
     progress_end(&change->progress);
