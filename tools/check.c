@@ -105,25 +105,6 @@ static void end_report(struct report *report, const mpg_check_result *result)
             result->pages_checked, result->protected_checked);
 }
 
-/* What keeps a file from being opened, by its name in doc/repair.md. */
-static const char *name_of_unopened(const mpg_error_info *info)
-{
-    switch (info->code) {
-    case MPG_E_CORRUPT_METADATA:
-        return "metadata";
-    case MPG_E_CORRUPT_DIRECTORY_INDEX:
-        return "index";
-    case MPG_E_CORRUPT_PROTECTED_DIRECTORY:
-        return "directory";
-    case MPG_E_CORRUPT_PAGE:
-        return "content";
-    case MPG_E_TRUNCATED:
-        return "cut";
-    default:
-        return "superblock";
-    }
-}
-
 /* The file could not be opened. Returns an exit status. */
 static int report_unopened(struct report *report)
 {
@@ -139,7 +120,7 @@ static int report_unopened(struct report *report)
     fault = (mpg_fault){.code = info.code,
                         .page = info.page,
                         .message = info.message,
-                        .name = name_of_unopened(&info)};
+                        .name = mpg_fault_name(info.code)};
     complain_hint(report->path, &info);
     begin_report(report, stdout);
     report_fault(report, &fault);

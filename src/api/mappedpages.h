@@ -670,6 +670,12 @@ typedef struct mpg_fault {
     const char *name;    /* stable: "node", "content", … see mappedpages_check(3) */
 } mpg_fault;
 
+/*
+ * The name of the fault that an error stands for, where it is known by nothing else: of a file that cannot be
+ * opened, that of mpg_open. Never NULL, valid for ever.
+ */
+MPG_API const char *mpg_fault_name(int code);
+
 /* What mpg_check looked at. */
 typedef struct mpg_check_result {
     uint64_t faults;            /* faults reported */

@@ -170,6 +170,29 @@ const char *mpg_strerror(int code)
     return names[-code];
 }
 
+const char *mpg_fault_name(int code)
+{
+    switch (code) {
+    case MPG_E_CORRUPT_SUPERBLOCK:
+    case MPG_E_INVALID_PAGE_SIZE: /* nobody asked for one: that of the file */
+        return "superblock";
+    case MPG_E_CORRUPT_METADATA:
+        return "metadata";
+    case MPG_E_CORRUPT_DIRECTORY_INDEX:
+        return "index";
+    case MPG_E_CORRUPT_PROTECTED_DIRECTORY:
+        return "directory";
+    case MPG_E_CORRUPT_PAGE:
+        return "content";
+    case MPG_E_TRUNCATED:
+        return "cut";
+    case MPG_E_CHANGED:
+        return "changed";
+    default:
+        return "unreadable";
+    }
+}
+
 bool mpg_is_damage(int code)
 {
     switch (code) {

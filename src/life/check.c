@@ -11,7 +11,6 @@
 
 #include "base/error.h"
 #include "base/sheet.h"
-#include "life/check.h"
 #include "pager/look_again.h"
 #include "pager/pager.h"
 #include "pager/protected_write.h"
@@ -27,28 +26,6 @@ struct check {
     bool stale;          /* a writer overwrote what a reader was checking */
     uint64_t generation; /* the state whose structure was checked */
 };
-
-const char *mpgi_fault_name(int code)
-{
-    switch (code) {
-    case MPG_E_CORRUPT_SUPERBLOCK:
-        return "superblock";
-    case MPG_E_CORRUPT_METADATA:
-        return "metadata";
-    case MPG_E_CORRUPT_DIRECTORY_INDEX:
-        return "index";
-    case MPG_E_CORRUPT_PROTECTED_DIRECTORY:
-        return "directory";
-    case MPG_E_CORRUPT_PAGE:
-        return "content";
-    case MPG_E_TRUNCATED:
-        return "cut";
-    case MPG_E_CHANGED:
-        return "changed";
-    default:
-        return "unreadable";
-    }
-}
 
 static void report(void *context, const char *name, int code, uint64_t page, const char *message)
 {
@@ -73,7 +50,7 @@ static void report_last_error(struct check *check)
     mpg_error_info info;
 
     (void)mpg_last_error(&info);
-    report(check, mpgi_fault_name(info.code), info.code, info.page, info.message);
+    report(check, mpg_fault_name(info.code), info.code, info.page, info.message);
 }
 
 static bool is_claimed(const struct check *check, uint64_t page)
@@ -117,7 +94,7 @@ static void claim(struct check *check, uint64_t page, enum mpg_page_use expected
         mpg_error_info info;
 
         (void)mpg_last_error(&info);
-        report(check, mpgi_fault_name(info.code), info.code, page, info.message);
+        report(check, mpg_fault_name(info.code), info.code, page, info.message);
     } else if (use != expected) {
         (void)snprintf(message, sizeof(message),
                        "page %" PRIu64 " is used by %s, but the space says it is %s", page, what,

@@ -16,7 +16,6 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "format/format.h"
-#include "life/check.h"
 #include "life/copy_build.h"
 #include "life/repair.h"
 #include "pager/open.h"
@@ -152,7 +151,7 @@ static int try_disk(struct repair *repair, struct outcome *outcome, bool aloud)
         (void)mpg_last_error(&info);
         outcome->faults = 1;
         if (is_damage(error) && aloud)
-            tell(repair, mpgi_fault_name(error), info.page, info.message);
+            tell(repair, mpg_fault_name(error), info.page, info.message);
         return is_damage(error) ? 0 : error;
     }
     outcome->opened = true;
