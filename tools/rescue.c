@@ -182,13 +182,10 @@ const struct command command_rescue = {
     .summary = "Saves what can be read of a damaged file",
     .usage = "[-jq] [-w SECONDS] FILE NEW",
     .help =
-        "FILE need not even open, and is never written. NEW must not exist yet: it gets, under the "
-        "same\n"
-        "ids, every protected page whose checksum holds and every regular page, and until it is "
-        "whole it\n"
-        "is NEW.part. Prints a line for all that is lost or in doubt, its name first, then one "
-        "that sums\n"
-        "up. The exit status is 1 if anything is lost or in doubt.\n\n"
+        "FILE need not even open, and is never written. NEW must not exist yet: it gets, under\n"
+        "the same ids, every protected page whose checksum holds and every regular page. It\n"
+        "appears when it is whole. Prints a line for all that is lost or in doubt, its name\n"
+        "first, then one that sums up. The exit status is 1 if anything is lost or in doubt.\n\n"
         "  -j, --json          as a JSON object\n"
         "  -q, --quiet         no progress bar\n"
         "  -w, --wait SECONDS  wait that long for a file that is busy\n"

@@ -3,10 +3,7 @@
  * Rescuing: the new file. The regular pages' places are kept clear while it is filled, so that nothing of its own
  * comes to lie there; they are allocated first, then written, then come the protected pages.
  */
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,6 +12,7 @@
 #include "base/error.h"
 #include "format/format.h"
 #include "life/rescue.h"
+#include "pager/create.h"
 #include "pager/pager.h"
 
 /* Contents of protected pages are committed so many at a time, or so many bytes. */
@@ -160,10 +158,13 @@ static int copy_protected(const struct rescue *rescue, mpg_pager *pager)
 
 /* ---- The file ------------------------------------------------------------------------------ */
 
-static int fill(struct rescue *rescue, mpg_pager *pager, uint64_t total)
+static int fill(void *context, mpg_pager *pager)
 {
+    struct rescue *rescue = context;
+    uint64_t total = pager->ops->total_pages(pager->format, VERSION_DURABLE);
     int error;
 
+    rescue->result.regular_damaged = 0;
     pager->format->kept = rescue->wanted;
     error = allocate(rescue, pager, total);
     pager->format->kept = NULL;
@@ -176,26 +177,13 @@ static int fill(struct rescue *rescue, mpg_pager *pager, uint64_t total)
     return error ? error : mpg_sync(pager);
 }
 
-/* From the name that it has while it is made to its own. */
-static int give_name(mpg_pager *pager, const char *temporary, const char *destination)
-{
-    const struct io *io = pager->file.io;
-
-    if (io->rename(pager->file.context, temporary, destination) != 0)
-        return mpgi_fail_errno(errno, "rename", MPG_NO_PAGE, destination);
-    if (io->sync_name(pager->file.context, pager->file.fd, destination) != 0 && errno == EIO)
-        return mpgi_fail_errno(errno, "fsync of its directory", MPG_NO_PAGE, destination);
-    return 0;
-}
-
-static int make(struct rescue *rescue, const char *temporary, const char *destination)
+int mpgi_rescue_write(struct rescue *rescue, const char *destination)
 {
     const struct salvage *salvage = &rescue->salvage;
     uint64_t total = min_u64(salvage->total, salvage->pages);
     mpg_options options = MPG_OPTIONS_INIT;
-    mpg_error_info info;
     mpg_pager *pager;
-    int error, closed;
+    int error;
 
     /* Pages that were adopted may lie behind what the metadata counts. */
     for (uint64_t page = total; page < salvage->pages; page++) {
@@ -207,34 +195,6 @@ static int make(struct rescue *rescue, const char *temporary, const char *destin
     options.initial_pages = total;
     options.label = salvage->format == MPG_FORMAT_1 ? salvage->label : NULL;
     options.flags = MPG_SPARSE | MPG_DEFER_ALLOCATION;
-    error = mpg_create(&pager, temporary, &options);
-    if (error)
-        return error;
-    error = fill(rescue, pager, total);
-    if (error == 0)
-        error = give_name(pager, temporary, destination);
-    if (error == 0)
-        return mpg_close(pager);
-    (void)mpg_last_error(&info);
-    closed = mpg_close(pager);
-    (void)closed;
-    (void)mpgi_io_system.unlink(NULL, temporary);
-    return mpgi_fail_again(&info);
-}
-
-int mpgi_rescue_write(struct rescue *rescue, const char *destination)
-{
-    char *temporary = NULL;
-    int fd = mpgi_io_system.open(NULL, destination, O_PATH | O_NOFOLLOW, 0);
-    int error;
-
-    if (fd >= 0) {
-        (void)mpgi_io_system.close(NULL, fd);
-        return mpgi_fail_errno(EEXIST, "rescue", MPG_NO_PAGE, destination);
-    }
-    if (asprintf(&temporary, "%s.part", destination) < 0)
-        return mpgi_fail_memory("rescue");
-    error = make(rescue, temporary, destination);
-    free(temporary);
-    return error;
+    error = mpgi_create_filled(&pager, destination, &options, fill, rescue);
+    return error ? error : mpg_close(pager);
 }

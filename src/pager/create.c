@@ -98,13 +98,23 @@ static int fill(mpg_pager *pager, const struct format_ops *ops, const mpg_option
     return result == 0 ? mpgi_file_sync(file) : result;
 }
 
+/* A new file: what it is to be, and where. */
+struct creation {
+    const char *path;
+    const struct format_ops *ops;
+    const mpg_options *options; /* complete and checked */
+    const struct io *io;
+    void *context;           /* of `io` */
+    create_content *content; /* NULL: it has no pages yet */
+    void *content_context;
+};
+
 /* Returns NEW_NOT_HERE where the file cannot be made that way; `pager` has no file then. */
-static int make_this_way(mpg_pager *pager, const char *path, const struct format_ops *ops,
-                         const mpg_options *options, const struct io *io, void *context,
-                         enum new_way way)
+static int make_this_way(mpg_pager *pager, const struct creation *creation, enum new_way way)
 {
     struct file *file = &pager->file;
-    int result = mpgi_new_file_begin(file, io, context, path, way);
+    const mpg_options *options = creation->options;
+    int result = mpgi_new_file_begin(file, creation->io, creation->context, creation->path, way);
 
     if (result != 0)
         return result;
@@ -113,25 +123,28 @@ static int make_this_way(mpg_pager *pager, const char *path, const struct format
     if (result == MPG_E_BUSY)
         return result; /* somebody opened it already, and it is theirs */
     if (result == 0)
-        result = fill(pager, ops, options);
+        result = fill(pager, creation->ops, options);
+    if (result == 0)
+        mpgi_pager_set_up(pager, options);
+    if (result == 0 && creation->content != NULL)
+        result = creation->content(creation->content_context, pager);
     return mpgi_new_file_finish(file, result);
 }
 
-static int make(mpg_pager **pager, const char *path, const struct format_ops *ops,
-                const mpg_options *options, const struct io *io, void *context)
+static int make(mpg_pager **pager, const struct creation *creation)
 {
+    /* In place the name stands for the file before it has its content. */
+    enum new_way end = creation->content != NULL ? NEW_IN_PLACE : NEW_WAYS;
     int result = NEW_NOT_HERE;
 
-    for (enum new_way way = mpgi_new_file_first_way(); result == NEW_NOT_HERE && way < NEW_WAYS;
-         way++) {
+    for (enum new_way way = mpgi_new_file_first_way(); result == NEW_NOT_HERE && way < end; way++) {
         mpg_pager *made = mpgi_pager_new(false);
         mpg_error_info error;
 
         if (made == NULL)
             return mpgi_fail_memory("create");
-        result = make_this_way(made, path, ops, options, io, context, way);
+        result = make_this_way(made, creation, way);
         if (result == 0) {
-            mpgi_pager_set_up(made, options);
             *pager = made;
             return 0;
         }
@@ -139,6 +152,8 @@ static int make(mpg_pager **pager, const char *path, const struct format_ops *op
         (void)mpgi_pager_free(made);
         (void)mpgi_fail_again(&error);
     }
+    if (result == NEW_NOT_HERE)
+        return mpgi_fail_errno(EOPNOTSUPP, "rename", MPG_NO_PAGE, creation->path);
     return result;
 }
 
@@ -160,7 +175,11 @@ int mpgi_create_missing(mpg_pager **pager, const char *path, const mpg_options *
         free(target);
         target = next;
     }
-    result = make(pager, target != NULL ? target : path, ops, &taken, io, context);
+    result = make(pager, &(struct creation){.path = target != NULL ? target : path,
+                                            .ops = ops,
+                                            .options = &taken,
+                                            .io = io,
+                                            .context = context});
     free(target);
     return result;
 }
@@ -245,9 +264,30 @@ int mpgi_create_with(mpg_pager **pager, const char *path, const mpg_options *opt
         result = take_create_options(&ops, &taken);
     if (result != 0)
         return result;
-    result = make(pager, path, ops, &taken, io, context);
+    result =
+        make(pager, &(struct creation){
+                        .path = path, .ops = ops, .options = &taken, .io = io, .context = context});
     return result == MPG_E_EXISTS ? make_unfinished(pager, path, &taken, io, context, result)
                                   : result;
+}
+
+int mpgi_create_filled(mpg_pager **pager, const char *path, const mpg_options *options,
+                       create_content *content, void *context)
+{
+    const struct format_ops *ops = NULL;
+    mpg_options taken;
+    int result = mpgi_take_options(&taken, options);
+
+    if (result == 0)
+        result = take_create_options(&ops, &taken);
+    if (result != 0)
+        return result;
+    return make(pager, &(struct creation){.path = path,
+                                          .ops = ops,
+                                          .options = &taken,
+                                          .io = &mpgi_io_system,
+                                          .content = content,
+                                          .content_context = context});
 }
 
 int mpg_create(mpg_pager **pager, const char *path, const mpg_options *options)

@@ -103,6 +103,26 @@ if [ -e new.mpp ] || [ -e new.mpp.part ]; then
     fail "something was left behind"
 fi
 
+# Killed at whatever call, it leaves no name that stands for half of it, nor one that is in the way of trying again.
+named() { # what there is by names like those of the files
+    find . -name '*.mpp*' | sort
+}
+if command -v strace >/dev/null && strace -o /dev/null true 2>/dev/null; then
+    for format in 1 0.2; do
+        make $format
+        for moment in pwrite64:1 pwrite64:5 fdatasync:1 fdatasync:2 fdatasync:3 fsync:1; do
+            named >before
+            strace -qq -o /dev/null -e "inject=${moment%:*}:signal=KILL:when=${moment#*:}" \
+                mappedpages rescue data.mpp new.mpp >out 2>err
+            [ ! -e new.mpp ] || expect 0 mappedpages check new.mpp
+            rm -f new.mpp
+            named | diff before - >&2 || fail "killed at $moment, it left something"
+            expect 0 mappedpages rescue data.mpp new.mpp
+            rm new.mpp
+        done
+    done
+fi
+
 # A file that is there already is not touched, and one that is being written not read.
 make 1
 echo mine >new.mpp
