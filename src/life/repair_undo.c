@@ -2,8 +2,6 @@
 #include "life/repair_undo.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,6 +9,7 @@
 #include "base/crc.h"
 #include "base/error.h"
 #include "os/grow.h"
+#include "os/new_file.h"
 
 #define SECTOR 512u
 
@@ -66,28 +65,27 @@ static bool is_among(uint64_t number, const uint64_t *numbers, size_t count)
     return false;
 }
 
-/* All that differs, and what tells whether somebody wrote to the file since. 1: nothing differs. */
+/* All that differs, and what tells whether somebody wrote to the file since. *differs: there is such. */
 static int add_pieces(struct undo *undo, const struct repair_disk *disk, const uint64_t *always,
-                      size_t always_count, uint32_t *crc)
+                      size_t always_count, bool *differs, uint32_t *crc)
 {
     struct piece *piece = malloc(sizeof(*piece));
-    bool differs = disk->bytes != disk->under->bytes;
     int result = piece != NULL ? 0 : mpgi_fail_memory("repair");
     uint64_t number = 0;
 
     while (result == 0 && (number = mpgi_sheet_next(disk->written, number)) != UINT64_MAX) {
         if (take_piece(piece, disk, number) && !is_among(number, always, always_count)) {
-            differs = true;
+            *differs = true;
             result = add_piece(undo, piece, crc);
         }
         number++;
     }
     for (size_t i = 0; i < always_count && result == 0; i++) {
-        differs = take_piece(piece, disk, always[i]) || differs;
+        *differs = take_piece(piece, disk, always[i]) || *differs;
         result = add_piece(undo, piece, crc);
     }
     free(piece);
-    return result != 0 ? result : !differs;
+    return result;
 }
 
 static int write_head(struct undo *undo, uint32_t crc)
@@ -105,66 +103,57 @@ static int write_head(struct undo *undo, uint32_t crc)
 }
 
 static int fill(struct undo *undo, const struct repair_disk *disk, const uint64_t *always,
-                size_t always_count)
+                size_t always_count, bool *differs)
 {
     uint32_t crc = 0;
-    int result = add_pieces(undo, disk, always, always_count, &crc);
+    int result;
 
+    undo->count = 0;
+    *differs = disk->bytes != disk->under->bytes;
+    result = add_pieces(undo, disk, always, always_count, differs, &crc);
     if (result == 0)
         result = write_head(undo, crc);
     return result == 0 ? mpgi_file_sync(&undo->file) : result;
 }
 
-/* From the name that it has while it is made to its own, durable. */
-static int give_name(const struct undo *undo, const char *temporary, const char *path)
+static int make_this_way(struct undo *undo, const struct repair_disk *disk, const uint64_t *always,
+                         size_t always_count, bool *differs, const char *path, enum new_way way)
 {
-    const struct file *file = &undo->file;
-    const struct io *io = file->io;
+    const struct file *under = disk->under;
+    int result = mpgi_new_file_begin(&undo->file, under->io, under->context, path, way);
 
-    if (io->rename == NULL || io->rename(file->context, temporary, path) != 0)
-        return mpgi_fail_errno(errno, "rename", MPG_NO_PAGE, path);
-    if (io->sync_name(file->context, file->fd, path) != 0 && errno == EIO)
-        return mpgi_fail_errno(errno, "fsync of its directory", MPG_NO_PAGE, path);
-    return 0;
-}
-
-static int make(struct undo *undo, const struct repair_disk *disk, const uint64_t *always,
-                size_t always_count, const char *temporary, const char *path)
-{
-    const struct io *io = disk->under->io;
-    mpg_error_info info;
-    int result;
-
-    (void)io->unlink(disk->under->context, temporary); /* of a repair that was cut short */
-    result = mpgi_file_open_as(&undo->file, io, disk->under->context, path, temporary,
-                               O_RDWR | O_CREAT | O_EXCL);
     if (result != 0)
         return result;
-    result = fill(undo, disk, always, always_count);
-    if (result == 0)
-        result = give_name(undo, temporary, path);
-    if (result == 0)
-        return 0;
-    (void)mpg_last_error(&info);
-    mpgi_undo_close(undo);
-    (void)io->unlink(disk->under->context, temporary);
-    return result < 0 ? mpgi_fail_again(&info) : result;
+    result = fill(undo, disk, always, always_count, differs);
+    if (result != 0 || *differs)
+        return mpgi_new_file_finish(&undo->file, result);
+    mpgi_new_file_abandon(&undo->file);
+    return 0;
 }
 
 int mpgi_undo_make(struct undo *undo, const struct repair_disk *disk, const uint64_t *always,
                    size_t always_count, const char *path)
 {
-    char *temporary = NULL;
-    int result;
+    int result = NEW_NOT_HERE;
+    bool differs = true;
 
     memset(undo, 0, sizeof(*undo));
     undo->before = disk->under->bytes;
     undo->after = disk->bytes;
-    if (asprintf(&temporary, "%s.part", path) < 0)
-        return mpgi_fail_memory("repair");
-    result = make(undo, disk, always, always_count, temporary, path);
-    free(temporary);
-    return result;
+    /* In place the name would stand for a part of it. */
+    for (enum new_way way = NEW_NAMELESS; result == NEW_NOT_HERE && way < NEW_IN_PLACE; way++) {
+        mpg_error_info error;
+
+        result = make_this_way(undo, disk, always, always_count, &differs, path, way);
+        if (result == 0 && differs)
+            return 0;
+        (void)mpg_last_error(&error);
+        mpgi_undo_close(undo);
+        (void)mpgi_fail_again(&error);
+    }
+    if (result == NEW_NOT_HERE)
+        return mpgi_fail_errno(EOPNOTSUPP, "rename", MPG_NO_PAGE, path);
+    return result == 0 ? 1 : result;
 }
 
 /* ---- one that is there ---- */

@@ -72,6 +72,13 @@ static int dying_rename(void *context, const char *from, const char *to)
     return mpgi_io_system.rename(context, from, to);
 }
 
+static int dying_link(void *context, int fd, const char *path)
+{
+    if (dies())
+        _exit(9);
+    return mpgi_io_system.link(context, fd, path);
+}
+
 static int dying_unlink(void *context, const char *path)
 {
     if (dies())
@@ -94,6 +101,7 @@ static struct io dying_io(void)
     io.pwritev = NULL;
     io.fdatasync = dying_fdatasync;
     io.rename = dying_rename;
+    io.link = dying_link;
     io.unlink = dying_unlink;
     io.truncate = dying_truncate;
     return io;
