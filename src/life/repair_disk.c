@@ -7,8 +7,6 @@
 #include "base/bytes.h"
 #include "base/error.h"
 
-#define SECTOR 512u
-
 int mpgi_repair_disk_init(struct repair_disk *disk, const struct file *under)
 {
     disk->under = under;
@@ -43,16 +41,8 @@ void mpgi_repair_disk_under(const struct repair_disk *disk, unsigned char *bytes
     size_t length = at < under->bytes ? (size_t)min_u64(SHEET_CHUNK, under->bytes - at) : 0;
 
     memset(bytes, 0, SHEET_CHUNK);
-    if (length == 0 || mpgi_file_is_hole(under, at, length) ||
-        mpgi_file_read(under, bytes, length, at, MPG_NO_PAGE) == 0)
-        return;
-    memset(bytes, 0, SHEET_CHUNK);
-    for (size_t done = 0; done < length; done += SECTOR) {
-        size_t piece = (size_t)min_u64(SECTOR, length - done);
-
-        if (mpgi_file_read(under, bytes + done, piece, at + done, MPG_NO_PAGE) != 0)
-            memset(bytes + done, 0, piece);
-    }
+    if (length > 0 && !mpgi_file_is_hole(under, at, length))
+        (void)mpgi_file_read_sectors(under, bytes, length, at, MPG_NO_PAGE);
 }
 
 /* ---- reading and writing ---- */

@@ -19,8 +19,6 @@
 #define BATCH_PAGES 512
 #define BATCH_BYTES (UINT32_C(4) << 20)
 
-#define SECTOR 512u
-
 /* Asks whether to go on: CANCELLED if not. */
 static int progress(const struct rescue *rescue, uint64_t done, uint64_t total)
 {
@@ -43,23 +41,6 @@ static int allocate(struct rescue *rescue, mpg_pager *pager, uint64_t total)
     return error;
 }
 
-/* A piece of a page; sectors that cannot be read are zeros. Returns whether all could. */
-static bool read_piece(const struct rescue *rescue, uint64_t at, uint64_t page)
-{
-    const struct file *file = &rescue->source;
-    bool whole = true;
-
-    if (mpgi_file_read(file, rescue->piece, rescue->piece_size, at, page) == 0)
-        return true;
-    for (uint32_t done = 0; done < rescue->piece_size; done += SECTOR) {
-        if (mpgi_file_read(file, rescue->piece + done, SECTOR, at + done, page) == 0)
-            continue;
-        memset(rescue->piece + done, 0, SECTOR);
-        whole = false;
-    }
-    return whole;
-}
-
 static int copy_page(struct rescue *rescue, mpg_pager *pager, uint64_t page)
 {
     uint64_t at = page * rescue->salvage.page_size;
@@ -70,7 +51,8 @@ static int copy_page(struct rescue *rescue, mpg_pager *pager, uint64_t page)
          done += rescue->piece_size) {
         if (mpgi_file_is_hole(&rescue->source, at + done, rescue->piece_size))
             continue;
-        whole &= read_piece(rescue, at + done, page);
+        whole &= mpgi_file_read_sectors(&rescue->source, rescue->piece, rescue->piece_size,
+                                        at + done, page);
         /* What was never written in a new file is zeros. */
         if (!is_zero(rescue->piece, rescue->piece_size))
             error =

@@ -31,6 +31,8 @@ static uint64_t now(void)
 
 /* Stacks of threads lie at least this far apart. */
 #define STACK_STEP 65536u
+/* What a disk loses at once, at least. */
+#define SECTOR 512u
 
 /* A number that is mostly the same for a thread, and mostly another one for another thread. */
 static unsigned thread_number(void)
@@ -187,6 +189,25 @@ int mpgi_file_read(const struct file *file, void *data, size_t length, uint64_t 
         length -= (size_t)got;
     }
     return 0;
+}
+
+bool mpgi_file_read_sectors(const struct file *file, void *data, size_t length, uint64_t offset,
+                            uint64_t page)
+{
+    unsigned char *bytes = data;
+    bool whole = true;
+
+    if (mpgi_file_read(file, data, length, offset, page) == 0)
+        return true;
+    for (size_t done = 0; done < length; done += SECTOR) {
+        size_t piece = (size_t)min_u64(SECTOR, length - done);
+
+        if (mpgi_file_read(file, bytes + done, piece, offset + done, page) == 0)
+            continue;
+        memset(bytes + done, 0, piece);
+        whole = false;
+    }
+    return whole;
 }
 
 void mpgi_file_will_need(const struct file *file, uint64_t offset, uint64_t length)

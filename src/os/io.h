@@ -190,6 +190,9 @@ int mpgi_file_lock(struct file *file, enum io_lock lock);
 /* Whole reads and writes. A read past the end is TRUNCATED. `page` is for messages only. */
 int mpgi_file_read(const struct file *file, void *data, size_t length, uint64_t offset,
                    uint64_t page);
+/* The same of a damaged file: sectors that cannot be read are zeros. False: there were such. */
+bool mpgi_file_read_sectors(const struct file *file, void *data, size_t length, uint64_t offset,
+                            uint64_t page);
 /* The CRC32 of what is there, without reading the holes or holding it all in memory. */
 int mpgi_file_crc(const struct file *file, uint32_t *crc, uint64_t length, uint64_t offset,
                   uint64_t page);
