@@ -2,7 +2,9 @@
 #include "identity.h"
 
 #include "command.h"
+#include "escape.h"
 #include "file.h"
+#include "json.h"
 #include "output.h"
 
 #include <stdio.h>
@@ -13,6 +15,22 @@ int identity_missing(const char *path, const char *what, bool json)
 
     (void)snprintf(info.message, sizeof info.message, "files of format 0.2 have no %s", what);
     return report_error(path, &info, json);
+}
+
+int identity_print(const char *path, const char *key, const char *text, bool json)
+{
+    struct json out;
+
+    if (!json) {
+        escape_printf(stdout, "%s", text);
+        fputc('\n', stdout);
+        return finish_output(STATUS_FINE);
+    }
+    json_begin(&out, stdout);
+    json_string(&out, "file", path);
+    json_string(&out, key, text);
+    json_end(&out);
+    return finish_output(STATUS_FINE);
 }
 
 int identity_read(struct mpg_stat *st, const char *path, const char *what, bool json)

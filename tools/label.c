@@ -3,13 +3,10 @@
 
 #include "arguments.h"
 #include "command.h"
-#include "escape.h"
 #include "file.h"
 #include "identity.h"
-#include "json.h"
 #include "output.h"
 
-#include <stdio.h>
 #include <string.h>
 
 static const struct option options[] = {
@@ -20,28 +17,12 @@ static const struct option options[] = {
     {NULL, 0, NULL, 0},
 };
 
-static int print(const char *path, const char *label, bool json)
-{
-    struct json out;
-
-    if (!json) {
-        escape_printf(stdout, "%s", label);
-        fputc('\n', stdout);
-        return finish_output(STATUS_FINE);
-    }
-    json_begin(&out, stdout);
-    json_string(&out, "file", path);
-    json_string(&out, "label", label);
-    json_end(&out);
-    return finish_output(STATUS_FINE);
-}
-
 static int show(const char *path, bool json)
 {
     struct mpg_stat st;
     int status = identity_read(&st, path, "label", json);
 
-    return status == STATUS_FINE ? print(path, st.label, json) : status;
+    return status == STATUS_FINE ? identity_print(path, "label", st.label, json) : status;
 }
 
 static int set(const char *path, const char *label, bool json)
@@ -55,7 +36,7 @@ static int set(const char *path, const char *label, bool json)
     if (mpg_set_label(pager, label) != 0) {
         return fail_and_close(pager, path, json);
     }
-    return close_file(pager, path, json ? print(path, label, true) : STATUS_FINE);
+    return close_file(pager, path, json ? identity_print(path, "label", label, true) : STATUS_FINE);
 }
 
 static int run(int argc, char **argv)

@@ -9,7 +9,6 @@
 #include "describe.h"
 #include "file.h"
 #include "identity.h"
-#include "json.h"
 #include "mappedpages_copy.h"
 #include "output.h"
 #include "progress.h"
@@ -45,18 +44,9 @@ struct change {
 static int print(const char *path, const uint8_t *uuid, bool json)
 {
     char text[UUID_TEXT_SIZE];
-    struct json out;
 
     format_uuid(text, uuid);
-    if (!json) {
-        printf("%s\n", text);
-        return finish_output(STATUS_FINE);
-    }
-    json_begin(&out, stdout);
-    json_string(&out, "file", path);
-    json_string(&out, "uuid", text);
-    json_end(&out);
-    return finish_output(STATUS_FINE);
+    return identity_print(path, "uuid", text, json);
 }
 
 static int show(const char *path, bool json)
