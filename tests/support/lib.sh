@@ -110,6 +110,20 @@ need_ordinary_user() {
         exec sh "$0"' "$1"
 }
 
+# make_pages FILE FORMAT COUNT - a page file with so many protected pages, the first three with a content that names them
+# and the format, and two regular ones likewise.
+make_pages() {
+    expect 0 mappedpages create -s 4K -f "$2" "$1"
+    expect 0 mappedpages alloc -p -c "$3" "$1"
+    expect 0 mappedpages alloc -c 2 "$1"
+    for page in 0 1 2; do
+        echo "protected $page of $2" | mappedpages write -p "$1" $page || fail "write"
+    done
+    for page in $(mappedpages list -ri "$1"); do
+        echo "regular $page of $2" | mappedpages write "$1" "$page" || fail "write"
+    done
+}
+
 # hold FILE - another process, $holder, has the file as one that writes has, until descriptor 8 is closed.
 hold() {
     [ -p hold_until ] || mkfifo hold_until held || fail "mkfifo"

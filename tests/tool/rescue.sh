@@ -7,15 +7,7 @@
 # make FORMAT - three protected pages and two regular ones.
 make() {
     rm -f data.mpp new.mpp
-    expect 0 mappedpages create -s 4K -f "$1" data.mpp
-    expect 0 mappedpages alloc -p -c 3 data.mpp
-    expect 0 mappedpages alloc -c 2 data.mpp
-    for page in 0 1 2; do
-        echo "protected $page of $1" | mappedpages write -p data.mpp $page || fail "write"
-    done
-    mappedpages list -ri data.mpp | while read -r page; do
-        echo "regular $page of $1" | mappedpages write data.mpp "$page" || fail "write"
-    done
+    make_pages data.mpp "$1" 3
     expect 0 mappedpages dump data.mpp
     mv out wanted.tar
 }
