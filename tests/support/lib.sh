@@ -133,6 +133,7 @@ file = open(sys.argv[1], "r+b")
 fcntl.fcntl(file, 37, struct.pack("hhqqi4x", fcntl.F_WRLCK, 0, 0, 0, 0))
 print("held", flush=True)
 sys.stdin.read()' "$1" <hold_until >held &
+    # shellcheck disable=SC2034 # tests use it
     holder=$!
     exec 8>hold_until
     read -r _ <held
