@@ -7,6 +7,7 @@
 #include "file.h"
 #include "json.h"
 #include "output.h"
+#include "progress.h"
 #include "repair.h"
 
 #include <errno.h>
@@ -37,6 +38,7 @@ static const struct option options[] = {
 struct report {
     const char *path;
     bool as_json;
+    struct progress progress;
     FILE *out;
     struct json json; /* if as_json, on `out` */
 };
@@ -58,6 +60,7 @@ static void report_fault(void *context, const mpg_fault *fault)
     const char *kind = fault->code == MPG_E_CORRUPT_PAGE ? "protected" : "page";
     const char *name = fault->code == 0 ? "WARNING" : error_name(fault->code);
 
+    progress_end(&report->progress);
     if (report->as_json) {
         json_open(&report->json, NULL, '{');
         json_string(&report->json, "name", name);
@@ -76,6 +79,27 @@ static void report_fault(void *context, const mpg_fault *fault)
     fputs(": ", report->out);
     escape_print(report->out, message);
     fprintf(report->out, " [%s]\n", fault->name);
+}
+
+static bool show_progress(void *context, uint64_t done, uint64_t total)
+{
+    struct report *report = context;
+
+    return progress_go_on(&report->progress, done, total);
+}
+
+/* Looks at all of it. Returns 0 or the error. */
+static int check_pager(struct report *report, const mpg_pager *pager, mpg_check_result *result)
+{
+    mpg_check_options how = MPG_CHECK_OPTIONS_INIT;
+    int status;
+
+    how.report = report_fault;
+    how.progress = show_progress;
+    how.context = report;
+    status = mpg_check(result, pager, &how);
+    progress_end(&report->progress);
+    return status;
 }
 
 /* The last lines. `result` is all zeros but for the faults if the file could not even be opened. */
@@ -134,7 +158,7 @@ static int check_locked(struct report *report, const mpg_pager *pager)
     mpg_check_result result;
 
     begin_report(report, stdout);
-    if (mpg_check(&result, pager, report_fault, report) != 0) {
+    if (check_pager(report, pager, &result) != 0) {
         if (report->as_json) {
             json_close(&report->json, ']');
             json_failure(&report->json, report->path);
@@ -177,7 +201,7 @@ static int check_round(struct report *report, const mpg_pager *pager, FILE *out,
         return status;
     }
     begin_report(report, out);
-    status = mpg_check(result, pager, report_fault, report);
+    status = check_pager(report, pager, result);
     if (status != 0) {
         return status;
     }
@@ -234,6 +258,7 @@ static int check_file(const struct repair_request *request)
     int status;
 
     hints_are_for(HINT_CHECK);
+    progress_begin(&report.progress, "checking", 0, request->quiet);
     alone.flags = MPG_LOCK_SHARED;
     status = mpg_open_readonly(&pager, report.path, &alone);
     if (status == 0) {

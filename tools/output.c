@@ -218,6 +218,13 @@ void hold_signals(void)
     sigprocmask(SIG_BLOCK, &signals, NULL);
 }
 
+void stop_holding_signals(void)
+{
+    sigset_t signals = ending_signals();
+
+    sigprocmask(SIG_UNBLOCK, &signals, NULL);
+}
+
 bool asked_to_end(void)
 {
     static const int ending[] = {SIGHUP, SIGINT, SIGTERM};

@@ -59,6 +59,8 @@ void *allocate(size_t count, size_t size);
  */
 void hold_signals(void);
 
+/* Those that were held back end the process here, and others at once. */
+void stop_holding_signals(void);
 /* Whether hold_signals has held back a signal by now. */
 bool asked_to_end(void);
 

@@ -43,6 +43,7 @@ static void tell(void *context, const mpg_rescue_note *note)
         json_close(&repair->json, '}');
         return;
     }
+    progress_end(&repair->progress);
     printf("%s: ", note->name);
     escape_print(stdout, message);
     putchar('\n');
@@ -81,17 +82,18 @@ static bool agree(void *context, const mpg_rescue_note *note)
     fflush(stdout);
     escape_print(stderr, without_path(note->message, repair->request->path));
     fputs("\nGo on? y: yes, a: yes to all, n: no [n] ", stderr);
+    stop_holding_signals(); /* nothing is written before all was asked */
     answer = read_answer();
+    hold_signals();
     repair->all = answer == 'a' || answer == 'A';
     return repair->all || answer == 'y' || answer == 'Y';
 }
 
-static void show_progress(void *context, uint64_t done, uint64_t total)
+static bool show_progress(void *context, uint64_t done, uint64_t total)
 {
     struct repair *repair = context;
 
-    repair->progress.total = total;
-    progress_update(&repair->progress, done);
+    return progress_go_on(&repair->progress, done, total);
 }
 
 static void print_json(struct repair *repair, const mpg_repair_result *result, const char *undo)
@@ -165,6 +167,9 @@ static int report(struct repair *repair, int error)
         json_end(&repair->json);
     }
     (void)report_error(repair->request->path, &info, false);
+    if (error == MPG_E_CANCELLED) {
+        let_signals_end();
+    }
     if (error == MPG_E_CANCELLED && !repair->request->as_json && !isatty(STDIN_FILENO)) {
         complain(repair->request->path, "--yes agrees to all of it, --dry-run tells what it is");
     }
@@ -188,6 +193,7 @@ int repair_file(const struct repair_request *request)
     how.consent = agree;
     how.progress = show_progress;
     how.context = &repair;
+    hold_signals();
     progress_begin(&repair.progress, "repairing", 0, request->quiet);
     if (request->as_json) {
         json_begin(&repair.json, stdout);

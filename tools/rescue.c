@@ -59,11 +59,11 @@ static void tell(void *context, const mpg_rescue_note *note)
     putchar('\n');
 }
 
-static int show_progress(void *context, uint64_t done, uint64_t total)
+static bool show_progress(void *context, uint64_t done, uint64_t total)
 {
     struct rescue *rescue = context;
 
-    return !progress_go_on(&rescue->progress, done, total);
+    return progress_go_on(&rescue->progress, done, total);
 }
 
 /* Whether all is there, as it was. */
@@ -126,7 +126,7 @@ static int rescue_file(struct rescue *rescue)
     how.progress = show_progress;
     how.context = rescue;
     hold_signals();
-    progress_begin(&rescue->progress, "copying", 0, rescue->quiet);
+    progress_begin(&rescue->progress, "rescuing", 0, rescue->quiet);
     if (rescue->as_json) {
         json_begin(&rescue->json, stdout);
         json_string(&rescue->json, "source", rescue->source);

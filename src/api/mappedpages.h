@@ -24,7 +24,8 @@
  *     commit: NO_SPACE, NO_MEMORY, IO, UNAVAILABLE, CHANGED. What looks at metadata can meet damage there
  *     (CORRUPT_METADATA, CORRUPT_PROTECTED_DIRECTORY, TRUNCATED), NO_MEMORY and IO, CHANGED, and on a
  *     pager opened read-only STALE. That is not said again at each function.
- *   - No function may be called on a pager from within mpg_check's `report`, or from a signal
+ *   - A function that may take long tells how far it is, and is asked to stop, by an mpg_progress.
+ *   - No function may be called on a pager from within a callback of a call on it, or from a signal
  *     handler. The callbacks of mappedpages_async.h may call what that header says.
  *
  * Caveats
@@ -78,6 +79,13 @@ typedef struct mpg_protected_id {
     uint64_t value;
 } mpg_protected_id;
 
+/*
+ * How far a function has come that may take long: called now and then, in the caller's thread, with how much of about
+ * how much is done, in units of its own; `total` may change. Returns whether to go on: if not, the function
+ * ends with MPG_E_CANCELLED. NULL: nobody asks.
+ */
+typedef bool (*mpg_progress)(void *context, uint64_t done, uint64_t total);
+
 /* The smallest and the largest page size, in bytes. A page size is a power of two. */
 #define MPG_PAGE_SIZE_MIN 1024u
 #define MPG_PAGE_SIZE_MAX (1u << 30)
@@ -119,7 +127,7 @@ enum mpg_error {
     MPG_E_NO_MEMORY = -22,                  /* memory or address space ran out */
     MPG_E_INVALID = -23,                    /* an argument makes no sense */
     MPG_E_STALE = -24,                      /* read-only: the state seen was overwritten: refresh */
-    MPG_E_CANCELLED = -25,                  /* async: cancelled before it was begun */
+    MPG_E_CANCELLED = -25,                  /* a callback said so; async: before it was begun */
     MPG_E_CHANGED = -26,                    /* somebody else changed the file: close, and look */
     MPG_E_LOCAL_LOCK = -27,                 /* a lock there does not keep others out */
     MPG_E_UNSUPPORTED = -28,                /* the format of the file has nothing of the kind */
@@ -676,6 +684,20 @@ typedef struct mpg_fault {
  */
 MPG_API const char *mpg_fault_name(int code);
 
+/* How to check. Begin with MPG_CHECK_OPTIONS_INIT. */
+typedef struct mpg_check_options {
+    size_t size; /* sizeof(mpg_check_options) */
+    /* Hears of each fault, in the caller's thread. May be NULL. */
+    void (*report)(void *context, const mpg_fault *fault);
+    mpg_progress progress; /* steps of about so many; it is cancelled where it returns false */
+    void *context;         /* the first argument of both */
+} mpg_check_options;
+
+#define MPG_CHECK_OPTIONS_INIT                                                                     \
+    {                                                                                              \
+        sizeof(mpg_check_options), NULL, NULL, NULL                                                \
+    }
+
 /* What mpg_check looked at. */
 typedef struct mpg_check_result {
     uint64_t faults;            /* faults reported */
@@ -685,18 +707,17 @@ typedef struct mpg_check_result {
 } mpg_check_result;
 
 /*
- * Checks everything: structure, checksums, pages used twice, pages used by nobody, counts. Calls
- * `report` (may be NULL) for each fault, in the caller's thread; the pager is locked meanwhile, so
- * `report` must not call functions on it. Returns 0 when the file was checked, with or without
- * faults; damage may keep it from looking at what lies behind. Errors: NO_MEMORY (one bit a page is
- * needed), IO (in the structure; a content that cannot be read is a fault); STALE (read-only): a
- * writer went on meanwhile, and what was reported may not be a fault.
+ * Checks everything: structure, checksums, pages used twice, pages used by nobody, counts. `options` may
+ * be NULL; its callbacks must not call functions on the pager, which is locked meanwhile. Returns 0 when
+ * the file was checked, with or without faults; damage may keep it from looking at what lies behind.
+ * Errors: NO_MEMORY (one bit a page is needed), IO (in the structure; a content that cannot be read is a
+ * fault), CANCELLED (by `progress`), INVALID (size of the options); STALE (read-only): a writer went on
+ * meanwhile, and what was reported may not be a fault.
  * Thread safety: other calls on the pager wait while the structure is looked at.
  * A file that cannot be opened at all has its reason in the error of mpg_open.
  */
 MPG_API MPG_MUST_CHECK int mpg_check(mpg_check_result *result, const mpg_pager *pager,
-                                     void (*report)(void *context, const mpg_fault *fault),
-                                     void *context);
+                                     const mpg_check_options *options);
 
 /* ---- Space ---------------------------------------------------------------------------------- */
 

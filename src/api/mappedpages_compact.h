@@ -34,11 +34,8 @@ typedef struct mpg_compact_options {
      * numbers, or no more, and all have the new ones. Returns whether to go on. NULL: nobody asks, and the numbers are lost.
      */
     bool (*moved)(void *context, mpg_page_id from, mpg_page_id to, uint64_t pages);
-    /*
-     * Called now and then: so many bytes of contents were moved, of `total`. Returns whether to go on: if not,
-     * mpg_compact ends with MPG_E_CANCELLED, and what it moved since its last commit has not moved. NULL: nobody asks.
-     */
-    bool (*progress)(void *context, uint64_t done, uint64_t total);
+    /* Bytes of contents that were moved. False: what was moved since the last commit has not moved. */
+    mpg_progress progress;
     void *context; /* the first argument of both */
 } mpg_compact_options;
 

@@ -43,11 +43,10 @@ typedef struct mpg_copy_options {
     unsigned flags; /* enum mpg_copy_flags */
     int format;     /* MPG_FORMAT_… of the copy; MPG_FORMAT_DEFAULT: as the file */
     /*
-     * Called now and then, from within mpg_copy: so many bytes of contents were read, of about `total`;
-     * contents that change while they are copied are read again, and counted again. Returns whether to
-     * go on: if not, mpg_copy ends with MPG_E_CANCELLED. NULL: nobody asks.
+     * Bytes of contents that were read; those that change while they are copied are read again, and
+     * counted again. False: there is no copy.
      */
-    bool (*progress)(void *context, uint64_t done, uint64_t total);
+    mpg_progress progress;
     void *context; /* the first argument of `progress` */
     /*
      * 16 bytes that are to be the UUID of the copy, whatever the flags say; NULL: as they say. Of no

@@ -50,8 +50,11 @@ typedef struct mpg_repair_options {
      * the repair ends with MPG_E_CANCELLED, but for "lost": then that protected page stays as damaged as it is. NULL: no.
      */
     bool (*consent)(void *context, const mpg_rescue_note *note);
-    /* Called now and then, with how many of how many pieces are written. May be NULL. */
-    void (*progress)(void *context, uint64_t done, uint64_t total);
+    /*
+     * Pages that were looked at, then pieces written. False: the repair stops. Before it has begun to write the
+     * file is as it was; then it is half repaired, and the next call goes on, or mpg_repair_undo takes it back.
+     */
+    mpg_progress progress;
     void *context; /* the first argument of all of them */
 } mpg_repair_options;
 
@@ -80,7 +83,7 @@ typedef struct mpg_repair_result {
  * Repairs a page file, which need not even open, and which nobody may have open. Where nothing is
  * wrong with it, nothing is written. Takes memory as its metadata needs it. `options` may be NULL: nothing is given up then.
  * Errors: CORRUPT_SUPERBLOCK (nothing in it proves that it was a page file), BUSY, LOCAL_LOCK, CANCELLED (by
- * `consent`), EXISTS (the undo file of an earlier repair is there), CHANGED (an undo file is there of a repair that
+ * `consent` or `progress`), EXISTS (the undo file of an earlier repair is there), CHANGED (an undo file is there of a repair that
  * was cut short, and the file was written to since), CORRUPT_METADATA (it cannot be repaired: mpg_rescue), INVALID (size or flags of
  * the options), NO_SPACE, NO_MEMORY, IO. *result is set where it returns 0.
  * Thread safety: any thread; it has files of its own.

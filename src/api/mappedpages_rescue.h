@@ -30,9 +30,8 @@ typedef struct mpg_rescue_options {
     size_t size; /* sizeof(mpg_rescue_options), set by MPG_RESCUE_OPTIONS_INIT */
     /* Hears of each note. May be NULL. */
     void (*note)(void *context, const mpg_rescue_note *note);
-    /* Called now and then, with how many pages of how many are copied. Not 0: give up. May be NULL. */
-    int (*progress)(void *context, uint64_t done, uint64_t total);
-    void *context; /* the first argument of both */
+    mpg_progress progress; /* pages that were looked at, and pages copied; false: nothing is made */
+    void *context;         /* the first argument of both */
 } mpg_rescue_options;
 
 #define MPG_RESCUE_OPTIONS_INIT                                                                    \

@@ -44,6 +44,11 @@ void mpgi_salvage_note(struct salvage *salvage, const char *name, uint64_t page,
     salvage->note(salvage->context, name, page, message);
 }
 
+int mpgi_salvage_looked(const struct salvage *salvage, uint64_t page)
+{
+    return salvage->looked != NULL && page % 256 == 0 ? salvage->looked(salvage->context, page) : 0;
+}
+
 /* ---- collecting ---- */
 
 /* Makes room for one more of `size` bytes each. */

@@ -60,6 +60,8 @@ struct salvage {
     struct salvage_entry *entries;      /* in any order. Owned */
     size_t entry_count, entry_capacity;
     void (*note)(void *context, const char *name, uint64_t page, const char *message);
+    /* So many pages were looked at. Returns 0, or what collecting is to end with. May be NULL. */
+    int (*looked)(void *context, uint64_t pages);
     void *context;
 };
 
@@ -95,6 +97,9 @@ void mpgi_salvage_free(struct salvage *salvage);
 /* Tells of something that is lost, or in doubt. `name` is one of those in mappedpages.h. */
 void mpgi_salvage_note(struct salvage *salvage, const char *name, uint64_t page, const char *format,
                        ...) __attribute__((format(printf, 4, 5)));
+
+/* Tells, of each 256th page, that it was looked at. Returns 0, or what collecting is to end with. */
+int mpgi_salvage_looked(const struct salvage *salvage, uint64_t page);
 
 /* These return 0 or NO_MEMORY. Pages that the file does not have are left out. */
 int mpgi_salvage_add_entry(struct salvage *salvage, const struct salvage_entry *entry);

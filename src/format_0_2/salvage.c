@@ -165,6 +165,8 @@ static int find_blocks(struct remains *r)
             get_u32(head) > 0 && get_u32(head) <= entries_per_block(page_size) &&
             get_u32(head + 4) == 0 && has_trailer(salvage->file, page_size, page))
             error = note_block(r, page);
+        if (error == 0)
+            error = mpgi_salvage_looked(salvage, page);
     }
     return error;
 }

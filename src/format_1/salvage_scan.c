@@ -236,6 +236,8 @@ static int scan_small(struct findings *found, unsigned char *bytes)
             uint64_t page = (at + i) / page_size;
 
             error = look_at(found, bytes + i, page, 0);
+            if (error == 0)
+                error = mpgi_salvage_looked(salvage, page);
         }
         at += length;
     }
@@ -262,6 +264,8 @@ static int scan_large(struct findings *found, unsigned char *bytes)
             read_range(found, bytes, size, at);
             error = look_at(found, bytes, page, slot);
         }
+        if (error == 0)
+            error = mpgi_salvage_looked(salvage, page);
     }
     return error;
 }

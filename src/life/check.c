@@ -9,11 +9,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/bytes.h"
 #include "base/error.h"
 #include "base/sheet.h"
 #include "pager/look_again.h"
 #include "pager/pager.h"
 #include "pager/protected_write.h"
+
+/* Pages whose use is looked at are counted by so many, for a protected page takes as long as these. */
+#define SPACE_STEPS(pages) ((pages) / 512)
 
 struct check {
     const mpg_pager *pager;
@@ -21,10 +25,11 @@ struct check {
     struct sheet *claimed; /* one bit a page */
     bool no_memory;        /* some claim could not be noted */
     mpg_check_result result;
-    void (*report)(void *context, const mpg_fault *fault);
-    void *context;
+    mpg_check_options options;
     bool stale;          /* a writer overwrote what a reader was checking */
     uint64_t generation; /* the state whose structure was checked */
+    uint64_t done,
+        steps; /* for the progress: protected pages twice, and pages in the space thrice */
 };
 
 static void report(void *context, const char *name, int code, uint64_t page, const char *message)
@@ -40,8 +45,20 @@ static void report(void *context, const char *name, int code, uint64_t page, con
         check->result.warnings++;
     else
         check->result.faults++;
-    if (check->report != NULL)
-        check->report(check->context, &fault);
+    if (check->options.report != NULL)
+        check->options.report(check->options.context, &fault);
+}
+
+/* So many steps more are done. CANCELLED where that is to be all. */
+static int advance(struct check *check, uint64_t steps)
+{
+    check->done += steps;
+    if (check->options.progress == NULL ||
+        check->options.progress(check->options.context, check->done,
+                                max_u64(check->steps, check->done)))
+        return 0;
+    return mpgi_fail(MPG_E_CANCELLED, "check", MPG_NO_PAGE, "%s: cancelled",
+                     check->pager->file.path);
 }
 
 /* Reports this thread's last failure. */
@@ -118,7 +135,7 @@ static unsigned copies_of(const mpg_pager *pager)
 static int check_directory(struct check *check, const struct mpg_stat *st)
 {
     const mpg_pager *pager = check->pager;
-    uint64_t count = 0;
+    uint64_t count = 0, told = 0;
 
     for (uint64_t first = 0; first != UINT64_MAX;) {
         uint64_t bits[MPG_ITER_WORDS], next;
@@ -142,6 +159,10 @@ static int check_directory(struct check *check, const struct mpg_stat *st)
             count++;
         }
         first = next;
+        result = advance(check, count - told);
+        if (result != 0)
+            return result;
+        told = count;
     }
     if (count != st->protected_pages) {
         char message[120];
@@ -180,6 +201,10 @@ static int check_leaks(struct check *check, enum mpg_page_use use, uint64_t *cou
                            page);
             report(check, "leak", MPG_E_CORRUPT_METADATA, page, message);
         }
+        result =
+            advance(check, SPACE_STEPS(min_u64(next, check->total) - min_u64(first, check->total)));
+        if (result != 0)
+            return result;
         first = next;
     }
     return 0;
@@ -222,6 +247,9 @@ static int check_structure(struct check *check)
         result = pager->ops->walk(pager->format, check, claim_metadata, report);
     pager->ops->facts(pager->format, VERSION_DURABLE, &st);
     check->generation = st.generation;
+    check->steps = 2 * st.protected_pages + 3 * SPACE_STEPS(st.total_pages);
+    if (result == 0)
+        result = advance(check, 0);
     if (result == 0)
         result = check_directory(check, &st);
     if (result == 0)
@@ -255,6 +283,9 @@ static int check_contents(struct check *check)
         check->result.protected_checked++;
         if (read != 0 && read != MPG_E_NOT_ALLOCATED)
             report_last_error(check);
+        result = advance(check, 1);
+        if (result != 0)
+            return result;
     }
     return result;
 }
@@ -283,12 +314,17 @@ static int check_stale(const struct check *check)
                      pager->file.path);
 }
 
-int mpg_check(mpg_check_result *result, const mpg_pager *pager,
-              void (*report_fault)(void *context, const mpg_fault *fault), void *context)
+int mpg_check(mpg_check_result *result, const mpg_pager *pager, const mpg_check_options *options)
 {
-    struct check check = {pager, 0, NULL, false, {0}, report_fault, context, false, 0};
+    struct check check = {.pager = pager, .options = MPG_CHECK_OPTIONS_INIT};
     int outcome;
 
+    if (options != NULL && options->size != sizeof(*options))
+        return mpgi_fail(MPG_E_INVALID, "check", MPG_NO_PAGE,
+                         "options of %zu bytes are not of this version (%zu)", options->size,
+                         sizeof(*options));
+    if (options != NULL)
+        check.options = *options;
     pager_lock(pager);
     check.total = pager->ops->total_pages(pager->format, VERSION_DURABLE);
     check.claimed = mpgi_sheet_new();

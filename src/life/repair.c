@@ -49,19 +49,11 @@ static char *undo_name(const char *path, const char *undo)
 
 /* ---- writing ---- */
 
-static int count_progress(void *context, uint64_t done, uint64_t total)
-{
-    struct repair *repair = context;
-
-    if (repair->options.progress != NULL)
-        repair->options.progress(repair->options.context, done, total);
-    return 0;
-}
-
 /* From the undo file, which is durable. */
 static int apply(struct repair *repair, struct undo *undo)
 {
-    int error = mpgi_undo_apply(undo, &repair->rescue.source, false, count_progress, repair);
+    int error = mpgi_undo_apply(undo, &repair->rescue.source, false, repair->options.progress,
+                                repair->options.context);
 
     repair->result.bytes = undo->count * SHEET_CHUNK;
     repair->result.changed = true;

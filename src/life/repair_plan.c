@@ -141,6 +141,7 @@ static bool is_damage(int error)
 static int try_disk(struct repair *repair, struct outcome *outcome, bool aloud)
 {
     struct hearing hearing = {aloud ? repair : NULL, outcome};
+    mpg_check_options how = MPG_CHECK_OPTIONS_INIT;
     mpg_check_result result = {0};
     mpg_error_info info;
     mpg_pager *pager;
@@ -155,7 +156,9 @@ static int try_disk(struct repair *repair, struct outcome *outcome, bool aloud)
         return is_damage(error) ? 0 : error;
     }
     outcome->opened = true;
-    error = mpg_check(&result, pager, on_fault, &hearing);
+    how.report = on_fault;
+    how.context = &hearing;
+    error = mpg_check(&result, pager, &how);
     outcome->faults = result.faults + (is_damage(error) ? 1 : 0);
     (void)mpg_last_error(&info);
     closed = mpg_close(pager);
@@ -268,10 +271,19 @@ static int try_older(struct repair *repair, bool *done)
     return error;
 }
 
+static bool on_progress(void *context, uint64_t done, uint64_t total)
+{
+    const struct repair *repair = context;
+
+    return repair->options.progress(repair->options.context, done, total);
+}
+
 static int look_through(struct repair *repair)
 {
     int error;
 
+    if (repair->options.progress != NULL)
+        repair->rescue.options.progress = on_progress;
     repair->rescue.options.note = on_note;
     repair->rescue.options.context = repair;
     repair->rescue.keep = on_lost;

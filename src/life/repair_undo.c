@@ -306,8 +306,8 @@ static int set_length(const struct undo *undo, struct file *file, bool before)
     return 0;
 }
 
-int mpgi_undo_apply(const struct undo *undo, struct file *file, bool before,
-                    int (*progress)(void *context, uint64_t done, uint64_t total), void *context)
+int mpgi_undo_apply(const struct undo *undo, struct file *file, bool before, mpg_progress progress,
+                    void *context)
 {
     struct piece *piece = malloc(sizeof(*piece));
     int result = piece != NULL ? set_length(undo, file, before) : mpgi_fail_memory("repair");
@@ -316,9 +316,11 @@ int mpgi_undo_apply(const struct undo *undo, struct file *file, bool before,
         result = read_piece(undo, piece, i);
         if (result == 0)
             result = apply_piece(undo, file, piece, before);
-        /* It cannot be stopped here: a file half mended helps nobody. */
-        if (progress != NULL && i % 256 == 255)
-            (void)progress(context, i + 1, undo->count);
+        if (result == 0 && progress != NULL && i % 256 == 255 &&
+            !progress(context, i + 1, undo->count))
+            result =
+                mpgi_fail(MPG_E_CANCELLED, "repair", MPG_NO_PAGE,
+                          "%s: stopped half-way: repair it again to go on, or undo it", file->path);
     }
     free(piece);
     return result == 0 ? mpgi_file_sync(file) : result;

@@ -21,6 +21,7 @@
 #define MPGI_REPAIR_UNDO_H
 
 #include "life/repair_disk.h"
+#include "mappedpages.h"
 
 struct undo {
     struct file file; /* open */
@@ -44,9 +45,9 @@ void mpgi_undo_close(struct undo *undo);
  * to it since: CHANGED if not.
  */
 int mpgi_undo_check(const struct undo *undo, const struct file *file);
-/* Makes the page file what it is afterwards, or was before; durable. */
-int mpgi_undo_apply(const struct undo *undo, struct file *file, bool before,
-                    int (*progress)(void *context, uint64_t done, uint64_t total), void *context);
+/* Makes the page file what it is afterwards, or was before; durable. `progress` may stop it half-way: CANCELLED. */
+int mpgi_undo_apply(const struct undo *undo, struct file *file, bool before, mpg_progress progress,
+                    void *context);
 /* Notes that it is done. */
 int mpgi_undo_finish(struct undo *undo);
 

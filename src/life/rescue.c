@@ -24,6 +24,22 @@ static void count_note(void *context, const char *name, uint64_t page, const cha
         rescue->options.note(rescue->options.context, &note);
 }
 
+int mpgi_rescue_progress(const struct rescue *rescue, uint64_t done, uint64_t total)
+{
+    if (rescue->options.progress == NULL ||
+        rescue->options.progress(rescue->options.context, done, total))
+        return 0;
+    return mpgi_fail(MPG_E_CANCELLED, "rescue", MPG_NO_PAGE, "%s: given up", rescue->source.path);
+}
+
+/* While the file is looked through: nobody knows yet how many pages there will be to copy. */
+static int count_looked(void *context, uint64_t pages)
+{
+    const struct rescue *rescue = context;
+
+    return mpgi_rescue_progress(rescue, pages, 2 * rescue->salvage.pages);
+}
+
 int mpgi_rescue_identify(struct salvage *salvage, const struct salvage_ops **ops)
 {
     static const struct salvage_ops *const all[] = {&mpgi_salvage_1, &mpgi_salvage_0_2};
@@ -49,6 +65,7 @@ static int look_through(struct rescue *rescue)
     if (error)
         return error;
     salvage->note = count_note;
+    salvage->looked = count_looked;
     salvage->context = rescue;
     salvage->pages = salvage->file->bytes / salvage->page_size;
     rescue->result.format = salvage->format;

@@ -32,6 +32,8 @@ int mpgi_rescue_identify(struct salvage *salvage, const struct salvage_ops **ops
  */
 int mpgi_rescue_look(struct rescue *rescue);
 void mpgi_rescue_release(struct rescue *rescue);
+/* So much of about so much is done: CANCELLED if that is to be all. */
+int mpgi_rescue_progress(const struct rescue *rescue, uint64_t done, uint64_t total);
 /* Decides which contents of protected pages and which regular pages are saved. */
 int mpgi_rescue_choose(struct rescue *rescue);
 /* Writes them to a new file. */

@@ -19,13 +19,13 @@
 #define BATCH_PAGES 512
 #define BATCH_BYTES (UINT32_C(4) << 20)
 
-/* Asks whether to go on: CANCELLED if not. */
-static int progress(const struct rescue *rescue, uint64_t done, uint64_t total)
+/* So many pages are written: asks whether to go on. */
+static int progress(const struct rescue *rescue, uint64_t done)
 {
-    if (rescue->options.progress == NULL ||
-        rescue->options.progress(rescue->options.context, done, total) == 0)
-        return 0;
-    return mpgi_fail(MPG_E_CANCELLED, "rescue", MPG_NO_PAGE, "%s: given up", rescue->source.path);
+    uint64_t looked = rescue->salvage.pages;
+
+    return mpgi_rescue_progress(rescue, looked + done,
+                                looked + rescue->wanted_count + rescue->salvage.entry_count);
 }
 
 /* ---- Regular pages ------------------------------------------------------------------------- */
@@ -76,7 +76,7 @@ static int copy_regular(struct rescue *rescue, mpg_pager *pager, uint64_t total)
             continue;
         error = copy_page(rescue, pager, page);
         if (error == 0 && ++done % 256 == 0)
-            error = progress(rescue, done, rescue->wanted_count + rescue->salvage.entry_count);
+            error = progress(rescue, done);
     }
     return error;
 }
@@ -131,8 +131,7 @@ static int copy_protected(const struct rescue *rescue, mpg_pager *pager)
     for (size_t i = 0; i < count && error == 0; i += most) {
         error = copy_batch(rescue, pager, i, min_u64(most, count - i), data);
         if (error == 0)
-            error = progress(rescue, rescue->wanted_count + min_u64(count, i + most),
-                             rescue->wanted_count + count);
+            error = progress(rescue, rescue->wanted_count + min_u64(count, i + most));
     }
     free(data);
     return error;

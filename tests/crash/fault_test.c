@@ -248,7 +248,7 @@ static int step_look(void)
     void *address;
     int result;
 
-    if (CALL(mpg_check(&checked, pager, NULL, NULL)) != 0 ||
+    if (CALL(mpg_check(&checked, pager, NULL)) != 0 ||
         CALL(mpg_protected_view(&view, pager, (mpg_protected_id){4})) != 0)
         return result;
     mpg_protected_release(pager, view);

@@ -188,7 +188,7 @@ static void look_at(const mpg_pager *pager)
             CHECK(words[1] == said[thread][page]);
         }
     }
-    CHECK(mpg_check(&result, pager, NULL, NULL) == 0);
+    CHECK(mpg_check(&result, pager, NULL) == 0);
     CHECK(result.faults == 0);
 }
 

@@ -176,7 +176,7 @@ static bool shows(const mpg_pager *pager, int byte)
     mpg_check_result checked;
 
     return mpg_protected_read(data, pager, (mpg_protected_id){0}) == 0 && data[0] == byte &&
-           data[PAGE_SIZE - 1] == byte && mpg_check(&checked, pager, NULL, NULL) == 0 &&
+           data[PAGE_SIZE - 1] == byte && mpg_check(&checked, pager, NULL) == 0 &&
            checked.faults == 0;
 }
 

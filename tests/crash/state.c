@@ -286,7 +286,10 @@ bool file_is_sound(const mpg_pager *pager, char *why, size_t size)
     int error = mpg_stat(&st, pager);
 
     if (error >= 0)
-        error = mpg_check(&result, pager, note_fault, &complaint);
+        error = mpg_check(&result, pager,
+                          &(mpg_check_options){.size = sizeof(mpg_check_options),
+                                               .report = note_fault,
+                                               .context = &complaint});
     if (error < 0) {
         snprintf(why, size, "mpg_check: %s", mpg_strerror(error));
         return false;

@@ -189,7 +189,7 @@ static void look_at_image(size_t moment)
                 assert_true(pair->acknowledged[found + 1] > moment);
         }
     }
-    assert_int_equal(mpg_check(&checked, pager, NULL, NULL), 0);
+    assert_int_equal(mpg_check(&checked, pager, NULL), 0);
     assert_int_equal(checked.faults, 0);
     assert_int_equal(mpg_close(pager), 0);
     images++;

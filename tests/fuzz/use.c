@@ -95,7 +95,10 @@ static bool is_sound(const mpg_pager *pager)
 {
     mpg_check_result checked;
     unsigned long faults = 0;
-    int result = expect_result(mpg_check(&checked, pager, count_fault, &faults));
+    int result = expect_result(mpg_check(&checked, pager,
+                                         &(mpg_check_options){.size = sizeof(mpg_check_options),
+                                                              .report = count_fault,
+                                                              .context = &faults}));
 
     must(result != 0 || checked.faults == faults);
     return result == 0 && faults == 0;

@@ -61,7 +61,7 @@ static void assert_no_faults(const struct full *full)
 {
     mpg_check_result result;
 
-    assert_int_equal(mpg_check(&result, full->pager, NULL, NULL), 0);
+    assert_int_equal(mpg_check(&result, full->pager, NULL), 0);
     assert_int_equal(result.faults, 0);
 }
 

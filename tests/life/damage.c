@@ -321,7 +321,11 @@ static void try_open(struct trial *trial)
         return;
     }
     trial->tally->opened++;
-    if (mpg_check(&result, pager, on_fault, trial) != 0 || trial->faults > 0)
+    if (mpg_check(&result, pager,
+                  &(mpg_check_options){.size = sizeof(mpg_check_options),
+                                       .report = on_fault,
+                                       .context = trial}) != 0 ||
+        trial->faults > 0)
         trial->tally->found++;
     judge_opened(trial, pager);
     must(mpg_close(pager), "close");
@@ -457,7 +461,10 @@ static void try_rescue(struct trial *trial)
     trial->tally->adopted += result.regular_adopted;
     must(mpg_open_readonly(&saved, path, NULL), "open what was saved");
     trial->faults = 0;
-    must(mpg_check(&checked, saved, on_fault, trial), "check what was saved");
+    must(mpg_check(&checked, saved,
+                   &(mpg_check_options){
+                       .size = sizeof(mpg_check_options), .report = on_fault, .context = trial}),
+         "check what was saved");
     must(mpg_stat(&st, saved), "stat");
     if (trial->faults > 0 || st.protected_pages != result.protected_saved ||
         st.regular_pages != result.regular_saved + result.regular_adopted)
@@ -568,7 +575,10 @@ static void judge_file(struct trial *trial, const mpg_repair_result *result)
 
     must(mpg_open_readonly(&pager, specimen->path, NULL), "open what was repaired");
     trial->faults = 0;
-    must(mpg_check(&checked, pager, on_fault, trial), "check what was repaired");
+    must(mpg_check(&checked, pager,
+                   &(mpg_check_options){
+                       .size = sizeof(mpg_check_options), .report = on_fault, .context = trial}),
+         "check what was repaired");
     if (checked.faults != result->faults_left)
         fail("%s, %s: %" PRIu64 " faults are left after a repair", specimen->kind->name,
              trial->what, checked.faults);

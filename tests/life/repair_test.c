@@ -209,7 +209,7 @@ static void must_be_whole(const struct specimen *specimen, unsigned call)
 
     if (mpg_open_readonly(&pager, specimen->path, NULL) != 0)
         die("what was repaired does not open", specimen, call);
-    if (mpg_check(&checked, pager, NULL, NULL) != 0 || checked.faults > 0 || checked.warnings > 0)
+    if (mpg_check(&checked, pager, NULL) != 0 || checked.faults > 0 || checked.warnings > 0)
         die("what was repaired is not whole", specimen, call);
     if (mpg_close(pager) != 0)
         die("close", specimen, call);

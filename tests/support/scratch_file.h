@@ -131,7 +131,7 @@ __attribute__((unused)) static void check_and_close(mpg_pager *pager)
 {
     mpg_check_result result;
 
-    assert_int_equal(mpg_check(&result, pager, NULL, NULL), 0);
+    assert_int_equal(mpg_check(&result, pager, NULL), 0);
     assert_int_equal(result.faults, 0);
     assert_int_equal(mpg_close(pager), 0);
 }

@@ -357,7 +357,7 @@ static void a_page_given_on_within_a_commit_is_its_new_owners(void **state)
     assert_int_equal(
         mpg_protected_read(content, fixture->pager, (mpg_protected_id){protected_page.id}), 0);
     assert_filled_with(content, 0, length);
-    assert_int_equal(mpg_check(&checked, fixture->pager, NULL, NULL), 0);
+    assert_int_equal(mpg_check(&checked, fixture->pager, NULL), 0);
     assert_int_equal(checked.faults, 0);
     free(content);
 }

@@ -433,7 +433,11 @@ static void assert_check_says(const mpg_pager *pager, int code)
 {
     mpg_check_result result;
 
-    assert_int_equal(mpg_check(&result, pager, count_fault, &code), 0);
+    assert_int_equal(mpg_check(&result, pager,
+                               &(mpg_check_options){.size = sizeof(mpg_check_options),
+                                                    .report = count_fault,
+                                                    .context = &code}),
+                     0);
     assert_int_equal(code, 0);
     assert_true(result.faults > 0);
 }

@@ -106,7 +106,7 @@ static void check_all(const mpg_pager *pager)
     struct mpg_stat st = stat_of(pager);
 
     assert_true(words != NULL && wanted != NULL);
-    if (mpg_check(&checked, pager, NULL, NULL) != 0) {
+    if (mpg_check(&checked, pager, NULL) != 0) {
         mpg_error_info error;
 
         mpg_last_error(&error);

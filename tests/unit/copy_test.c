@@ -226,7 +226,11 @@ static void check_copy(const char *path, int format, const uint64_t *least)
 
     assert_int_equal(mpg_open_readonly(&copy, path, NULL), 0);
     assert_int_equal(stat_of(copy).format, format);
-    assert_int_equal(mpg_check(&result, copy, count_fault, &faults), 0);
+    assert_int_equal(mpg_check(&result, copy,
+                               &(mpg_check_options){.size = sizeof(mpg_check_options),
+                                                    .report = count_fault,
+                                                    .context = &faults}),
+                     0);
     assert_int_equal(faults, 0);
     for (unsigned group = 0; group < WRITERS; group++)
         check_group(copy, group, least[group]);

@@ -69,7 +69,7 @@ static void assert_sound(const mpg_pager *pager)
 {
     mpg_check_result result;
 
-    assert_int_equal(mpg_check(&result, pager, NULL, NULL), 0);
+    assert_int_equal(mpg_check(&result, pager, NULL), 0);
     assert_int_equal(result.faults, 0);
 }
 

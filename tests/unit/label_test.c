@@ -132,7 +132,7 @@ static void commits_and_readers_go_on_meanwhile(void **state)
         assert_int_equal(work.failures, 0);
         assert_true(has_label(work.pager, "label 39"));
     }
-    assert_int_equal(mpg_check(&checked, work.pager, NULL, NULL), 0);
+    assert_int_equal(mpg_check(&checked, work.pager, NULL), 0);
     assert_int_equal(checked.faults, 0);
     assert_int_equal(mpg_close(work.pager), 0);
 }

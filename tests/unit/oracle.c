@@ -540,6 +540,11 @@ void oracle_verify(struct oracle *oracle)
     if (oracle_once_in(oracle, 2))
         verify_as_reader(oracle);
     oracle->operation = "check";
-    oracle_expect(oracle, mpg_check(&result, oracle->pager, note_fault, oracle), 0);
+    oracle_expect(oracle,
+                  mpg_check(&result, oracle->pager,
+                            &(mpg_check_options){.size = sizeof(mpg_check_options),
+                                                 .report = note_fault,
+                                                 .context = oracle}),
+                  0);
     oracle_count(oracle);
 }

@@ -233,7 +233,7 @@ static int look(const mpg_pager *pager, uint64_t *last, uint64_t least)
     if (result == 0)
         result = look_at_regular(pager);
     if (result == 0)
-        result = mpg_check(&checked, pager, NULL, NULL);
+        result = mpg_check(&checked, pager, NULL);
     if (result == 0)
         CHECK(checked.faults == 0);
     return result;
@@ -281,7 +281,7 @@ static void *read_beside(void *argument)
         result = look_at_regular(pager);
         CHECK(result == 0 || result == MPG_E_STALE);
         if (round % 8 == 0) {
-            result = mpg_check(&checked, pager, NULL, NULL);
+            result = mpg_check(&checked, pager, NULL);
             CHECK(result == MPG_E_STALE || (result == 0 && checked.faults == 0));
         }
     }

@@ -543,7 +543,7 @@ static void look(struct worker *worker)
     CHECK(st.total_pages == st.free_pages + st.regular_pages + st.metadata_pages +
                                 (st.format == MPG_FORMAT_1 ? 1 : 2) * st.protected_pages);
     if (choose(worker, 8) == 0) {
-        CHECK(mpg_check(&checked, worker->pager, NULL, NULL) == 0);
+        CHECK(mpg_check(&checked, worker->pager, NULL) == 0);
         CHECK(checked.faults == 0);
     } else if (choose(worker, 4) == 0) {
         CHECK(mpg_sync(worker->pager) == 0);

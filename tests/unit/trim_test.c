@@ -104,7 +104,7 @@ static void others_go_on(const struct scratch *scratch, unsigned flags)
     done = true;
     assert_int_equal(pthread_join(trimmer, NULL), 0);
     assert_int_equal(failures, 0);
-    assert_int_equal(mpg_check(&checked, pager, NULL, NULL), 0);
+    assert_int_equal(mpg_check(&checked, pager, NULL), 0);
     assert_int_equal(checked.faults, 0);
     assert_int_equal(mpg_close(pager), 0);
 }
