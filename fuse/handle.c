@@ -99,14 +99,17 @@ void handle_close(struct fs *fs, struct handle *handle)
 /*
  * Whether a commit will find room: shells ignore errors of close, so this is asked at the first
  * write. A file whose disk space is all reserved needs no more of it.
+ *
+ * fstat would cost a third of the commit: since Linux 6.13, who has asked for the time of change
+ * gets a new one with the next write, and the sync has the inode to write as well.
  */
 static bool has_room(const struct fs *fs)
 {
     struct statvfs host;
-    struct stat file;
+    struct statx file;
 
-    if (fstat(fs->location, &file) != 0 || fstatvfs(fs->location, &host) != 0 ||
-        file.st_blocks * 512 >= file.st_size) {
+    if (statx(fs->location, "", AT_EMPTY_PATH, STATX_SIZE | STATX_BLOCKS, &file) != 0 ||
+        file.stx_blocks * 512 >= file.stx_size || fstatvfs(fs->location, &host) != 0) {
         return true; /* what cannot be asked is left to the commit */
     }
     return host.f_bavail * host.f_frsize >= 2 * fs->page_size;
