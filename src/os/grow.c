@@ -190,6 +190,24 @@ static int back_with_zeros(struct file *file, uint64_t offset, uint64_t length, 
     return result;
 }
 
+/*
+ * Asks for a range alone. A full disk may have no room for the work of making sure (XFS counts what that
+ * could take at most), also where there is space behind the range, as after the first time.
+ */
+static int back_alone(struct file *file, uint64_t begin, uint64_t end, uint64_t page)
+{
+    int saved;
+
+    if (back_range(file, begin, end - begin) == 0)
+        return 0;
+    saved = errno;
+    if (file->io->backed != NULL &&
+        file->io->backed(file->context, file->fd, begin, end - begin) >= end - begin)
+        return 0;
+    errno = saved;
+    return fail(file, "fallocate", page);
+}
+
 /* The part of a range that lies in one group. */
 static int back_in_group(struct file *file, uint64_t begin, uint64_t end, uint64_t page,
                          bool is_new)
@@ -224,10 +242,10 @@ static int back_in_group(struct file *file, uint64_t begin, uint64_t end, uint64
     }
     if (errno == EOPNOTSUPP || errno == ENOSYS)
         return is_new ? back_with_zeros(file, begin, end - begin, page) : 0;
-    if (back_range(file, begin, end - begin) != 0)
-        return fail(file, "fallocate", page);
-    file->scarce = true;
-    return 0;
+    result = back_alone(file, begin, end, page);
+    if (result == 0)
+        file->scarce = true;
+    return result;
 }
 
 int mpgi_file_back(struct file *file, uint64_t offset, uint64_t length, uint64_t page, bool is_new)

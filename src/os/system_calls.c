@@ -340,7 +340,7 @@ static bool get_flags_of_btrfs(int fd, int *flags)
 {
     struct statfs st;
 
-    return fstatfs(fd, &st) == 0 && st.f_type == BTRFS_SUPER_MAGIC &&
+    return fstatfs(fd, &st) == 0 && (uint32_t)st.f_type == BTRFS_SUPER_MAGIC &&
            ioctl(fd, FS_IOC_GETFLAGS, flags) == 0;
 }
 

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -198,6 +199,60 @@ static void what_a_failed_growth_has_taken_is_given_back(void **state)
     assert_int_equal(mpg_close(pager), 0);
 }
 
+static bool has_space[4096]; /* by page */
+static bool is_full;
+
+/* Page by page, and nothing for what has it already, as XFS may on a disk that is all but full. */
+static int reluctant_back(void *context, int fd, uint64_t offset, uint64_t length)
+{
+    (void)context;
+    (void)fd;
+    if (length == 4096 && !has_space[offset / 4096] && !is_full) {
+        has_space[offset / 4096] = true;
+        return 0;
+    }
+    errno = ENOSPC;
+    return -1;
+}
+
+static uint64_t spaces(void *context, int fd, uint64_t offset, uint64_t length)
+{
+    uint64_t known = 0;
+
+    (void)context;
+    (void)fd;
+    while (known < length && has_space[(offset + known) / 4096])
+        known += 4096;
+    return known;
+}
+
+static void a_page_that_has_space_keeps_its_address_when_the_disk_is_full(void **state)
+{
+    mpg_options options = MPG_OPTIONS_INIT;
+    mpg_page_id id;
+    mpg_pager *pager;
+    void *data;
+
+    (void)state;
+    options.initial_pages = 100;
+    assert_int_equal(mpgi_create_with(&pager, PATH, &options, &calls, NULL), 0);
+    assert_int_equal(mpg_close(pager), 0);
+    calls.back = reluctant_back;
+    calls.backed = spaces;
+    assert_int_equal(mpgi_open_with(&pager, PATH, NULL, false, &calls, NULL), 0);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(mpg_alloc(&id, pager, i == 0 ? MPG_ZERO : 0), 0);
+        assert_true(has_space[id.value]);
+        assert_int_equal(mpg_page_get_mut(&data, pager, id), 0);
+        memset(data, 'x', 4096);
+    }
+    /* Not so a page without. */
+    is_full = true;
+    has_space[id.value] = false;
+    assert_int_equal(mpg_page_get_mut(&data, pager, id), MPG_E_NO_SPACE);
+    assert_int_equal(mpg_close(pager), 0);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -210,6 +265,8 @@ int main(void)
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_a_failed_growth_has_taken_is_given_back, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(
+            a_page_that_has_space_keeps_its_address_when_the_disk_is_full, set_up, tear_down),
     };
 
     return cmocka_run_group_tests_name("growing", tests, NULL, NULL);
