@@ -6,8 +6,17 @@
 
 #include "base/bytes.h"
 
-/* Pieces that go out in one call: fewer than the least that a system must take (IOV_MAX, 1024 here). */
-#define MOST_GATHERED 512
+/*
+ * Pieces that go out in one call: fewer than the least that a system must take (IOV_MAX, 1024 here), and so few that a
+ * system which caches a file in pieces as large as it was written in does not end up with huge ones, of which each later
+ * write and sync would have to look at every page.
+ */
+#define MOST_GATHERED 96
+/*
+ * The disk is to begin with what was written when it is so much: while it is busy, the rest is written. What one call can
+ * write is for the sync alone.
+ */
+#define START_SIZE 32768u
 
 /* Zeros are written from here, at most so many in one piece. */
 #define ZEROS_SIZE 65536
@@ -66,6 +75,11 @@ static bool is_gathered(const struct piece *piece)
     return piece->data != NULL || piece->length <= ZEROS_SIZE;
 }
 
+static uint64_t end_of(const struct piece *piece)
+{
+    return piece->offset + piece->length;
+}
+
 /* How many pieces from number `first` on are one range of the file. */
 static size_t run_of(const struct output *output, size_t first, struct iovec *vector)
 {
@@ -81,14 +95,34 @@ static size_t run_of(const struct output *output, size_t first, struct iovec *ve
         count++;
     } while (first + count < output->count && count < MOST_GATHERED &&
              is_gathered(&pieces[first + count]) &&
-             pieces[first + count].offset ==
-                 pieces[first + count - 1].offset + pieces[first + count - 1].length);
+             pieces[first + count].offset == end_of(&pieces[first + count - 1]));
     return count;
+}
+
+/* What has been written, and not been started. */
+struct waiting {
+    uint64_t offset, bytes;
+};
+
+/* All but the last of it: the sync that follows would be as early. */
+static void start(struct waiting *waiting, const struct output *output, size_t first, size_t count,
+                  const struct file *file)
+{
+    const struct piece *pieces = &output->pieces[first];
+
+    if (waiting->bytes == 0)
+        waiting->offset = pieces[0].offset;
+    waiting->bytes += end_of(&pieces[count - 1]) - pieces[0].offset;
+    if (waiting->bytes < START_SIZE || first + count == output->count)
+        return;
+    mpgi_file_start(file, waiting->offset, end_of(&pieces[count - 1]) - waiting->offset);
+    waiting->bytes = 0;
 }
 
 int mpgi_output_write(const struct output *output, struct file *file)
 {
     struct iovec vector[MOST_GATHERED];
+    struct waiting waiting = {0};
     int result = 0;
 
     for (size_t i = 0; i < output->count && result == 0;) {
@@ -101,6 +135,8 @@ int mpgi_output_write(const struct output *output, struct file *file)
         } else {
             result = write_zeros(piece, file);
         }
+        if (result == 0)
+            start(&waiting, output, i, count, file);
         i += count;
     }
     return result;

@@ -279,6 +279,12 @@ int mpgi_file_write_gathered(struct file *file, struct iovec *pieces, int count,
     return 0;
 }
 
+void mpgi_file_start(const struct file *file, uint64_t offset, uint64_t length)
+{
+    if (file->io->start != NULL)
+        file->io->start(file->context, file->fd, offset, length);
+}
+
 int mpgi_file_sync(struct file *file)
 {
     uint64_t begun = file->counts != NULL ? now() : 0;

@@ -74,6 +74,8 @@ struct io {
      * out without reading. *end, unless NULL: the data goes on up to there. May be NULL.
      */
     uint64_t (*next_data)(void *context, int fd, uint64_t offset, uint64_t *end);
+    /* Has the disk begin with what was written to a range, without waiting. Best effort. May be NULL. */
+    void (*start)(void *context, int fd, uint64_t offset, uint64_t length);
     /* Makes all that was written durable, with the length of the file if it changed. */
     int (*fdatasync)(void *context, int fd);
     /* How many bytes the filesystem could still take. May be NULL where that is not known. */
@@ -203,6 +205,11 @@ int mpgi_file_write(struct file *file, const void *data, size_t length, uint64_t
 /* As mpgi_file_write, for pieces that lie behind each other in the file. They are used up. */
 int mpgi_file_write_gathered(struct file *file, struct iovec *pieces, int count, uint64_t offset,
                              uint64_t page);
+/*
+ * A sync will want what was written to a range, and may find it on its way. Nothing is known of it before: what fails
+ * meanwhile is the sync's to say.
+ */
+void mpgi_file_start(const struct file *file, uint64_t offset, uint64_t length);
 int mpgi_file_sync(struct file *file);
 /* The lowest offset >= this one where the file may have something but zeros, or UINT64_MAX. *end,
  * unless NULL: it may go on up to there. */

@@ -186,6 +186,16 @@ static uint64_t system_next_data(void *context, int fd, uint64_t offset, uint64_
     return (uint64_t)data;
 }
 
+/*
+ * What fails here fails again in the sync, or the system remembers it for the sync: only those flags that wait would
+ * take the error away.
+ */
+static void system_start(void *context, int fd, uint64_t offset, uint64_t length)
+{
+    (void)context;
+    (void)sync_file_range(fd, (off_t)offset, (off_t)length, SYNC_FILE_RANGE_WRITE);
+}
+
 static int system_fdatasync(void *context, int fd)
 {
     (void)context;
@@ -449,6 +459,7 @@ const struct io mpgi_io_system = {
     .pwrite = system_pwrite,
     .pwritev = system_pwritev,
     .next_data = system_next_data,
+    .start = system_start,
     .fdatasync = system_fdatasync,
     .room = system_room,
     .allocate = system_allocate,

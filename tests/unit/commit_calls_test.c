@@ -15,9 +15,12 @@
 
 /* Of the process. */
 static struct calls {
-    unsigned writes, syncs, reads, sizes, locks;
+    unsigned writes, syncs, reads, sizes, locks, starts;
     unsigned roots; /* writes to pages 1 and 2 */
     uint64_t bytes;
+    /* What was written and not started: where, and how much. */
+    uint64_t waiting_from, waiting_end, waiting;
+    uint64_t left_to_sync; /* so much of it when the sync came */
 } calls;
 
 static void count_write(uint64_t offset, uint64_t bytes)
@@ -25,6 +28,11 @@ static void count_write(uint64_t offset, uint64_t bytes)
     calls.writes++;
     calls.roots += offset < 3 * SMALL;
     calls.bytes += bytes;
+    if (calls.waiting == 0 || offset < calls.waiting_from)
+        calls.waiting_from = offset;
+    if (calls.waiting == 0 || offset + bytes > calls.waiting_end)
+        calls.waiting_end = offset + bytes;
+    calls.waiting += bytes;
 }
 
 static ssize_t counted_pwrite(void *context, int fd, const void *data, size_t length,
@@ -49,9 +57,19 @@ static ssize_t counted_pread(void *context, int fd, void *data, size_t length, u
     return mpgi_io_system.pread(context, fd, data, length, offset);
 }
 
+static void counted_start(void *context, int fd, uint64_t offset, uint64_t length)
+{
+    calls.starts++;
+    assert_true(offset >= calls.waiting_from && offset + length == calls.waiting_end);
+    calls.waiting = 0;
+    mpgi_io_system.start(context, fd, offset, length);
+}
+
 static int counted_fdatasync(void *context, int fd)
 {
     calls.syncs++;
+    calls.left_to_sync = calls.waiting;
+    calls.waiting = 0;
     return mpgi_io_system.fdatasync(context, fd);
 }
 
@@ -84,6 +102,7 @@ static mpg_pager *open_counted(const struct scratch *scratch)
     io.pwrite = counted_pwrite;
     io.pwritev = counted_pwritev;
     io.pread = counted_pread;
+    io.start = counted_start;
     io.fdatasync = counted_fdatasync;
     io.size = counted_size;
     io.lock_range = counted_lock_range;
@@ -174,6 +193,7 @@ static void a_commit_of_a_page_is_one_write_and_one_sync(void **state)
         commits++;
         in_one_write += calls.writes == 1 && calls.bytes == 2 * SMALL;
         assert_true(calls.writes <= 2);
+        assert_int_equal(calls.starts, 0);
     }
     /* Where no two free pages are side by side it takes two. */
     assert_true(in_one_write >= commits * 9 / 10);
@@ -226,6 +246,21 @@ static void large_commits_share_checkpoints(void **state)
     end(work);
 }
 
+/* The disk is at work while the rest of a commit is still being written, and the sync finds little left to do. */
+static void the_disk_begins_before_the_sync(void **state)
+{
+    struct work *work = steady(*state);
+
+    for (unsigned i = 0; i < 10; i++) {
+        calls = (struct calls){0};
+        commit(work, MOST);
+        assert_int_equal(calls.syncs, 1);
+        assert_true(calls.starts >= 4);
+        assert_true(calls.left_to_sync <= calls.bytes / 4);
+    }
+    end(work);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -233,6 +268,7 @@ int main(void)
         SCRATCH_TEST(a_commit_does_not_ask_for_the_times_of_the_file),
         SCRATCH_TEST(a_commit_looks_again_at_little),
         SCRATCH_TEST(large_commits_share_checkpoints),
+        SCRATCH_TEST(the_disk_begins_before_the_sync),
     };
 
     scratch_format = MPG_FORMAT_1;
