@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A page file of 1 TiB, sparse, with 10^8 pages allocated and a million protected pages: what
+ * A page file of 1 TiB, sparse, with 10^8 pages allocated and 10^7 protected pages: what
  * opening it takes, how much memory a pager on it has, and what operations cost there.
  */
 #include <stdio.h>
@@ -47,13 +47,39 @@ static uint64_t resident(void)
     return (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
-/* Reads all over the file, walks all of it, commits. */
+/* Asks for each page that there is, of both kinds. */
+static void touch_all(const mpg_pager *pager)
+{
+    uint64_t regular = 0, guarded = 0;
+    mpg_page_iter pages;
+    mpg_protected_iter protected_pages;
+    mpg_page_id id = {0};
+    mpg_protected_id protected_id = {0};
+    int result;
+
+    mpg_page_iter_begin(&pages, pager, id);
+    for (; (result = mpg_page_iter_next(&id, &pages)) == 1; regular++) {
+        const void *data;
+
+        must(mpg_page_get(&data, pager, id), "page_get");
+    }
+    must(result, "iter_next");
+    mpg_protected_iter_begin(&protected_pages, pager, protected_id);
+    for (; (result = mpg_protected_iter_next(&protected_id, &protected_pages)) == 1; guarded++) {
+        mpg_protected_info info;
+
+        must(mpg_protected_stat(&info, pager, protected_id), "protected_stat");
+    }
+    must(result, "iter_next");
+    if (regular != ALLOCATED || guarded != PROTECTED)
+        die_errno("iterate: not as many pages as were allocated");
+}
+
+/* Reads all over the file, touches all of it, commits. */
 static void work(mpg_pager *pager)
 {
-    uint64_t random = 7, count = 0;
-    mpg_page_iter iter;
+    uint64_t random = 7;
     mpg_page_id id = {0};
-    int result;
 
     for (int i = 0; i < 20000; i++) {
         mpg_protected_id some = {next_random(&random) % PROTECTED};
@@ -63,12 +89,7 @@ static void work(mpg_pager *pager)
         must(mpg_page_use(&use, pager, next_random(&random) % FILE_PAGES), "page_use");
         must(mpg_protected_stat(&info, pager, some), "protected_stat");
     }
-    mpg_page_iter_begin(&iter, pager, id);
-    while ((result = mpg_page_iter_next(&id, &iter)) == 1)
-        count++;
-    must(result, "iter_next");
-    if (count != ALLOCATED)
-        die_errno("iterate: not as many pages as were allocated");
+    touch_all(pager);
     for (int i = 0; i < 200; i++) {
         mpg_protected_id some = {next_random(&random) % PROTECTED};
         mpg_writer *writer;
@@ -131,8 +152,7 @@ static void open_apart(const char *path)
     (void)fclose(answer);
     report("open, 1 TiB, 10^8 pages allocated", ms, "ms", AT_MOST, 5);
     report("… page reads", (double)reads, "", AT_MOST, 100);
-    report("… resident memory after working all over it", (double)bytes / (1 << 20), "MiB", AT_MOST,
-           8);
+    report("… resident memory, all of them touched", (double)bytes / (1 << 20), "MiB", AT_MOST, 8);
 }
 
 /* ---- operations there ---- */

@@ -5,11 +5,13 @@
  * LMDB, and a plain map of the file with a check of bounds, with and without a lock for readers and writers
  * around it and a count of references, which is how the Rust crate looks from C.
  */
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/crc.h"
 #include "library.h"
@@ -186,6 +188,24 @@ static void run_copy(struct lane *lane, unsigned operations)
     }
 }
 
+/* What copying takes that tells of an error of the disk: each thread by a descriptor of its own. */
+static void run_pread(struct lane *lane, unsigned operations)
+{
+    const struct library *library = lane->context;
+    int fd = open(library->path, O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0)
+        die_errno("open");
+    for (unsigned i = 0; i < operations; i++) {
+        off_t at = (off_t)draw_protected(lane).value * PAGE_SIZE_USED;
+
+        if (pread(fd, lane->page, PAGE_SIZE_USED, at) != PAGE_SIZE_USED)
+            die_errno("pread");
+        lane->sum += crc_of(lane->page, PAGE_SIZE_USED);
+    }
+    (void)close(fd);
+}
+
 static void run_lmdb(struct lane *lane, unsigned operations)
 {
     if (lane->reader == NULL)
@@ -239,7 +259,7 @@ static void *commit(void *argument)
 
 /* ---- the table ---- */
 
-enum { DRAW, PLAIN, LOCKED, LMDB, GET, GET_MUT, USE, VIEW, STAT, READ, COPY, ITERATE, ROWS };
+enum { DRAW, PLAIN, LOCKED, LMDB, GET, GET_MUT, USE, VIEW, STAT, READ, PREAD, COPY, ITERATE, ROWS };
 enum { ALONE, TOGETHER, BESIDE, WAYS };
 
 static const struct reading rows[ROWS] = {
@@ -253,6 +273,7 @@ static const struct reading rows[ROWS] = {
     [VIEW] = {"mpg_protected_view, release", run_view, 200000},
     [STAT] = {"mpg_protected_stat", run_stat, 200000},
     [READ] = {"mpg_protected_read", run_read, 10000},
+    [PREAD] = {"pread and CRC", run_pread, 10000},
     [COPY] = {"memcpy and CRC", run_copy, 10000},
     [ITERATE] = {"an id of mpg_page_iter_next", run_iterate, REGULAR},
 };
@@ -297,7 +318,11 @@ static void print_targets(struct figures figures[ROWS][WAYS], unsigned threads, 
     report("… several threads / 1", times_view, "x", AT_LEAST, 0.85 * threads);
     report("read, time / (memcpy + CRC)", figures[READ][ALONE].ns / figures[COPY][ALONE].ns, "x",
            AT_MOST, 1);
+    report("… / (pread + CRC)", figures[READ][ALONE].ns / figures[PREAD][ALONE].ns, "x", NO_TARGET,
+           0);
     report("… several threads / 1", times_read, "x", AT_LEAST, 0.85 * threads);
+    report("… of memcpy + CRC", threads * figures[COPY][ALONE].ns / figures[COPY][TOGETHER].ns, "x",
+           NO_TARGET, 0);
     for (size_t i = 0; i < sizeof(steady) / sizeof(steady[0]); i++) {
         char what[64];
 
@@ -375,7 +400,7 @@ void bench_reading(const struct place *place)
     unsigned rounds = place->quick ? 3 : 15;
     struct library library = {.lmdb = NULL};
     struct committer committer = {.library = &library};
-    struct figures figures[ROWS][WAYS] = {{{0}}};
+    struct figures figures[ROWS][WAYS] = {{{0}}}, walks;
     struct team one, many;
     bool lmdb;
 
@@ -395,6 +420,7 @@ void bench_reading(const struct place *place)
         if (row != LMDB || lmdb)
             team_measure(&figures[row][BESIDE], &one, &rows[row], rounds, SAMPLES);
     }
+    team_measure(&walks, &many, &rows[ITERATE], rounds, 0);
     atomic_store(&committer.over, true);
     (void)pthread_join(committer.thread, NULL);
     print_head(threads);
@@ -402,6 +428,8 @@ void bench_reading(const struct place *place)
         if (row != LMDB || lmdb)
             print_row(rows[row].name, figures[row], threads);
     report_note("p99.9 is of calls timed each by itself, which takes %.0f ns", clock_ns());
+    report_note("%u threads that iterate beside commits: %.0f million ids a second in all", threads,
+                threads * 1000 / walks.ns);
     report_note("beside commits: %llu of them, %.0f us each", (unsigned long long)committer.commits,
                 committer.commits > 0 ? (double)committer.ns / 1000 / (double)committer.commits
                                       : 0);

@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* Descriptors 0, 1 and 2. */
@@ -52,4 +54,24 @@ int mpgi_open_descriptor(const char *path, int flags, mode_t mode)
     leave_standard(held, count);
     errno = saved;
     return fd;
+}
+
+/* Not by fstat: who asks for times makes the next write more expensive (see mpgi_file_length). */
+static bool is_same(int a, int b)
+{
+    struct statx one, other;
+
+    return statx(a, "", AT_EMPTY_PATH, STATX_INO, &one) == 0 &&
+           statx(b, "", AT_EMPTY_PATH, STATX_INO, &other) == 0 && one.stx_ino == other.stx_ino &&
+           one.stx_dev_major == other.stx_dev_major && one.stx_dev_minor == other.stx_dev_minor;
+}
+
+int mpgi_open_same(const char *path, int fd)
+{
+    int again = mpgi_open_descriptor(path, O_RDONLY | O_NONBLOCK, 0);
+
+    if (again < 0 || is_same(again, fd))
+        return again;
+    (void)close(again);
+    return -1;
 }

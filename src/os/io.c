@@ -15,6 +15,7 @@
 #include "base/error.h"
 #include "base/rules.h"
 #include "mappedpages.h"
+#include "os/lanes.h"
 
 static int fail(const struct file *file, const char *operation, uint64_t page)
 {
@@ -29,19 +30,8 @@ static uint64_t now(void)
     return (uint64_t)time.tv_sec * UINT64_C(1000000000) + (uint64_t)time.tv_nsec;
 }
 
-/* Stacks of threads lie at least this far apart. */
-#define STACK_STEP 65536u
 /* What a disk loses at once, at least. */
 #define SECTOR 512u
-
-/* A number that is mostly the same for a thread, and mostly another one for another thread. */
-static unsigned thread_number(void)
-{
-    char here;
-    uint64_t place = (uintptr_t)&here / STACK_STEP;
-
-    return (unsigned)(place * UINT64_C(0x9E3779B97F4A7C15) >> 40);
-}
 
 static void count_read(const struct file *file, ssize_t bytes)
 {
@@ -102,6 +92,8 @@ int mpgi_file_open_as(struct file *file, const struct io *io, void *context, con
         result = length_of_file(file, &file->bytes);
     if (result == 0 && io->sharing != NULL)
         io->sharing(context, file->fd, &file->sharing);
+    if (result == 0)
+        mpgi_lanes_begin(file);
     if (result != 0 && file->fd >= 0 && (flags & O_EXCL) != 0)
         (void)io->unlink(context, opened); /* it was not there before */
     if (result != 0)
@@ -135,6 +127,7 @@ int mpgi_file_close(struct file *file)
     int result = 0;
 
     give_lock_back(file);
+    mpgi_lanes_end(file);
     if (file->fd >= 0 && file->io->close(file->context, file->fd) != 0 && errno != EINTR)
         result = fail(file, "close", MPG_NO_PAGE);
     file->fd = -1;
@@ -168,11 +161,12 @@ int mpgi_file_read(const struct file *file, void *data, size_t length, uint64_t 
 {
     unsigned char *at = data;
     unsigned interrupted = 0;
+    int fd = mpgi_lanes_fd(file);
 
     if (file->ask)
         mpgi_file_forget(file, offset, length);
     while (length > 0) {
-        ssize_t got = file->io->pread(file->context, file->fd, at, length, offset);
+        ssize_t got = file->io->pread(file->context, fd, at, length, offset);
 
         if (got < 0 && mpgi_interrupted(&interrupted))
             continue;

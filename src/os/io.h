@@ -31,6 +31,11 @@ struct io {
     int (*open)(void *context, const char *path, int flags, unsigned mode);
     int (*close)(void *context, int fd);
     /*
+     * Opens the file that a descriptor is of once more, to read it alone: a description of its own, closed by
+     * close; -1 where that is not to be had. May be NULL: it is not.
+     */
+    int (*again)(void *context, int fd);
+    /*
      * Takes the whole-file lock without waiting, or gives it back (IO_LOCK_NONE); EAGAIN if another
      * description holds it.
      */
@@ -158,6 +163,7 @@ struct file {
     const struct io *io;      /* the calls to use */
     void *context;            /* their first argument */
     int fd;                   /* the descriptor, or -1 */
+    struct lanes *lanes;      /* more of them, to read by; owned, or NULL */
     char *path;               /* as the caller named it, for messages; owned */
     uint64_t bytes;           /* length, as far as this pager knows */
     struct io_counts *counts; /* of the pager that it belongs to, or NULL */

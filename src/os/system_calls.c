@@ -35,6 +35,21 @@ static int system_close(void *context, int fd)
     return close(fd);
 }
 
+/* The path of a descriptor in /proc; where that is not mounted, something else may be there. */
+static void path_of_descriptor(char path[32], int fd)
+{
+    (void)snprintf(path, 32, "/proc/self/fd/%d", fd);
+}
+
+static int system_again(void *context, int fd)
+{
+    char self[32];
+
+    (void)context;
+    path_of_descriptor(self, fd);
+    return mpgi_open_same(self, fd);
+}
+
 static int system_lock_range(void *context, int fd, uint64_t first, uint64_t length,
                              enum io_lock lock)
 {
@@ -311,7 +326,7 @@ static int system_link(void *context, int fd, const char *path)
     if (errno == EEXIST)
         return -1;
     /* That takes a privilege; this takes /proc. */
-    (void)snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
+    path_of_descriptor(self, fd);
     return linkat(AT_FDCWD, self, AT_FDCWD, path, AT_SYMLINK_FOLLOW);
 }
 
@@ -446,6 +461,7 @@ static int system_populate(void *context, void *address, size_t length)
 const struct io mpgi_io_system = {
     .open = system_open,
     .close = system_close,
+    .again = system_again,
     .lock = system_lock,
     .lock_range = system_lock_range,
     .find_lock = system_find_lock,
