@@ -158,7 +158,9 @@ int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*
     return ++count == atoi(getenv("FAILING")) ? EAGAIN : real(thread, attributes, run, argument);
 }
 END
-"$CC" -shared -fPIC -o threads.so threads.c -ldl 2>cc.err || fail "compile: $(cat cc.err)"
+# CC may be several words.
+# shellcheck disable=SC2086
+$CC -shared -fPIC -o threads.so threads.c -ldl 2>cc.err || fail "compile: $(cat cc.err)"
 for failing in 1 2 3 4 5; do
     FAILING=$failing LD_PRELOAD=$work/threads.so timeout 10 \
         mappedpagesfs "$work/f.mpp" "$work/m" -o commit=1 2>err
