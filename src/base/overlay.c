@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/shared.h"
+
 /* The first range that ends at `offset` or behind it. */
 static size_t first_from(const struct overlay *overlay, size_t offset)
 {
@@ -22,10 +24,12 @@ static size_t first_from(const struct overlay *overlay, size_t offset)
 
 static bool reserve(struct overlay *overlay, size_t page_size)
 {
-    if (overlay->bytes == NULL)
-        overlay->bytes = malloc(page_size);
-    if (overlay->bytes == NULL)
+    void *bytes = overlay->bytes != NULL ? mpgi_shared_own(overlay->bytes, page_size)
+                                         : mpgi_shared_new(page_size);
+
+    if (bytes == NULL)
         return false;
+    overlay->bytes = bytes;
     if (overlay->count == overlay->capacity) {
         size_t capacity = overlay->capacity == 0 ? 2 : overlay->capacity * 2;
         struct range *ranges = realloc(overlay->ranges, capacity * sizeof(*ranges));
@@ -81,7 +85,7 @@ bool mpgi_overlay_is_whole(const struct overlay *overlay, size_t page_size)
 
 void mpgi_overlay_free(struct overlay *overlay)
 {
-    free(overlay->bytes);
+    mpgi_shared_drop(overlay->bytes);
     free(overlay->ranges);
     *overlay = (struct overlay){NULL, NULL, 0, 0};
 }

@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "base/shared.h"
+
 struct batch *mpgi_batch_new(void)
 {
     struct batch *batch = calloc(1, sizeof(*batch));
@@ -16,7 +18,7 @@ static void free_staged(struct id_map *staged)
 {
     for (size_t i = 0; i < staged->capacity; i++)
         if (staged->slots[i].used)
-            free(staged->slots[i].value.pointer);
+            mpgi_shared_drop(staged->slots[i].value.pointer);
     mpgi_id_map_clear(staged);
 }
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/error.h"
+#include "base/shared.h"
 #include "os/poison.h"
 #include "pager/commit.h"
 #include "pager/look_again.h"
@@ -36,7 +37,7 @@ struct change {
     union {
         enum mpg_page_use use; /* what the pages were used for */
         struct entry entry;    /* what the entry was */
-        void *data;            /* what was staged, owned, or NULL */
+        void *data;            /* what was staged, held (shared.h), or NULL */
     } old;
 };
 
@@ -257,7 +258,7 @@ static int stage(struct edit *edit, struct id_map *staged, enum change_kind kind
     union id_value *value = change != NULL ? mpgi_id_map_put(staged, id) : NULL;
 
     if (value == NULL) {
-        free(data);
+        mpgi_shared_drop(data);
         return mpgi_fail_memory("stage");
     }
     change->kind = kind;
@@ -283,7 +284,7 @@ static void undo_stage(const struct id_map *staged, const struct change *change)
 {
     union id_value *value = mpgi_id_map_find(staged, change->id);
 
-    free(value->pointer);
+    mpgi_shared_drop(value->pointer);
     value->pointer = change->old.data;
 }
 
@@ -388,7 +389,7 @@ static void keep(struct edit *edit)
 {
     for (size_t i = 0; i < edit->count; i++)
         if (edit->log[i].kind == CHANGE_STAGE || edit->log[i].kind == CHANGE_CONTENT)
-            free(edit->log[i].old.data);
+            mpgi_shared_drop(edit->log[i].old.data);
     edit->pager->gathering->changes++;
     tally_add(&edit->pager->gathering->tally, &edit->tally);
 }

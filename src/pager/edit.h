@@ -33,7 +33,7 @@ int mpgi_edit_use_run(struct edit *edit, uint64_t page, unsigned count, enum mpg
  */
 int mpgi_edit_entry(struct edit *edit, uint64_t id, const struct entry *old,
                     const struct entry *entry);
-/* Stages the new content of a page of the file, logged. Takes `data`, also on failure. */
+/* Stages the new content of a page of the file, logged. Takes one hold of `data` (shared.h), also on failure. */
 int mpgi_edit_stage(struct edit *edit, uint64_t page, void *data);
 /* The same for the new content of a protected page, wherever it will be. */
 int mpgi_edit_content(struct edit *edit, uint64_t id, void *data);

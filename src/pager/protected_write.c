@@ -6,6 +6,7 @@
 
 #include "base/crc.h"
 #include "base/error.h"
+#include "base/shared.h"
 #include "pager/pager.h"
 
 int mpgi_read_entry(void *data, const mpg_pager *pager, uint64_t id, const struct entry *entry)
@@ -42,7 +43,7 @@ static bool is_whole(const struct protected_write *write, const mpg_pager *pager
 
 void mpgi_protected_write_forget(struct protected_write *write)
 {
-    free(write->ready);
+    mpgi_shared_drop(write->ready);
     write->ready = NULL;
 }
 
@@ -51,13 +52,18 @@ void mpgi_protected_write_prepare(struct protected_write *write, mpg_pager *page
     int result = 0;
 
     mpgi_protected_write_forget(write);
+    if (is_whole(write, pager) && !write->exposed) {
+        write->ready = mpgi_shared_hold(write->overlay.bytes);
+        write->ready_crc = crc_of(write->ready, pager->page_size);
+        return;
+    }
     if (!is_whole(write, pager)) {
         pager_lock(pager);
         result = pager->ops->get_entry(pager->format, VERSION_DURABLE, write->id, &write->base);
         pager_unlock(pager);
     }
     if (result == 0)
-        write->ready = malloc(pager->page_size);
+        write->ready = mpgi_shared_new(pager->page_size);
     if (write->ready == NULL)
         return;
     /* Two commits of others may overwrite it meanwhile; then it does not match its checksum. */
@@ -99,7 +105,7 @@ static int read_newest(unsigned char *data, const mpg_pager *pager, uint64_t id,
     return mpgi_read_entry(data, pager, id, entry);
 }
 
-/* Makes the new content on top of that of `old`, or takes what is ready. The caller's to free. */
+/* Makes the new content on top of that of `old`, or takes what is ready. The caller's to drop. */
 static int make_content(unsigned char **data, uint32_t *crc, const struct edit *edit,
                         struct protected_write *write, const struct entry *old)
 {
@@ -114,13 +120,13 @@ static int make_content(unsigned char **data, uint32_t *crc, const struct edit *
         write->ready = NULL;
         return 0;
     }
-    made = malloc(pager->page_size);
+    made = mpgi_shared_new(pager->page_size);
     if (made == NULL)
         return mpgi_fail_memory("write");
     if (!whole)
         result = read_newest(made, pager, write->id, old);
     if (result != 0) {
-        free(made);
+        mpgi_shared_drop(made);
         return result;
     }
     mpgi_overlay_apply(&write->overlay, made);

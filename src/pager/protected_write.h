@@ -15,7 +15,8 @@
 struct protected_write {
     uint64_t id;
     struct overlay overlay; /* what was written */
-    unsigned char *ready;   /* the new content, page_size bytes, owned; or NULL */
+    bool exposed; /* somebody outside may write to its bytes at any time: they are not shared */
+    unsigned char *ready; /* the new content, page_size bytes, one holder of them; or NULL */
     uint32_t ready_crc;
     struct entry base; /* the content below `ready`, unless the overlay is the whole page */
 };

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/shared.h"
 #include "pager/pager.h"
 
 int mpg_txn_begin(mpg_txn **txn, mpg_pager *pager)
@@ -110,7 +111,7 @@ static void drop_page(mpg_txn *txn, struct txn_page *held)
         txn->pager->ops->let_go(txn->pager->format, held->page);
     pager_search_page(txn->pager, held->page);
     mpgi_id_map_remove(&txn->pages, held->page);
-    free(held->content);
+    mpgi_shared_drop(held->content);
     free(held);
 }
 
@@ -147,6 +148,20 @@ static int check_range(const mpg_txn *txn, uint64_t id, size_t offset, size_t le
                      txn->pager->file.path, length, offset, (unsigned)page_size);
 }
 
+/* Makes sure that there is a content, and nobody else holds it. */
+static bool own_content(struct txn_page *held, uint32_t page_size)
+{
+    bool is_new = held->content == NULL;
+    void *own = is_new ? mpgi_shared_new(page_size) : mpgi_shared_own(held->content, page_size);
+
+    if (own == NULL)
+        return false;
+    if (is_new)
+        memset(own, 0, page_size);
+    held->content = own;
+    return true;
+}
+
 int mpg_txn_page_write(mpg_txn *txn, mpg_page_id id, const void *data, size_t offset, size_t length)
 {
     union id_value *own = mpgi_id_map_find(&txn->pages, id.value);
@@ -161,9 +176,7 @@ int mpg_txn_page_write(mpg_txn *txn, mpg_page_id id, const void *data, size_t of
                          "written atomically",
                          txn->pager->file.path, (unsigned long long)id.value);
     held = own->pointer;
-    if (held->content == NULL)
-        held->content = calloc(1, txn->pager->page_size);
-    if (held->content == NULL)
+    if (!own_content(held, txn->pager->page_size))
         return mpgi_fail_memory("write");
     memcpy(held->content + offset, data, length);
     return 0;

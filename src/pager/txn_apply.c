@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* A transaction's changes, applied in one edit: frees, allocations, then contents. */
-#include <stdlib.h>
-#include <string.h>
-
-#include "base/error.h"
+#include "base/shared.h"
 #include "pager/pager.h"
 #include "pager/txn.h"
 
@@ -11,18 +8,13 @@ static int apply_page(struct edit *edit, const struct txn_page *held)
 {
     mpg_pager *pager = edit->pager;
     bool zero = (held->flags & MPG_ZERO) != 0 && held->content == NULL;
-    unsigned char *content;
     int result = mpgi_apply_alloc_held(edit, held->page, zero);
 
     if (result != 0 || held->content == NULL)
         return result;
-    content = malloc(pager->page_size);
-    if (content == NULL)
-        return mpgi_fail_memory("commit");
-    memcpy(content, held->content, pager->page_size);
     /* Rule 5: no checksum covers it, so it must be on the disk before the page is reachable. */
     pager->gathering->ordered = true;
-    return mpgi_edit_stage(edit, held->page, content);
+    return mpgi_edit_stage(edit, held->page, mpgi_shared_hold(held->content));
 }
 
 static int apply_allocations(mpg_txn *txn, struct edit *edit)

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/error.h"
+#include "base/shared.h"
 #include "pager/apply.h"
 #include "pager/pager.h"
 #include "pager/protected_write.h"
@@ -50,7 +51,7 @@ int mpg_writer_open(mpg_writer **writer, mpg_pager *pager, mpg_protected_id id)
     int result;
 
     if (made != NULL)
-        made->write.overlay.bytes = malloc(pager->page_size);
+        made->write.overlay.bytes = mpgi_shared_new(pager->page_size);
     if (made == NULL || made->write.overlay.bytes == NULL) {
         free(made);
         return mpgi_fail_memory("writer");
@@ -60,6 +61,7 @@ int mpg_writer_open(mpg_writer **writer, mpg_pager *pager, mpg_protected_id id)
     made->write.id = id.value;
     made->write.overlay.ranges = &made->whole;
     made->write.overlay.count = 1;
+    made->write.exposed = true;
     result = claim(pager, id);
     if (result == 0) {
         result = mpg_protected_read(made->write.overlay.bytes, pager, id);
@@ -67,7 +69,7 @@ int mpg_writer_open(mpg_writer **writer, mpg_pager *pager, mpg_protected_id id)
             unclaim(pager, id);
     }
     if (result != 0) {
-        free(made->write.overlay.bytes);
+        mpgi_shared_drop(made->write.overlay.bytes);
         free(made);
         return result;
     }
@@ -113,7 +115,7 @@ void mpgi_writer_free(mpg_writer *writer)
 {
     mpgi_id_map_remove(&writer->pager->writers, writer->write.id);
     mpgi_protected_write_forget(&writer->write);
-    free(writer->write.overlay.bytes);
+    mpgi_shared_drop(writer->write.overlay.bytes);
     free(writer);
 }
 

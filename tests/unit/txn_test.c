@@ -3,6 +3,9 @@
  * Several transactions open at once: what one holds is its own until it ends; and who gets which
  * id.
  */
+#include <errno.h>
+
+#include "pager/open.h"
 #include "support/scratch_file.h"
 
 static void test_a_page_id_is_held_by_one_transaction(void **state)
@@ -138,6 +141,63 @@ static void test_the_lowest_id_is_given_before_any_commit(void **state)
     check_and_close(pager);
 }
 
+/* So many writes fail. */
+static unsigned writes_to_fail;
+
+static ssize_t failing_pwrite(void *context, int fd, const void *data, size_t length,
+                              uint64_t offset)
+{
+    if (writes_to_fail == 0)
+        return mpgi_io_system.pwrite(context, fd, data, length, offset);
+    writes_to_fail--;
+    errno = ENOSPC;
+    return -1;
+}
+
+/* What a transaction has gathered is its own again after a commit that failed, to be changed and committed. */
+static void test_a_commit_that_failed_can_be_changed_and_tried_again(void **state)
+{
+    const struct scratch *scratch = *state;
+    const mpg_protected_id ids[] = {{0}, {1}};
+    unsigned char content[1024], found[1024];
+    struct io io = mpgi_io_system;
+    mpg_pager *pager = scratch_create(*state, 1024);
+    mpg_txn *txn;
+
+    assert_int_equal(mpg_alloc_protected_at(pager, ids[0]), 0);
+    assert_int_equal(mpg_alloc_protected_at(pager, ids[1]), 0);
+    assert_int_equal(mpg_close(pager), 0);
+    io.pwrite = failing_pwrite;
+    io.pwritev = NULL;
+    assert_int_equal(mpgi_open_with(&pager, scratch->path, NULL, false, &io, NULL), 0);
+
+    assert_int_equal(mpg_txn_begin(&txn, pager), 0);
+    memset(content, 'a', sizeof(content));
+    assert_int_equal(mpg_txn_protected_write(txn, ids[0], content, 0, sizeof(content)), 0);
+    assert_int_equal(mpg_txn_protected_write(txn, ids[1], content, 0, 10), 0);
+    assert_int_equal(mpg_txn_alloc_at(txn, (mpg_page_id){20}, 0), 0);
+    assert_int_equal(mpg_txn_page_write(txn, (mpg_page_id){20}, content, 0, sizeof(content)), 0);
+    for (unsigned i = 0; i < 2; i++) {
+        writes_to_fail = 1;
+        assert_int_equal(mpg_txn_commit(txn, 0), MPG_E_NO_SPACE);
+        assert_int_equal(mpg_txn_protected_read(found, txn, ids[0]), 0);
+        assert_memory_equal(found, content, sizeof(content));
+        content[5] = content[1000] = (unsigned char)('x' + i);
+        assert_int_equal(mpg_txn_protected_write(txn, ids[0], content + 5, 5, 1), 0);
+        assert_int_equal(mpg_txn_protected_write(txn, ids[0], content + 1000, 1000, 24), 0);
+        assert_int_equal(mpg_txn_page_write(txn, (mpg_page_id){20}, content, 0, 1024), 0);
+    }
+    assert_int_equal(mpg_txn_commit(txn, 0), 0);
+
+    assert_int_equal(mpg_protected_read(found, pager, ids[0]), 0);
+    assert_memory_equal(found, content, sizeof(content));
+    assert_int_equal(mpg_page_read(found, pager, (mpg_page_id){20}, 0, sizeof(found)), 0);
+    assert_memory_equal(found, content, sizeof(content));
+    assert_int_equal(mpg_protected_read(found, pager, ids[1]), 0);
+    assert_true(found[9] == 'a' && found[10] == 0);
+    check_and_close(pager);
+}
+
 static void test_arguments_that_make_no_sense_are_refused(void **state)
 {
     mpg_pager *pager = scratch_create(*state, 1024);
@@ -168,6 +228,7 @@ int main(void)
         SCRATCH_TEST(test_what_an_aborted_transaction_held_is_free),
         SCRATCH_TEST(test_the_lowest_id_is_given_whoever_gave_it_back),
         SCRATCH_TEST(test_the_lowest_id_is_given_before_any_commit),
+        SCRATCH_TEST(test_a_commit_that_failed_can_be_changed_and_tried_again),
         SCRATCH_TEST(test_arguments_that_make_no_sense_are_refused),
     };
 
