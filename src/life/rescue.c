@@ -24,14 +24,6 @@ static void count_note(void *context, const char *name, uint64_t page, const cha
         rescue->options.note(rescue->options.context, &note);
 }
 
-int mpgi_rescue_progress(const struct rescue *rescue, uint64_t done, uint64_t total)
-{
-    if (rescue->options.progress == NULL ||
-        rescue->options.progress(rescue->options.context, done, total))
-        return 0;
-    return mpgi_fail(MPG_E_CANCELLED, "rescue", MPG_NO_PAGE, "%s: given up", rescue->source.path);
-}
-
 /* While the file is looked through: nobody knows yet how many pages there will be to copy. */
 static int count_looked(void *context, uint64_t pages)
 {

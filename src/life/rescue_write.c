@@ -19,6 +19,14 @@
 #define BATCH_PAGES 512
 #define BATCH_BYTES (UINT32_C(4) << 20)
 
+int mpgi_rescue_progress(const struct rescue *rescue, uint64_t done, uint64_t total)
+{
+    if (rescue->options.progress == NULL ||
+        rescue->options.progress(rescue->options.context, done, total))
+        return 0;
+    return mpgi_fail(MPG_E_CANCELLED, "rescue", MPG_NO_PAGE, "%s: given up", rescue->source.path);
+}
+
 /* So many pages are written: asks whether to go on. */
 static int progress(const struct rescue *rescue, uint64_t done)
 {
