@@ -21,6 +21,7 @@
 #define OPTION_SAME_UUID 257
 #define OPTION_JSON 258
 #define OPTION_COMPACT 259
+#define OPTION_FORCE 260
 
 static const struct option options[] = {
     {"format", required_argument, NULL, 'f'},
@@ -28,6 +29,8 @@ static const struct option options[] = {
     {"json", no_argument, NULL, OPTION_JSON},
     {"quiet", no_argument, NULL, 'q'},
     {"compact", no_argument, NULL, OPTION_COMPACT},
+    {"update", no_argument, NULL, 'u'},
+    {"force", no_argument, NULL, OPTION_FORCE},
     {"help", no_argument, NULL, 'h'},
     {NULL, 0, NULL, 0},
 };
@@ -63,9 +66,11 @@ static void print_result(const struct copy *copy, const mpg_copy_result *result)
     json_number(&json, "protected_pages", result->protected_pages);
     json_number(&json, "generation", result->generation);
     json_number(&json, "bytes_read", result->bytes);
+    json_number(&json, "bytes_written", result->written);
     json_number(&json, "passes", result->passes);
     json_number(&json, "held_us", result->held / 1000);
     json_boolean(&json, "cloned", result->cloned);
+    json_boolean(&json, "updated", result->updated);
     json_end(&json);
 }
 
@@ -173,6 +178,12 @@ static int run(int argc, char **argv)
         case OPTION_COMPACT:
             how.flags |= MPG_COPY_COMPACT;
             break;
+        case 'u':
+            how.flags |= MPG_COPY_UPDATE;
+            break;
+        case OPTION_FORCE:
+            how.flags |= MPG_COPY_FORCE;
+            break;
         case OPTION_JSON:
             copy.json = true;
             break;
@@ -184,8 +195,14 @@ static int run(int argc, char **argv)
     expect_arguments(&command_copy, argc, argv, 2, 2);
     copy.from = argv[optind];
     copy.to = argv[optind + 1];
+    if ((how.flags & MPG_COPY_FORCE) != 0 && (how.flags & MPG_COPY_UPDATE) == 0) {
+        usage_error(&command_copy, "--force says nothing without --update");
+    }
     if (strcmp(copy.to, "-") != 0) {
         return make(&copy, &how, quiet);
+    }
+    if ((how.flags & MPG_COPY_UPDATE) != 0) {
+        usage_error(&command_copy, "there is no older copy in a pipe for --update");
     }
     if (copy.json) {
         usage_error(&command_copy, "--json and the copy itself cannot both go to standard output");
@@ -199,21 +216,27 @@ static int run(int argc, char **argv)
 const struct command command_copy = {
     .name = "copy",
     .summary = "Copies a page file, also while it is written or mounted",
-    .usage = "[-f 1|0.2] [--compact] [--same-uuid] [--json] [-q] FILE COPY|-",
-    .help = "COPY, which must not exist yet, shows one committed state of FILE: all ids, and all "
-            "contents,\n"
-            "of protected pages as they were committed together, of regular pages at least what "
-            "was synced\n"
-            "when the copying began. A writer may go on meanwhile. COPY appears under its name "
-            "when it is\n"
-            "whole and durable. With - it is written to standard output.\n\n"
-            "  -f, --format FORMAT  1 or 0.2: what the copy is to be (default: as FILE)\n"
-            "      --compact        no longer than it need be, as after compact\n"
-            "      --same-uuid      the copy is to pass for FILE itself (format 1; default: a new "
-            "UUID)\n"
-            "      --json           says what was copied, and how, as a JSON object\n"
-            "  -q, --quiet          no progress bar\n"
-            "  -h, --help           this help\n",
+    .usage = "[-f 1|0.2] [--compact] [--same-uuid] [--update [--force]] [--json] [-q] FILE COPY|-",
+    .help =
+        "COPY, which must not exist yet, shows one committed state of FILE: all ids, and all "
+        "contents,\n"
+        "of protected pages as they were committed together, of regular pages at least what "
+        "was synced\n"
+        "when the copying began. A writer may go on meanwhile. COPY appears under its name "
+        "when it is\n"
+        "whole and durable. With - it is written to standard output.\n\n"
+        "  -f, --format FORMAT  1 or 0.2: what the copy is to be (default: as FILE)\n"
+        "      --compact        no longer than it need be, as after compact\n"
+        "  -u, --update         COPY may be an older copy of FILE: another one takes its place in "
+        "one step;\n"
+        "                       where the filesystem can clone files only what differs is "
+        "written\n"
+        "      --force          with --update: whatever page file COPY is\n"
+        "      --same-uuid      the copy is to pass for FILE itself (format 1; default: a new "
+        "UUID)\n"
+        "      --json           says what was copied, and how, as a JSON object\n"
+        "  -q, --quiet          no progress bar\n"
+        "  -h, --help           this help\n",
     .options = options,
     .run = run,
 };

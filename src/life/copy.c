@@ -9,10 +9,16 @@
  *     look       whether the file still shows that state: nothing depends on the writer's good will
  *     build      metadata around the contents; sync; name
  *
- * A file that the host filesystem can clone has one pass, which copies everything.
+ * A file that the host filesystem can clone has one pass, which copies everything. An older copy is brought up to
+ * date by another one that takes its place, and that begins as a clone of it where that can be had: then only what
+ * differs is written.
  */
 #include "life/copy.h"
 
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -21,6 +27,7 @@
 #include "life/compact.h"
 #include "life/copy_build.h"
 #include "life/copy_content.h"
+#include "life/copy_older.h"
 #include "os/gate.h"
 #include "os/grow.h"
 #include "os/new_file.h"
@@ -42,6 +49,7 @@ struct copy {
     const char *from;
     const mpg_copy_options *options;
     const mpg_pager *source;
+    mpg_pager *older;  /* that the copy takes the place of, which nobody else has open; or NULL */
     mpg_pager *target; /* for its file; it is no pager until that is whole */
     struct copy_state state;
     struct copy_content content;
@@ -304,26 +312,63 @@ static bool clone_file(struct copy *copy)
     return false;
 }
 
+/* ---- an older copy ---- */
+
+/* What is longer in the older copy goes. */
+static int cut_longer(struct copy *copy)
+{
+    struct file *file = &copy->target->file;
+    uint64_t bytes = copy->state.total * copy->content.page_size;
+
+    if (!copy->content.update || file->bytes <= bytes)
+        return 0;
+    if (file->io->truncate(file->context, file->fd, bytes) != 0)
+        return mpgi_fail_errno(errno, "ftruncate", MPG_NO_PAGE, file->path);
+    return mpgi_file_reload_size(file);
+}
+
 /* ---- the whole ---- */
+
+/* *uuid: what the copy is to have, or left alone: format 0.2 has none. */
+static int choose_uuid(const struct copy *copy, const struct mpg_stat *source, uint8_t *uuid)
+{
+    struct mpg_stat older = {0};
+
+    if (copy->options->uuid != NULL) {
+        memcpy(uuid, copy->options->uuid, COPY_UUID_SIZE);
+        return 0;
+    }
+    if ((copy->options->flags & MPG_COPY_SAME_UUID) != 0 && source->format == MPG_FORMAT_1) {
+        memcpy(uuid, source->uuid, COPY_UUID_SIZE);
+        return 0;
+    }
+    if (copy->older == NULL)
+        return mpgi_copy_uuid_draw(uuid, source->uuid, copy->from);
+    copy->older->ops->facts(copy->older->format, VERSION_DURABLE, &older);
+    memcpy(uuid, older.uuid, COPY_UUID_SIZE);
+    return 0;
+}
 
 static int build(struct copy *copy, const struct format_ops *ops)
 {
     struct mpg_stat facts = {0};
+    uint8_t uuid[COPY_UUID_SIZE];
     struct copy_build build = {
         .ops = ops,
         .same_format = ops == copy->source->ops,
         .page_size = copy->source->page_size,
         .cache_size = copy->source->format->cache_size,
+        .uuid = uuid,
     };
+    int result;
 
     copy->source->ops->facts(copy->source->format, VERSION_DURABLE, &facts);
     if (facts.label[0] != '\0' && ops->id == MPG_FORMAT_1)
         build.label = facts.label;
-    if ((copy->options->flags & MPG_COPY_SAME_UUID) != 0 && facts.format == MPG_FORMAT_1)
-        build.uuid = facts.uuid;
-    if (copy->options->uuid != NULL)
-        build.uuid = copy->options->uuid;
-    return mpgi_copy_build(&copy->target->file, &copy->state, &build);
+    result = choose_uuid(copy, &facts, uuid);
+    if (result == 0)
+        result = cut_longer(copy);
+    return result != 0 ? result : mpgi_copy_build(&copy->target->file, &copy->state, &build);
 }
 
 /* Nobody knows the copy yet: it is compacted as any file. */
@@ -355,7 +400,10 @@ static int make_content(struct copy *copy, const struct format_ops *ops)
 
     if (result == 0) {
         copy->result.cloned = clone_file(copy);
-        result = copy->result.cloned ? 0 : copy_contents(copy);
+        if (!copy->result.cloned && copy->older != NULL)
+            result = mpgi_copy_older_clone(&copy->content.update, copy->older, &copy->target->file);
+        if (!copy->result.cloned && result == 0)
+            result = copy_contents(copy);
     }
     if (result != 0)
         return result;
@@ -374,7 +422,9 @@ static int make_this_way(struct copy *copy, const char *to, const struct format_
 {
     const struct file *from = &copy->source->file;
     struct file *file = &copy->target->file;
-    int result = mpgi_new_file_begin(file, from->io, from->context, to, way);
+    int result = copy->older == NULL
+                     ? mpgi_new_file_begin(file, from->io, from->context, to, way)
+                     : mpgi_new_file_begin_successor(file, from->io, from->context, to, way);
 
     if (result != 0)
         return result;
@@ -384,15 +434,18 @@ static int make_this_way(struct copy *copy, const char *to, const struct format_
         return result; /* somebody opened it already, and it is theirs */
     if (result == 0)
         result = make_content(copy, ops);
+    if (copy->older != NULL)
+        return mpgi_new_file_succeed(file, &copy->older->file, result);
     return mpgi_new_file_finish(file, result);
 }
 
 static int make(struct copy *copy, const char *to, const struct format_ops *ops)
 {
+    /* One that is being made in place would be neither the older copy nor the new one. */
+    enum new_way end = copy->older != NULL ? NEW_IN_PLACE : NEW_WAYS;
     int result = NEW_NOT_HERE;
 
-    for (enum new_way way = mpgi_new_file_first_way(); result == NEW_NOT_HERE && way < NEW_WAYS;
-         way++) {
+    for (enum new_way way = mpgi_new_file_first_way(); result == NEW_NOT_HERE && way < end; way++) {
         mpg_error_info error;
 
         copy->target = mpgi_pager_new(false);
@@ -400,7 +453,8 @@ static int make(struct copy *copy, const char *to, const struct format_ops *ops)
             return mpgi_fail_memory("copy");
         copy->content.from = &copy->source->file;
         copy->content.to = &copy->target->file;
-        copy->content.bytes = 0;
+        copy->content.bytes = copy->content.written = 0;
+        copy->content.update = false;
         result = make_this_way(copy, to, ops, way);
         (void)mpg_last_error(&error);
         mpgi_copy_state_free(&copy->state);
@@ -408,12 +462,18 @@ static int make(struct copy *copy, const char *to, const struct format_ops *ops)
         if (result != 0)
             (void)mpgi_fail_again(&error);
     }
+    if (result == NEW_NOT_HERE)
+        return mpgi_fail(MPG_E_UNSUPPORTED, "copy", MPG_NO_PAGE,
+                         "%s: no file can take the place of another one there: make another copy",
+                         to);
     return result;
 }
 
 static void tell_result(struct copy *copy, mpg_copy_result *result)
 {
     copy->result.bytes = copy->content.bytes;
+    copy->result.written = copy->content.written;
+    copy->result.updated = copy->older != NULL;
     if (result != NULL)
         *result = copy->result;
 }
@@ -428,7 +488,9 @@ static int check_options(const mpg_copy_options *options)
         options->format != MPG_FORMAT_1)
         return mpgi_fail(MPG_E_INVALID, "copy", MPG_NO_PAGE, "there is no format %d",
                          options->format);
-    return mpgi_check_flags(options->flags, MPG_COPY_SAME_UUID | MPG_COPY_COMPACT, "copy");
+    return mpgi_check_flags(
+        options->flags, MPG_COPY_SAME_UUID | MPG_COPY_COMPACT | MPG_COPY_UPDATE | MPG_COPY_FORCE,
+        "copy");
 }
 
 int mpgi_copy_with(mpg_copy_result *result, const char *from, const char *to,
@@ -452,19 +514,56 @@ int mpgi_copy_with(mpg_copy_result *result, const char *from, const char *to,
     copy.content.page_size = source->page_size;
     copy.content.options = copy.options;
     made = mpgi_copy_content_begin(&copy.content);
+    if (made == 0 && (copy.options->flags & MPG_COPY_UPDATE) != 0)
+        made = mpgi_copy_older_open(&copy.older, to, source, ops,
+                                    (copy.options->flags & MPG_COPY_FORCE) != 0);
     if (made == 0)
         made = make(&copy, to, ops);
     (void)mpg_last_error(&error);
     mpgi_copy_content_end(&copy.content);
     (void)mpgi_pager_free(source);
+    if (copy.older != NULL)
+        (void)mpgi_pager_free(copy.older);
     if (made != 0)
         return mpgi_fail_again(&error);
     tell_result(&copy, result);
     return 0;
 }
 
+static int fail_path(const char *path, const char *operation)
+{
+    return mpgi_fail_errno(errno, operation, MPG_NO_PAGE, path);
+}
+
+/* What is replaced is the file itself, whatever links lead to it. */
+static int update(mpg_copy_result *result, const char *from, const char *to,
+                  const mpg_copy_options *options)
+{
+    struct stat source, older;
+    char *real;
+    int made;
+
+    if (stat(to, &older) != 0)
+        return errno == ENOENT ? mpgi_copy_with(result, from, to, options, &mpgi_io_system, NULL)
+                               : fail_path(to, "stat");
+    if (!S_ISREG(older.st_mode))
+        return mpgi_fail(MPG_E_INVALID, "copy", MPG_NO_PAGE,
+                         "%s: it is no regular file, whose place another one could take", to);
+    if (stat(from, &source) == 0 && source.st_dev == older.st_dev && source.st_ino == older.st_ino)
+        return mpgi_fail(MPG_E_INVALID, "copy", MPG_NO_PAGE, "%s: it is the file itself", to);
+    real = realpath(to, NULL);
+    if (real == NULL)
+        return fail_path(to, "realpath");
+    made = mpgi_copy_with(result, from, real, options, &mpgi_io_system, NULL);
+    free(real);
+    return made;
+}
+
 int mpg_copy(mpg_copy_result *result, const char *from, const char *to,
              const mpg_copy_options *options)
 {
+    if (options != NULL && options->size == sizeof(*options) &&
+        (options->flags & MPG_COPY_UPDATE) != 0)
+        return update(result, from, to, options);
     return mpgi_copy_with(result, from, to, options, &mpgi_io_system, NULL);
 }

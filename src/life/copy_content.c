@@ -15,14 +15,16 @@ int mpgi_copy_content_begin(struct copy_content *content)
 {
     content->capacity = COPY_BUFFER > content->page_size ? COPY_BUFFER : content->page_size;
     content->buffer = malloc(content->capacity);
+    content->other = malloc(content->capacity);
     content->zero_crc = mpgi_crc_extend_zeros(0, content->page_size);
-    return content->buffer != NULL ? 0 : mpgi_fail_memory("copy");
+    return content->buffer != NULL && content->other != NULL ? 0 : mpgi_fail_memory("copy");
 }
 
 void mpgi_copy_content_end(struct copy_content *content)
 {
     free(content->buffer);
-    content->buffer = NULL;
+    free(content->other);
+    content->buffer = content->other = NULL;
 }
 
 static int tell(struct copy_content *content, uint64_t bytes)
@@ -34,6 +36,52 @@ static int tell(struct copy_content *content, uint64_t bytes)
                                                        max_u64(content->expected, content->bytes)))
         return 0;
     return mpgi_fail(MPG_E_CANCELLED, "copy", MPG_NO_PAGE, "%s: cancelled", content->to->path);
+}
+
+/* ---- writing ---- */
+
+static int write_all(struct copy_content *content, const unsigned char *data, size_t length,
+                     uint64_t offset)
+{
+    content->written += length;
+    return mpgi_file_write(content->to, data, length, offset, offset / content->page_size);
+}
+
+/* How many bytes from `at` on are in pages that are different in both, or in pages that are not. */
+static size_t count_same(const struct copy_content *content, const unsigned char *data, size_t at,
+                         size_t length, bool same)
+{
+    size_t end = at;
+
+    while (end < length) {
+        size_t some = (size_t)min_u64(content->page_size, length - end);
+
+        if ((memcmp(data + end, content->other + end, some) == 0) != same)
+            break;
+        end += some;
+    }
+    return end - at;
+}
+
+/* Whole pages, or a part of one; no more than the buffer holds. */
+static int write_changed(struct copy_content *content, const unsigned char *data, size_t length,
+                         uint64_t offset)
+{
+    int result;
+
+    if (!content->update)
+        return write_all(content, data, length, offset);
+    result = mpgi_file_read(content->to, content->other, length, offset, MPG_NO_PAGE);
+    for (size_t at = 0; at < length && result == 0;) {
+        size_t some;
+
+        at += count_same(content, data, at, length, true);
+        some = count_same(content, data, at, length, false);
+        if (some > 0)
+            result = write_all(content, data + at, some, offset + at);
+        at += some;
+    }
+    return result;
 }
 
 /* ---- regular pages ---- */
@@ -51,7 +99,7 @@ static int copy_hole(struct copy_content *content, uint64_t offset, uint64_t len
         if (data >= end)
             return 0;
         memset(content->buffer, 0, some);
-        result = mpgi_file_write(content->to, content->buffer, some, data, MPG_NO_PAGE);
+        result = write_changed(content, content->buffer, some, data);
         offset = data + some;
     }
     return result;
@@ -66,8 +114,7 @@ static int copy_data(struct copy_content *content, uint64_t offset, uint64_t len
 
         result = mpgi_file_read(content->from, content->buffer, some, offset + done, MPG_NO_PAGE);
         if (result == 0)
-            result =
-                mpgi_file_write(content->to, content->buffer, some, offset + done, MPG_NO_PAGE);
+            result = write_changed(content, content->buffer, some, offset + done);
         if (result == 0)
             result = tell(content, some);
         done += some;
@@ -191,7 +238,7 @@ static int write_content(struct copy_content *content, const struct entry *entry
         memcmp(data, data + 1, content->page_size - 1) == 0 &&
         mpgi_file_is_hole(content->to, offset, content->page_size))
         return 0;
-    return mpgi_file_write(content->to, data, content->page_size, offset, entry_page(entry));
+    return write_changed(content, data, content->page_size, offset);
 }
 
 static int copy_together(struct copy_content *content, struct copy_state *now, size_t first,

@@ -14,8 +14,11 @@ struct copy_content {
     uint32_t zero_crc;     /* of a page of zeros */
     unsigned char *buffer; /* COPY_BUFFER bytes, or a page if that is more */
     size_t capacity;       /* of it */
+    unsigned char *other;  /* as many: what the copy has already */
+    bool update;           /* it has contents already: only what differs is written */
     const mpg_copy_options *options;
     uint64_t bytes;    /* that were read */
+    uint64_t written;  /* … and written */
     uint64_t expected; /* that are to be read, in all, for the progress */
 };
 

@@ -109,6 +109,11 @@ struct io {
     int (*link)(void *context, int fd, const char *path);
     /* Renames a file; EEXIST where the new name is taken. May be NULL. */
     int (*rename)(void *context, const char *from, const char *to);
+    /*
+     * Gives a file the owner and the mode of `old`, another one, and renames it, in the place of that; EBUSY where
+     * that is not what `to` names. May be NULL.
+     */
+    int (*replace)(void *context, int fd, int old, const char *from, const char *to);
     /* The name that a symbolic link to nothing leads to, to be freed; NULL: none. May be NULL. */
     char *(*target)(void *context, const char *path);
     /*

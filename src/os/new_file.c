@@ -143,19 +143,11 @@ static int begin_in_place(struct file *file, const struct io *io, void *context,
     return result;
 }
 
-int mpgi_new_file_begin(struct file *file, const struct io *io, void *context, const char *path,
-                        enum new_way way)
+static int begin_as(struct file *file, const struct io *io, void *context, const char *path,
+                    enum new_way way)
 {
     int result;
 
-    memset(file, 0, sizeof(*file));
-    file->fd = -1;
-    if (way == NEW_NAMELESS && io->link == NULL)
-        return NEW_NOT_HERE;
-    if (way == NEW_TEMPORARY && io->rename == NULL)
-        return NEW_NOT_HERE;
-    if (way != NEW_IN_PLACE && is_taken(io, context, path))
-        return fail_exists(path);
     if (way == NEW_NAMELESS)
         result = begin_nameless(file, io, context, path);
     else if (way == NEW_TEMPORARY)
@@ -165,6 +157,30 @@ int mpgi_new_file_begin(struct file *file, const struct io *io, void *context, c
     if (result == 0 && io->prepare != NULL)
         io->prepare(context, file->fd);
     return result;
+}
+
+int mpgi_new_file_begin(struct file *file, const struct io *io, void *context, const char *path,
+                        enum new_way way)
+{
+    memset(file, 0, sizeof(*file));
+    file->fd = -1;
+    if (way == NEW_NAMELESS && io->link == NULL)
+        return NEW_NOT_HERE;
+    if (way == NEW_TEMPORARY && io->rename == NULL)
+        return NEW_NOT_HERE;
+    if (way != NEW_IN_PLACE && is_taken(io, context, path))
+        return fail_exists(path);
+    return begin_as(file, io, context, path, way);
+}
+
+int mpgi_new_file_begin_successor(struct file *file, const struct io *io, void *context,
+                                  const char *path, enum new_way way)
+{
+    memset(file, 0, sizeof(*file));
+    file->fd = -1;
+    if (io->replace == NULL || (way == NEW_NAMELESS && io->link == NULL))
+        return NEW_NOT_HERE;
+    return begin_as(file, io, context, path, way);
 }
 
 /* ---- in place ---- */
@@ -196,6 +212,45 @@ int mpgi_new_file_complete(struct file *file)
 }
 
 /* ---- the name ---- */
+
+/* A file without a name cannot be renamed. */
+static int give_temporary_name(struct file *file)
+{
+    int given = -1;
+
+    for (int i = 0; i < MOST_NAMES && given != 0; i++) {
+        char *name = temporary_name(file->path);
+
+        if (name == NULL)
+            return mpgi_fail_memory("create");
+        given = file->io->link(file->context, file->fd, name);
+        if (given == 0)
+            file->temporary = name;
+        else
+            free(name);
+        if (given != 0 && errno != EEXIST)
+            return NEW_NOT_HERE;
+    }
+    return given == 0 ? 0 : fail_exists(file->path);
+}
+
+static int take_place(struct file *file, const struct file *old)
+{
+    int result = file->temporary != NULL ? 0 : give_temporary_name(file);
+
+    if (result != 0)
+        return result;
+    if (file->io->replace(file->context, file->fd, old->fd, file->temporary, file->path) == 0) {
+        free(file->temporary);
+        file->temporary = NULL;
+        return 0;
+    }
+    if (errno == EBUSY)
+        return mpgi_fail(MPG_E_BUSY, "rename", MPG_NO_PAGE,
+                         "%s: it is another file by now than the one that was to be replaced",
+                         file->path);
+    return fail(file, "rename");
+}
 
 int mpgi_new_file_give_name(struct file *file)
 {
@@ -267,18 +322,31 @@ void mpgi_new_file_abandon(struct file *file)
     unlink_closed(file, name);
 }
 
-int mpgi_new_file_finish(struct file *file, int result)
+static int abandon_failed(struct file *file, int result)
 {
     mpg_error_info error;
 
     if (result == 0)
+        return 0;
+    (void)mpg_last_error(&error);
+    mpgi_new_file_abandon(file);
+    return result == NEW_NOT_HERE ? result : mpgi_fail_again(&error);
+}
+
+int mpgi_new_file_finish(struct file *file, int result)
+{
+    if (result == 0)
         result = mpgi_new_file_give_name(file);
     if (result == 0)
         result = mpgi_new_file_sync_name(file);
-    if (result != 0) {
-        (void)mpg_last_error(&error);
-        mpgi_new_file_abandon(file);
-        (void)mpgi_fail_again(&error);
-    }
-    return result;
+    return abandon_failed(file, result);
+}
+
+int mpgi_new_file_succeed(struct file *file, const struct file *old, int result)
+{
+    if (result == 0)
+        result = take_place(file, old);
+    if (result == 0)
+        result = mpgi_new_file_sync_name(file);
+    return abandon_failed(file, result);
 }

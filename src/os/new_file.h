@@ -31,6 +31,12 @@ int mpgi_new_file_begin(struct file *file, const struct io *io, void *context, c
                         enum new_way way);
 
 /*
+ * The same for a file that is to take the place of one that has the name. Not NEW_IN_PLACE.
+ */
+int mpgi_new_file_begin_successor(struct file *file, const struct io *io, void *context,
+                                  const char *path, enum new_way way);
+
+/*
  * Marks an empty file that others can see as one that is being made. Its length is that of the mark
  * afterwards, and it must be locked.
  */
@@ -57,5 +63,7 @@ void mpgi_new_file_abandon(struct file *file);
  * anything failed the file is given up. Returns the first error.
  */
 int mpgi_new_file_finish(struct file *file, int result);
+/* The same of a successor: it has the name of `old` from one moment to the next, or that keeps it. */
+int mpgi_new_file_succeed(struct file *file, const struct file *old, int result);
 
 #endif

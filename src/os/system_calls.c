@@ -343,6 +343,27 @@ static int system_rename(void *context, const char *from, const char *to)
     return 0;
 }
 
+static bool is_same(const struct stat *a, const struct stat *b)
+{
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
+static int system_replace(void *context, int fd, int old, const char *from, const char *to)
+{
+    struct stat now, st;
+
+    (void)context;
+    if (fstat(old, &st) != 0 || lstat(to, &now) != 0)
+        return -1;
+    if (!is_same(&st, &now)) {
+        errno = EBUSY;
+        return -1;
+    }
+    if (fchown(fd, st.st_uid, st.st_gid) != 0 || fchmod(fd, st.st_mode & 07777) != 0)
+        return -1;
+    return rename(from, to);
+}
+
 static char *system_target(void *context, const char *path)
 {
     const char *slash = strrchr(path, '/');
@@ -488,6 +509,7 @@ const struct io mpgi_io_system = {
     .has_name = system_has_name,
     .link = system_link,
     .rename = system_rename,
+    .replace = system_replace,
     .target = system_target,
     .prepare = system_prepare,
     .moves = system_moves,

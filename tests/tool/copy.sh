@@ -88,6 +88,40 @@ expect 0 mappedpages copy --same-uuid live moved
 [ "$(value moved uuid)" = "$(value live uuid)" ] || fail "not the same UUID"
 [ "$(value other label)" = "of ours" ] || fail "the label: $(value other label)"
 
+# ---- an older copy ----
+
+expect 0 mappedpages create stranger
+for format in 0.2 1; do
+    rm -f file older
+    expect 0 mappedpages create --format $format file
+    expect 0 mappedpages alloc file 3-40
+    expect 0 mappedpages alloc -p file 0-9
+    for page in 3 20 40; do
+        echo "regular $page" | mappedpages write file $page || fail "write"
+    done
+    expect 0 mappedpages copy file older
+    uuid=$(value older uuid)
+    echo new | mappedpages write -p file 5 || fail "write"
+    expect 0 mappedpages free file 20
+    expect 0 mappedpages copy --json --update file older
+    grep -q '"updated": true' out || fail "what was done: $(cat out)"
+    unpack file want
+    unpack older have
+    diff -r want have >&2 || fail "the older copy has something else"
+    [ "$(value older uuid)" = "$uuid" ] || fail "another UUID"
+    rm older
+    expect 0 mappedpages copy -u file older
+    cp stranger copied
+    expect 3 mappedpages copy --update file copied
+    complained 'copied: '
+    cmp stranger copied || fail "a stranger was changed"
+done
+expect 0 mappedpages copy --update --force file copied
+unpack copied have
+diff -r want have >&2 || fail "what was replaced by force has something else"
+expect 2 mappedpages copy --force file copied
+expect 2 mappedpages copy --update file -
+
 # ---- free pages take no space ----
 
 expect 0 mappedpages create wide
