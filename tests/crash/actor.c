@@ -17,6 +17,7 @@ void actor_init(struct actor *actor, struct memory_disk *disk, const mpg_options
 {
     memset(actor, 0, sizeof(*actor));
     actor->disk = disk;
+    actor->io = &memory_disk_io;
     actor->options = *options;
     actor->random = seed;
     actor->in_flight = &actor->now;
@@ -118,21 +119,18 @@ static void allocation_done(struct actor *actor)
 void actor_create(struct actor *actor)
 {
     if (!done(actor, "create",
-              mpgi_create_with(&actor->pager, "image", &actor->options, &memory_disk_io,
-                               actor->disk)))
+              mpgi_create_with(&actor->pager, "image", &actor->options, actor->io, actor->disk)))
         return;
     if (!actor->disk->name_durable)
         actor_fail(actor, "create: the name of the file is not durable", 0);
     settle(actor);
 }
 
-void actor_reopen(struct actor *actor)
+static void close_and_open(struct actor *actor)
 {
     mpg_pager *old = actor->pager;
     int error;
 
-    if (is_over(actor))
-        return;
     actor->pager = NULL;
     error = mpg_close(old);
     if (error == MPG_E_IO && actor->sync_may_fail) {
@@ -144,9 +142,19 @@ void actor_reopen(struct actor *actor)
         return;
     if (!memory_disk_is_idle(actor->disk))
         actor_fail(actor, "close: something is left open", 0);
-    error = mpgi_open_with(&actor->pager, "image", &actor->options, false, &memory_disk_io,
-                           actor->disk);
+    error = mpgi_open_with(&actor->pager, "image", &actor->options, false, actor->io, actor->disk);
     commit_done(actor, "open", error);
+}
+
+void actor_reopen(struct actor *actor)
+{
+    if (is_over(actor))
+        return;
+    if (actor->closed != NULL)
+        (void)pthread_rwlock_wrlock(actor->closed);
+    close_and_open(actor);
+    if (actor->closed != NULL)
+        (void)pthread_rwlock_unlock(actor->closed);
 }
 
 /* ---- Regular pages -------------------------------------------------------------------------- */

@@ -11,6 +11,8 @@
 #ifndef CRASH_ACTOR_H
 #define CRASH_ACTOR_H
 
+#include <pthread.h>
+
 #include "crash/state.h"
 #include "mappedpages_snapshot.h"
 #include "support/memory_disk.h"
@@ -18,6 +20,7 @@
 struct actor {
     mpg_pager *pager;
     struct memory_disk *disk;
+    const struct io *io; /* memory_disk_io, unless set after actor_init */
     mpg_options options; /* for create and reopen */
     struct state before, now, saved;
     const struct state *in_flight; /* what the operation writes as one: `now`, or less than that */
@@ -29,7 +32,9 @@ struct actor {
     char why[700];
     /* An IO error of a commit is no failure: it ends the work. Then all is done in transactions. */
     bool sync_may_fail;
-    bool ended;             /* so it was, and the pager is closed */
+    bool ended; /* so it was, and the pager is closed */
+    /* Held for writing while the file is closed and opened again; NULL: nobody else uses the pager. */
+    pthread_rwlock_t *closed;
     mpg_snapshot *snapshot; /* NULL: none is open */
     struct state seen;      /* what it shows */
 

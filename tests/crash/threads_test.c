@@ -12,7 +12,7 @@
 
 #include "pager/open.h"
 #include "support/harness.h"
-#include "support/memory_disk.h"
+#include "support/locked_disk.h"
 #include "support/scratch_file.h"
 
 #define PAGE_SIZE 1024u
@@ -22,52 +22,14 @@
 #define ROUNDS 60  /* of each thread */
 #define SAMPLES 12 /* images of each moment */
 
-/* The disk is not made for threads. */
-static pthread_mutex_t disk_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct memory_disk disk;
 static struct event_log done;
 
-static ssize_t locked_pread(void *context, int fd, void *data, size_t length, uint64_t offset)
-{
-    ssize_t result;
-
-    (void)pthread_mutex_lock(&disk_lock);
-    result = memory_disk_io.pread(context, fd, data, length, offset);
-    (void)pthread_mutex_unlock(&disk_lock);
-    return result;
-}
-
-static ssize_t locked_pwrite(void *context, int fd, const void *data, size_t length,
-                             uint64_t offset)
-{
-    ssize_t result;
-
-    (void)pthread_mutex_lock(&disk_lock);
-    result = memory_disk_io.pwrite(context, fd, data, length, offset);
-    (void)pthread_mutex_unlock(&disk_lock);
-    return result;
-}
-
 /* Slow enough that others gather meanwhile. */
-static int locked_fdatasync(void *context, int fd)
+static int slow_fdatasync(void *context, int fd)
 {
-    int result;
-
     (void)usleep(200);
-    (void)pthread_mutex_lock(&disk_lock);
-    result = memory_disk_io.fdatasync(context, fd);
-    (void)pthread_mutex_unlock(&disk_lock);
-    return result;
-}
-
-static int locked_allocate(void *context, int fd, uint64_t offset, uint64_t length)
-{
-    int result;
-
-    (void)pthread_mutex_lock(&disk_lock);
-    result = memory_disk_io.allocate(context, fd, offset, length);
-    (void)pthread_mutex_unlock(&disk_lock);
-    return result;
+    return locked_disk_io.fdatasync(context, fd);
 }
 
 /* How much the disk has done. */
@@ -75,9 +37,9 @@ static size_t now(void)
 {
     size_t count;
 
-    (void)pthread_mutex_lock(&disk_lock);
+    locked_disk_lock();
     count = done.count;
-    (void)pthread_mutex_unlock(&disk_lock);
+    locked_disk_unlock();
     return count;
 }
 
@@ -240,22 +202,18 @@ static void crashes_leave_whole_commits_of_all_threads(void **state)
     const struct scratch *scratch = *state;
     mpg_options options = scratch_options(scratch, PAGE_SIZE);
     struct worker workers[THREADS];
-    struct io locked = memory_disk_io;
+    struct io io = locked_disk_io;
     mpg_protected_id ids[THREADS * PAIRS * 2];
     mpg_pager *pager;
     size_t from;
 
-    locked.pread = locked_pread;
-    locked.pwrite = locked_pwrite;
-    locked.pwritev = NULL;
-    locked.fdatasync = locked_fdatasync;
-    locked.allocate = locked_allocate;
+    io.fdatasync = slow_fdatasync;
     options.initial_pages = 300;
     memset(pairs, 0, sizeof(pairs));
     memory_disk_init(&disk, DISK_SIZE);
     memory_disk_init(&cut, DISK_SIZE);
     memory_disk_record(&disk, &done);
-    assert_int_equal(mpgi_create_with(&pager, "file", &options, &locked, &disk), 0);
+    assert_int_equal(mpgi_create_with(&pager, "file", &options, &io, &disk), 0);
     assert_int_equal(mpg_alloc_protected_bulk(ids, pager, THREADS * PAIRS * 2), 0);
     for (unsigned thread = 0; thread < THREADS; thread++)
         for (unsigned pair = 0; pair < PAIRS; pair++)
