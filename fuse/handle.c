@@ -198,6 +198,17 @@ bool handle_truncate_opened(struct fs *fs, uint64_t node, uint64_t page,
     return fresh;
 }
 
+bool handle_may_commit(struct handle *handle)
+{
+    bool may = true;
+
+    if (pthread_mutex_trylock(&handle->mutex) == 0) {
+        may = !stage_is_empty(&handle->stage);
+        pthread_mutex_unlock(&handle->mutex);
+    }
+    return may;
+}
+
 void handle_apply(struct handle *handle, void *data, uint64_t offset, size_t length)
 {
     pthread_mutex_lock(&handle->mutex);

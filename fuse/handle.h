@@ -65,6 +65,8 @@ int handle_stage_zeros(struct fs *fs, struct handle *handle, uint64_t page,
  */
 bool handle_truncate_opened(struct fs *fs, uint64_t node, uint64_t page,
                             const struct client *client, bool (*is_in_truncate)(pid_t), int *error);
+/* Whether something is staged; also if another request of the handle is just being served. */
+bool handle_may_commit(struct handle *handle);
 /* Puts what is staged onto bytes that were read. */
 void handle_apply(struct handle *handle, void *data, uint64_t offset, size_t length);
 

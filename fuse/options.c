@@ -53,6 +53,7 @@ static const struct fuse_opt templates[] = {
     OPTION("allow_other", allow_other),
     OPTION("allow_root", allow_root),
     OPTION("io_uring", ring),
+    {"no_io_uring", offsetof(struct options, ring), 0},
     OPTION("default_permissions", permissions),
     FUSE_OPT_KEY("uid=", KEY_NUMBER),
     FUSE_OPT_KEY("gid=", KEY_NUMBER),
@@ -164,6 +165,7 @@ static void print_help(FILE *to)
           "    -o max_threads=N       most threads that serve (32)\n"
           "    -o clone_fd            a descriptor of /dev/fuse for each thread\n"
           "    -o io_uring            requests through io_uring, where that is to be had\n"
+          "    -o no_io_uring         not even where it is taken by default (libfuse 3.19)\n"
           "    -o io_uring_q_depth=N  requests of each processor at a time, with io_uring\n",
           to);
 }
@@ -305,27 +307,33 @@ static bool check_ready_fd(int64_t fd)
     return false;
 }
 
+bool options_want_ring(const struct options *options)
+{
+#ifdef HAVE_FUSE_OVER_IO_URING
+    /* In 3.18 an answer by another thread than libfuse's own may come in its way. */
+    const int least = options->ring > 0 ? FUSE_MAKE_VERSION(3, 18) : FUSE_MAKE_VERSION(3, 19);
+
+    return options->ring != 0 && !options->single && fuse_version() >= least;
+#else
+    (void)options;
+    return false;
+#endif
+}
+
 /*
- * Requests through io_uring, where libfuse knows of it; it goes on without where the kernel does not
- * offer it. An older libfuse would refuse the option. Only where asked for: a processor's requests are
- * then served one after the other, so commits do not share their syncs.
+ * Requests through io_uring, where libfuse knows of it: an older one would refuse the option. It goes
+ * on without where the kernel does not offer it.
  */
 static bool ask_for_ring(const struct options *options, struct fuse_args *args)
 {
-#ifdef HAVE_FUSE_OVER_IO_URING
     char depth[48];
 
-    if (!options->ring || fuse_version() < FUSE_MAKE_VERSION(3, 18)) {
+    if (!options_want_ring(options)) {
         return true;
     }
     (void)snprintf(depth, sizeof(depth), "-oio_uring_q_depth=%d", (int)options->ring_depth);
     return fuse_opt_add_arg(args, "-oio_uring") == 0 &&
            (options->ring_depth == 0 || fuse_opt_add_arg(args, depth) == 0);
-#else
-    (void)options;
-    (void)args;
-    return true;
-#endif
 }
 
 /* Those of our own options that are libfuse's as well. */
@@ -359,6 +367,7 @@ enum options_result options_parse(struct options *options, struct fuse_args *arg
         .dmask = -1,
         .wait = -1,
         .ready_fd = -1,
+        .ring = -1,
         .max_threads = DEFAULT_THREADS,
         .scratch = DEFAULT_SCRATCH,
         .stage = -1,

@@ -36,7 +36,7 @@ struct options {
     int64_t ring_depth;  /* io_uring_q_depth=; 0: as libfuse has it */
     int allow_other;     /* allow_other */
     int allow_root;      /* allow_root */
-    int ring;            /* io_uring */
+    int ring;            /* io_uring: 1, no_io_uring: 0; -1: neither */
     int permissions;     /* default_permissions was named; where we mount it is always on */
 };
 
@@ -49,6 +49,9 @@ enum options_result { OPTIONS_RUN, OPTIONS_DONE, OPTIONS_USAGE };
  */
 enum options_result options_parse(struct options *options, struct fuse_args *args);
 void options_free(struct options *options);
+
+/* Whether libfuse is asked for requests through io_uring. */
+bool options_want_ring(const struct options *options);
 
 /* What an option behind -o is to this program. */
 enum option_kind { OPTION_UNKNOWN, OPTION_IGNORED, OPTION_USED };

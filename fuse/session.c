@@ -6,6 +6,7 @@
  *   - one that waits for signals, so that pushing ahead can be ended while requests are still
  *     served (what is being pushed may wait for a request), and only then the loop;
  *   - one that pushes ahead (ahead.h);
+ *   - with io_uring some that do what waits for the disk (ring.h);
  *   - one that drops what the kernel caches of protected pages (cached.h);
  *   - beside a writer one that drops what maps show (follow.h);
  *   - with -o commit= one that syncs every so often (timed_sync.h).
@@ -32,7 +33,9 @@
 #include "options.h"
 #include "process.h"
 #include "requests.h"
+#include "ring.h"
 #include "timed_sync.h"
+#include "workers.h"
 
 /* Requests that the kernel may have waiting in the background. */
 #define BACKGROUND 128
@@ -245,13 +248,29 @@ static bool start_timer(struct fs *fs)
     return fs->timer != NULL;
 }
 
+/* What requests through io_uring need, if they may come. */
+static bool prepare_ring(struct fs *fs, struct fuse_lowlevel_ops *chosen)
+{
+    if (!options_want_ring(fs->options)) {
+        return true;
+    }
+    fs->workers = workers_new((unsigned)fs->options->max_threads);
+    if (fs->workers == NULL) {
+        log_line(LOG_ERR, "out of memory");
+        return false;
+    }
+    ring_wrap(chosen);
+    return true;
+}
+
 bool session_mount(struct fs *fs, struct fuse_args *args)
 {
     const struct options *options = fs->options;
+    struct fuse_lowlevel_ops chosen = operations;
     char *mountpoint = find_mountpoint(options);
     bool mounted;
 
-    if (mountpoint == NULL || !start_timer(fs)) {
+    if (mountpoint == NULL || !start_timer(fs) || !prepare_ring(fs, &chosen)) {
         free(mountpoint);
         return false;
     }
@@ -262,7 +281,7 @@ bool session_mount(struct fs *fs, struct fuse_args *args)
         return false;
     }
     /* libfuse says what is wrong with its options. */
-    fs->session = fuse_session_new(args, &operations, sizeof(operations), fs);
+    fs->session = fuse_session_new(args, &chosen, sizeof(chosen), fs);
     mounted = fs->session != NULL && fuse_session_mount(fs->session, mountpoint) == 0;
     if (mounted) {
         warn_of_unseen(fs);
@@ -402,6 +421,8 @@ bool session_serve(struct fs *fs)
         pthread_kill(waiter, WAKE);
         pthread_join(waiter, NULL);
     }
+    workers_free(fs->workers);
+    fs->workers = NULL;
     ahead_stop(fs->ahead);
     cached_stop(fs->cached);
     follow_stop(follow);
@@ -422,6 +443,8 @@ void session_end(struct fs *fs)
     }
     timed_sync_stop(fs->timer);
     fs->timer = NULL;
+    workers_free(fs->workers);
+    fs->workers = NULL;
     ahead_free(fs->ahead);
     fs->ahead = NULL;
 }

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Threads that do what is handed to them, several things at a time. They are made as they are
+ * needed. The one that went to rest last, on the processor of who hands over if there is one, is
+ * the next to be called: it wakes fastest.
+ */
+#ifndef WORKERS_H
+#define WORKERS_H
+
+#include <stdbool.h>
+
+struct workers;
+
+/* Something to do. Belongs to `run` from when it is called on. */
+struct work {
+    void (*run)(struct work *work);
+    struct work *next; /* the concern of workers.c */
+};
+
+/* Up to `most` threads, none of which runs yet; NULL without memory. */
+struct workers *workers_new(unsigned most);
+/* Hands something over; false if it cannot be done by a thread: then nothing happened. */
+bool workers_do(struct workers *workers, struct work *work);
+/* Waits until all that was handed over is done. */
+void workers_wait(struct workers *workers);
+/* Does what was handed over, and ends the threads. NULL is fine. */
+void workers_free(struct workers *workers);
+
+#endif
