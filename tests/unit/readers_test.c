@@ -6,7 +6,7 @@
  * a half-written copy shows, a pointer to what is another's by now, content that is older than what was
  * acknowledged before it was asked for, and a view that changes while it is held.
  *
- * MPG_TEST_SECONDS=n runs for so long instead of a fixed number of commits.
+ * MPG_TEST_SECONDS=n runs for so long in each format, instead of a fixed number of commits.
  *
  * The library's sources are built again for this test with the switches of base/rules.h, so that it can show
  * that it would notice if views were not looked for.
@@ -17,6 +17,8 @@
 #include <time.h>
 
 #include "base/rules.h"
+#include "mappedpages_compact.h"
+#include "mappedpages_snapshot.h"
 #include "os/poison.h"
 #include "support/scratch_file.h"
 
@@ -45,6 +47,7 @@ struct stage {
     struct coming regular[REGULAR];
     atomic_bool over;
     atomic_uint_least64_t looked; /* how often readers found something */
+    atomic_uint_least64_t compacted, reopened;
 };
 
 struct actor {
@@ -310,6 +313,7 @@ static void look_at_regular(struct stage *stage, const mpg_pager *pager, struct 
     uint64_t turn = atomic_load(&coming->turn);
     mpg_page_id id = {atomic_load(&coming->id)};
     enum mpg_page_use use = MPG_USE_FREE;
+    bool elsewhere = pager == stage->reader;
     const void *data;
     uint64_t found;
     int result, stamped = 0;
@@ -320,8 +324,8 @@ static void look_at_regular(struct stage *stage, const mpg_pager *pager, struct 
     /* It may be another's by now, which is found out afterwards; or marked, where marks are set. */
     if (result == 0)
         stamped = POISON_MARKS || (is_stamped(data, id.value, &found) && found == turn);
-    CHECK(mpg_page_use(&use, pager, id.value) == 0 || pager != stage->pager);
-    if (atomic_load(&coming->turn) != turn || pager != stage->pager)
+    CHECK(mpg_page_use(&use, pager, id.value) == 0 || elsewhere);
+    if (atomic_load(&coming->turn) != turn || elsewhere)
         return;
     CHECK(result == 0);
     CHECK(use == MPG_USE_REGULAR);
@@ -364,6 +368,69 @@ static void *read_elsewhere(void *argument)
     return NULL;
 }
 
+/* All that a snapshot shows is of one moment, and stays. */
+static void *snapshot(void *argument)
+{
+    struct actor *actor = argument;
+    struct stage *stage = actor->stage;
+
+    while (!atomic_load(&stage->over)) {
+        uint64_t least[GUARDED], first[GUARDED], again;
+        uint64_t content[PAGE_SIZE / sizeof(uint64_t)];
+        mpg_snapshot *taken;
+        int result;
+
+        for (unsigned k = 0; k < GUARDED; k++)
+            least[k] = atomic_load(&stage->done[k]);
+        result = mpg_snapshot_open(&taken, stage->pager);
+        if (result == MPG_E_UNSUPPORTED)
+            break;
+        CHECK(result == 0);
+        for (unsigned k = 0; k < GUARDED; k++) {
+            CHECK(mpg_snapshot_read(content, taken, stage->guarded[k]) == 0);
+            check_guarded(stage, k, content, least[k]);
+            CHECK(is_stamped(content, k + 1, &first[k]));
+        }
+        for (unsigned k = 0; k < GUARDED; k++) {
+            CHECK(mpg_snapshot_read(content, taken, stage->guarded[k]) == 0);
+            CHECK(is_stamped(content, k + 1, &again) && again == first[k]);
+        }
+        mpg_snapshot_close(taken);
+        atomic_fetch_add(&stage->looked, 1);
+    }
+    return NULL;
+}
+
+/* Iterators meet what is there all the time, in order. */
+static void *walk(void *argument)
+{
+    struct actor *actor = argument;
+    struct stage *stage = actor->stage;
+
+    while (!atomic_load(&stage->over)) {
+        mpg_protected_id guarded, none = {0};
+        mpg_protected_iter guarded_iter;
+        mpg_page_id page, last = {0};
+        mpg_page_iter iter;
+        unsigned met = 0;
+        int result;
+
+        mpg_protected_iter_begin(&guarded_iter, stage->pager, none);
+        while ((result = mpg_protected_iter_next(&guarded, &guarded_iter)) == 1)
+            met += guarded.value < GUARDED;
+        CHECK(result == 0);
+        CHECK(met == GUARDED);
+        mpg_page_iter_begin(&iter, stage->pager, last);
+        while ((result = mpg_page_iter_next(&page, &iter)) == 1) {
+            CHECK(page.value > last.value);
+            last = page;
+        }
+        CHECK(result == 0);
+        atomic_fetch_add(&stage->looked, 1);
+    }
+    return NULL;
+}
+
 /* ---- the tests ---- */
 
 static void set_up(struct stage *stage, const struct scratch *scratch, unsigned flags)
@@ -371,6 +438,7 @@ static void set_up(struct stage *stage, const struct scratch *scratch, unsigned 
     mpg_options options = scratch_options(scratch, PAGE_SIZE);
 
     memset(stage, 0, sizeof(*stage));
+    stage->path = scratch->path;
     options.flags = flags;
     assert_int_equal(mpg_create(&stage->pager, scratch->path, &options), 0);
     assert_int_equal(mpg_alloc_protected_bulk(stage->guarded, stage->pager, ALL_GUARDED), 0);
@@ -387,27 +455,35 @@ static uint64_t commits(const struct stage *stage)
     return sum;
 }
 
-static void run(struct stage *stage)
-{
-    static void *(*const parts[])(void *) = {
-        change_guarded, change_regular, refresh, view, view, copy, point, point, read_elsewhere};
-    enum { ACTORS = sizeof(parts) / sizeof(parts[0]) };
-    const char *seconds = getenv("MPG_TEST_SECONDS");
-    time_t end = seconds != NULL ? time(NULL) + (time_t)strtol(seconds, NULL, 10) / 2 + 1 : 0;
-    struct actor actors[ACTORS];
+typedef void *(*part)(void *);
 
-    for (unsigned i = 0; i < ACTORS; i++) {
+#define MOST_ACTORS 12
+#define RUNS 4 /* in each format: what the seconds are shared by */
+
+/* Until there were enough rounds, as `rounds` counts them, or the time is over. */
+static void run(struct stage *stage, const part *parts, unsigned count,
+                uint64_t (*rounds)(const struct stage *), uint64_t enough)
+{
+    const char *seconds = getenv("MPG_TEST_SECONDS");
+    time_t end = seconds != NULL ? time(NULL) + (time_t)strtol(seconds, NULL, 10) / RUNS + 1 : 0;
+    struct actor actors[MOST_ACTORS];
+
+    assert_true(count <= MOST_ACTORS);
+    for (unsigned i = 0; i < count; i++) {
         actors[i].stage = stage;
         actors[i].random = i + 1;
         assert_int_equal(pthread_create(&actors[i].thread, NULL, parts[i], &actors[i]), 0);
     }
-    while (end != 0 ? time(NULL) < end : commits(stage) < COMMITS)
+    while (end != 0 ? time(NULL) < end : rounds(stage) < enough)
         (void)usleep(2000);
     atomic_store(&stage->over, true);
-    for (unsigned i = 0; i < ACTORS; i++)
+    for (unsigned i = 0; i < count; i++)
         assert_int_equal(pthread_join(actors[i].thread, NULL), 0);
     assert_true(atomic_load(&stage->looked) > 0);
 }
+
+#define RUN(stage, parts, rounds, enough)                                                          \
+    run(stage, parts, sizeof(parts) / sizeof((parts)[0]), rounds, enough)
 
 static void tear_down(struct stage *stage)
 {
@@ -415,12 +491,16 @@ static void tear_down(struct stage *stage)
     assert_int_equal(mpg_close(stage->reader), 0);
 }
 
+static const part everybody[] = {change_guarded, change_regular, refresh,       view,
+                                 view,           copy,           point,         point,
+                                 snapshot,       walk,           read_elsewhere};
+
 static void readers_see_what_is_committed_and_nothing_else(void **state)
 {
     struct stage stage;
 
     set_up(&stage, *state, 0);
-    run(&stage);
+    RUN(&stage, everybody, commits, COMMITS);
     tear_down(&stage);
 }
 
@@ -429,7 +509,74 @@ static void so_they_do_where_allocation_is_deferred(void **state)
     struct stage stage;
 
     set_up(&stage, *state, MPG_DEFER_ALLOCATION);
-    run(&stage);
+    RUN(&stage, everybody, commits, COMMITS);
+    tear_down(&stage);
+}
+
+/* Makes the file long, and short again, with commits in between. */
+static void *compact(void *argument)
+{
+    struct actor *actor = argument;
+    struct stage *stage = actor->stage;
+
+    while (!atomic_load(&stage->over)) {
+        mpg_page_id many[256];
+        mpg_compact_result result;
+
+        CHECK(mpg_alloc_bulk(many, stage->pager, 256, 0) == 0);
+        for (unsigned i = 0; i < 8; i++)
+            write_guarded(actor, choose(actor, GUARDED));
+        CHECK(mpg_free_bulk(stage->pager, many, 256) == 0);
+        CHECK(mpg_compact(&result, stage->pager, NULL) == 0);
+        CHECK(result.pages_after < result.pages_before);
+        atomic_fetch_add(&stage->compacted, 1);
+    }
+    return NULL;
+}
+
+static uint64_t compactions(const struct stage *stage)
+{
+    return atomic_load(&stage->compacted);
+}
+
+/* Views and snapshots stand in its way, and so are not among them. */
+static void they_go_on_while_the_file_is_made_shorter(void **state)
+{
+    static const part parts[] = {compact, refresh, copy, copy, walk, read_elsewhere};
+    struct stage stage;
+
+    set_up(&stage, *state, 0);
+    RUN(&stage, parts, compactions, 10);
+    tear_down(&stage);
+}
+
+/* Closes the pager that writes, and opens it again. */
+static void *come_and_go(void *argument)
+{
+    struct actor *actor = argument;
+    struct stage *stage = actor->stage;
+
+    while (!atomic_load(&stage->over)) {
+        write_guarded(actor, choose(actor, GUARDED));
+        CHECK(mpg_close(stage->pager) == 0);
+        CHECK(mpg_open(&stage->pager, stage->path, NULL) == 0);
+        atomic_fetch_add(&stage->reopened, 1);
+    }
+    return NULL;
+}
+
+static uint64_t openings(const struct stage *stage)
+{
+    return atomic_load(&stage->reopened);
+}
+
+static void a_reader_does_not_mind_who_opens_and_closes_to_write(void **state)
+{
+    static const part parts[] = {come_and_go, refresh, read_elsewhere, read_elsewhere};
+    struct stage stage;
+
+    set_up(&stage, *state, 0);
+    RUN(&stage, parts, openings, 20);
     tear_down(&stage);
 }
 
@@ -487,6 +634,8 @@ int main(void)
         SCRATCH_TEST(it_would_not_if_views_were_not_looked_for),
         SCRATCH_TEST(readers_see_what_is_committed_and_nothing_else),
         SCRATCH_TEST(so_they_do_where_allocation_is_deferred),
+        SCRATCH_TEST(they_go_on_while_the_file_is_made_shorter),
+        SCRATCH_TEST(a_reader_does_not_mind_who_opens_and_closes_to_write),
     };
 
     return SCRATCH_RUN("readers", tests);
