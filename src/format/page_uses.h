@@ -30,9 +30,10 @@ static inline void mpgi_uses_set(unsigned char *uses, uint64_t index, enum mpg_p
 /* Sets pages [first, end). */
 void mpgi_uses_fill(unsigned char *uses, uint64_t first, uint64_t end, enum mpg_page_use use);
 
-/* How many of the pages [first, end) have this use. */
+/* How many of the pages [first, end) have this use; and whether all of them have. */
 uint64_t mpgi_uses_count(const unsigned char *uses, uint64_t first, uint64_t end,
                          enum mpg_page_use use);
+bool mpgi_uses_all(const unsigned char *uses, uint64_t first, uint64_t end, enum mpg_page_use use);
 
 /*
  * The lowest index >= from, with index + run <= end, from which on `run` pages are free in each of

@@ -113,8 +113,7 @@ static bool all_are(const struct leaf_view *view, uint64_t first, uint64_t end,
 {
     if (view->content == NULL)
         return use == MPG_USE_FREE;
-    return mpgi_uses_count(view->content, first - view->first, end - view->first, use) ==
-           end - first;
+    return mpgi_uses_all(view->content, first - view->first, end - view->first, use);
 }
 
 /* Pages that were touched, within two views: which of them changed, other than by what entries say. */

@@ -56,6 +56,20 @@ static bool may_make_leaf(const struct format_1 *f)
     return f->pool.pages < get_u64(mpgi_root_get(f, VERSION_NEWEST) + ROOT_PROTECTED);
 }
 
+/* Whether none of the leaf's pages is free in the newest version: what is counted above it is not up to date yet. */
+static bool is_full(struct format_1 *f, uint64_t page)
+{
+    struct leaf_view view;
+    size_t length;
+    uint64_t index;
+
+    if (mpgi_tree_look(&view, f, &f->space, VERSION_NEWEST, page) != 0 || view.content == NULL)
+        return false;
+    length = (size_t)((view.end - view.first) / USES_PER_BYTE);
+    return !mpgi_uses_find_free(&view.content, &length, 1, page - view.first, view.end - view.first,
+                                1, &index);
+}
+
 /* Looks at one more leaf; `make`: which it may make. 1 if there is none. */
 static int cover_more(struct format_1 *f, bool make)
 {
@@ -74,7 +88,7 @@ static int cover_more(struct format_1 *f, bool make)
             break;
         end = (page / pool->leaf_pages + 1) * pool->leaf_pages;
         if (mpgi_pool_covers(pool, page / pool->leaf_pages) ||
-            (!has_leaf(f, page) && !(make && may_make_leaf(f)))) {
+            (!has_leaf(f, page) && !(make && may_make_leaf(f))) || is_full(f, page)) {
             pool->cursor = end;
             continue;
         }

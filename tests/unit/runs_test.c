@@ -44,6 +44,33 @@ static void test_filling_a_run_is_setting_each_page(void **state)
     }
 }
 
+#define MANY_PAGES 10000
+
+static void test_counting_a_run_is_counting_each_page(void **state)
+{
+    static unsigned char uses[MANY_PAGES / USES_PER_BYTE];
+
+    (void)state;
+    for (int round = 0; round < ROUNDS; round++) {
+        /* Mostly short, and at times longer than what is counted at once. */
+        uint64_t most = random_below(20) ? PAGES : MANY_PAGES;
+        uint64_t first = random_below(most), end = first + random_below(most - first + 1);
+        enum mpg_page_use use = (enum mpg_page_use)random_below(4);
+        uint64_t count = 0;
+
+        if (random_below(3) == 0)
+            mpgi_uses_fill(uses, 0, most, use);
+        else
+            fill_at_random(uses);
+        if (random_below(2) == 0)
+            mpgi_uses_set(uses, random_below(most), (enum mpg_page_use)random_below(4));
+        for (uint64_t page = first; page < end; page++)
+            count += mpgi_uses_get(uses, page) == use;
+        assert_int_equal(mpgi_uses_count(uses, first, end, use), count);
+        assert_int_equal(mpgi_uses_all(uses, first, end, use), count == end - first);
+    }
+}
+
 #define MOST 30000
 
 /* A file with holes of many sizes among its pages, and which pages are allocated in it. */
@@ -174,6 +201,7 @@ int main(void)
 {
     const struct CMUnitTest uses[] = {
         cmocka_unit_test(test_filling_a_run_is_setting_each_page),
+        cmocka_unit_test(test_counting_a_run_is_counting_each_page),
     };
     const struct CMUnitTest tests[] = {
         SCRATCH_TEST(test_bulk_fills_holes_and_frees_in_any_order),
