@@ -160,6 +160,12 @@ static bool make_tables(struct fs *fs)
         log_line(LOG_ERR, "%s: cannot tell what is in it", fs->path);
         return false;
     }
+    if (st.lock_unsure && !fs->options->local_lock) {
+        log_line(LOG_WARNING,
+                 "%s: here a lock may not keep out who comes to the file by another path; what "
+                 "somebody else changes is noticed before each commit",
+                 fs->path);
+    }
     fs->page_size = st.page_size;
     fs->max_pages = st.max_pages < NODE_ID_LIMIT ? st.max_pages : NODE_ID_LIMIT;
     fs->max_protected = st.max_protected < NODE_ID_LIMIT ? st.max_protected : NODE_ID_LIMIT;

@@ -71,6 +71,10 @@ static int tell(const mpg_pager *pager, const char *path, bool json)
         complain(path, "made, but its directory cannot be synced: after a loss of power the name "
                        "may be gone");
     }
+    if (st.lock_unsure && (open_flags() & MPG_LOCAL_LOCK) == 0) {
+        complain(path, "here a lock may not keep out who comes to the file by another path; what "
+                       "somebody else changes is noticed before each commit");
+    }
     if (json) {
         describe_json(stdout, path, &st);
     }

@@ -197,10 +197,12 @@ enum mpg_option_flags {
     MPG_CREATE = 1u << 3,
     /*
      * mpg_create, mpg_open: write also where a lock does not keep others out who come to the file
-     * from another machine or by another path: sshfs, bindfs and other filesystems in user space
-     * that are not known to share locks, virtiofs, 9p, NFS with local_lock, SMB with nobrl. It is
-     * for who knows that nobody does; a change by somebody else is noticed all the same
-     * (MPG_E_CHANGED), but what it takes with it is gone.
+     * from another machine or by another path: sshfs, s3backer, nbdfuse, bindfs and other
+     * filesystems in user space that are there for that, all of them that do not say what they are
+     * (type fuse), virtiofs, 9p, NFS with local_lock, SMB with nobrl. It is for who knows that
+     * nobody does; a change by somebody else is noticed all the same (MPG_E_CHANGED), but what it
+     * takes with it is gone. On a filesystem in user space of a kind that is not known it is not
+     * needed; lock_unsure in mpg_stat is true there.
      */
     MPG_LOCAL_LOCK = 1u << 4,
     /*
@@ -301,6 +303,12 @@ struct mpg_stat {
      * as the filesystem does not do it): after a loss of power the name may be gone.
      */
     bool name_unsure;
+    /*
+     * This pager can write, and its lock may not keep out who comes to the file by another path or from another
+     * machine: it lies on a filesystem in user space of a kind that is not known, or MPG_LOCAL_LOCK was given. What
+     * somebody else changes is noticed before each commit (MPG_E_CHANGED).
+     */
+    bool lock_unsure;
     uint64_t total_pages;    /* pages the file has, the three of its own included */
     uint64_t free_pages;     /* of these; format 1 keeps as many for contents as are protected */
     uint64_t regular_pages;  /* of these */

@@ -23,7 +23,7 @@ static int open_and_lock(struct file *file, const char *path, const struct io *i
 
     if (error)
         return error;
-    if (file->sharing.lock_is_local)
+    if (file->sharing.is_meeting)
         error = mpgi_fail(MPG_E_LOCAL_LOCK, "repair", MPG_NO_PAGE,
                           "%s: on this filesystem a lock does not keep other writers out", path);
     if (error == 0)

@@ -92,6 +92,57 @@ static const char *const fuse_reaching[] = {
 };
 /* … and of these, nobody has another path to the same files. */
 static const char *const fuse_private[] = {"fuse.fuse-overlayfs", "fuse.fuse2fs", NULL};
+/*
+ * These are there so that others come to the same files: on other machines, on the host of this one, in
+ * a browser, or by another path. All that are not known encrypt, join or watch directories of this machine,
+ * mostly; there, too, a lock reaches nobody by another path, but nobody need be there.
+ */
+static const char *const fuse_meeting[] = {
+    "fuse",
+    "fuse.",
+    "fuse.afuse",
+    "fuse.alluxio-fuse",
+    "fuse.beegfs",
+    "fuse.bindfs",
+    "fuse.blobfuse",
+    "fuse.blobfuse2",
+    "fuse.cloudfuse",
+    "fuse.curlftpfs",
+    "fuse.davfs",
+    "fuse.davfs2",
+    "fuse.eosxd",
+    "fuse.fuse_dfs",
+    "fuse.gcsfuse",
+    "fuse.geesefs",
+    "fuse.google-drive-ocamlfuse",
+    "fuse.goofys",
+    "fuse.grpcfuse",
+    "fuse.gvfsd-fuse",
+    "fuse.hdfs_fuse",
+    "fuse.httpdirfs",
+    "fuse.ifuse",
+    "fuse.jmtpfs",
+    "fuse.kio-fuse",
+    "fuse.mountpoint-s3",
+    "fuse.nbdfuse",
+    "fuse.onedriver",
+    "fuse.orangefs",
+    "fuse.osxfs",
+    "fuse.portal",
+    "fuse.prl_fsd",
+    "fuse.pvfs2fuse",
+    "fuse.rclone",
+    "fuse.s3backer",
+    "fuse.s3fs",
+    "fuse.seaweedfs",
+    "fuse.simple-mtpfs",
+    "fuse.smbnetfs",
+    "fuse.sshfs",
+    "fuse.vmhgfs-fuse",
+    "fuse.weed",
+    "fuse.xrootdfs",
+    NULL,
+};
 /* What a host shows to a guest: the host, and other guests, know nothing of its locks. */
 static const char *const guests[] = {"virtiofs", "9p", "vboxsf", "vmhgfs", "prl_fs", NULL};
 static const char *const nfs[] = {"nfs", "nfs4", NULL};
@@ -117,6 +168,11 @@ bool mpgi_lock_is_local(const struct mount_line *line)
     if (is_one_of(line->type, smb))
         return has_option(line->options, "nobrl");
     return has_option(line->options, "localflock") || has_option(line->options, "localflocks");
+}
+
+bool mpgi_is_meeting(const struct mount_line *line)
+{
+    return strncmp(line->type, "fuse.", 5) != 0 || is_one_of(line->type, fuse_meeting);
 }
 
 /* Cuts the text at its next space and moves on behind it; NULL: there is none. */
@@ -252,9 +308,11 @@ void mpgi_sharing_of(struct sharing *sharing, int fd)
         mpgi_find_mount(&line, text, &stx)) {
         (void)snprintf(sharing->type, sizeof(sharing->type), "%s", line.type);
         sharing->lock_is_local = mpgi_lock_is_local(&line);
+        sharing->is_meeting = sharing->lock_is_local && mpgi_is_meeting(&line);
         sharing->others = strcmp(line.type, "fuseblk") != 0 && !is_one_of(line.type, fuse_private);
     } else {
         sharing->lock_is_local = is_local_by_magic(magic);
+        sharing->is_meeting = sharing->lock_is_local;
         sharing->unknown = true;
     }
     free(text);

@@ -21,6 +21,7 @@ struct statx;
 struct sharing {
     bool others;        /* another machine, or another path, may change what is cached here */
     bool lock_is_local; /* a lock binds only those who come by this path */
+    bool is_meeting;    /* … and the filesystem is made for others to come, or nothing tells */
     bool unknown;       /* nothing tells, and the worst is assumed */
     char type[TYPE_NAME_SIZE]; /* "fuse.sshfs", …; "" where it is not known */
 };
@@ -48,5 +49,7 @@ bool mpgi_mount_line(struct mount_line *line, char *text);
 bool mpgi_find_mount(struct mount_line *line, char *text, const struct statx *st);
 /* What type, source and options say of locks. */
 bool mpgi_lock_is_local(const struct mount_line *line);
+/* Whether others are to be expected where the lock is local. */
+bool mpgi_is_meeting(const struct mount_line *line);
 
 #endif

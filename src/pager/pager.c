@@ -137,7 +137,7 @@ int mpgi_pager_lock_to_write(mpg_pager *pager, unsigned flags)
 {
     const struct sharing *sharing = &pager->file.sharing;
 
-    if (!sharing->lock_is_local || (flags & MPG_LOCAL_LOCK) != 0) {
+    if (!sharing->is_meeting || (flags & MPG_LOCAL_LOCK) != 0) {
         int result = mpgi_file_lock(&pager->file, IO_LOCK_EXCLUSIVE);
 
         if (result == 0)

@@ -24,6 +24,7 @@ int mpg_stat(struct mpg_stat *st, const mpg_pager *pager)
     facts.page_size = pager->page_size;
     facts.read_only = pager->read_only;
     facts.name_unsure = pager->file.name_unsure;
+    facts.lock_unsure = !pager->read_only && pager->file.sharing.lock_is_local;
     *st = facts;
     return 0;
 }

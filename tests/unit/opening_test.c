@@ -37,7 +37,8 @@ static void local_lock(void *context, int fd, struct sharing *sharing)
 {
     (void)context;
     (void)fd;
-    *sharing = (struct sharing){.others = true, .lock_is_local = true, .type = "fuse.other"};
+    *sharing = (struct sharing){
+        .others = true, .lock_is_local = true, .is_meeting = true, .type = "fuse.other"};
 }
 
 static ssize_t late_read(void *context, int fd, void *data, size_t length, uint64_t offset)

@@ -87,9 +87,9 @@ static bool is_local(const char *type, const char *source, const char *options)
 
 static void local_locks_are_known(void **state)
 {
-    static const char *const local[] = {"fuse",         "fuse.sshfs",  "fuse.s3backer",
-                                        "fuse.nbdfuse", "fuse.bindfs", "fuse.rclone",
-                                        "fuse.",        "virtiofs",    "9p"};
+    static const char *const local[] = {
+        "fuse",        "fuse.sshfs", "fuse.s3backer", "fuse.nbdfuse", "fuse.bindfs",
+        "fuse.rclone", "fuse.",      "virtiofs",      "9p",           "fuse.encfs"};
     static const char *const reaching[] = {
         "ext4",      "xfs",          "fuseblk",  "fuse.glusterfs",      "fuse.ceph-fuse", "ceph",
         "fuse.ceph", "fuse.moosefs", "fuse.mfs", "fuse.fuse-overlayfs", "nfs4",           "cifs",
@@ -104,6 +104,30 @@ static void local_locks_are_known(void **state)
     assert_false(is_local("fuse", "mfs\\043host:9421", "rw"));
     assert_true(is_local("fuse", "host:mfs#", "rw"));
     assert_true(is_local("fuse.glusterfs2", "host:/volume", "rw"));
+}
+
+static bool is_meeting(const char *type)
+{
+    struct mount_line line = {.type = type, .source = "somewhere", .options = "rw"};
+
+    return mpgi_is_meeting(&line);
+}
+
+/* What is not known is not taken for what others come to, unless it does not even say what it is. */
+static void what_others_come_to_is_known(void **state)
+{
+    static const char *const meeting[] = {"fuse",         "fuse.sshfs",  "fuse.s3backer",
+                                          "fuse.nbdfuse", "fuse.bindfs", "fuse.rclone",
+                                          "fuse.",        "virtiofs",    "9p",
+                                          "vboxsf",       "nfs4",        "cifs"};
+    static const char *const others[] = {"fuse.encfs", "fuse.gocryptfs", "fuse.mergerfs",
+                                         "fuse.sshfs2", "fuse.of_somebody"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(meeting) / sizeof(meeting[0]); i++)
+        assert_true(is_meeting(meeting[i]));
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+        assert_false(is_meeting(others[i]));
 }
 
 static void options_that_make_locks_local_are_known(void **state)
@@ -178,6 +202,7 @@ int main(void)
         cmocka_unit_test(odd_names_do_not_shift_the_fields),
         cmocka_unit_test(what_is_no_line_is_refused),
         cmocka_unit_test(local_locks_are_known),
+        cmocka_unit_test(what_others_come_to_is_known),
         cmocka_unit_test(options_that_make_locks_local_are_known),
         cmocka_unit_test(a_mount_is_found_by_its_number),
         cmocka_unit_test(without_a_number_it_is_found_by_the_device),
