@@ -3,16 +3,26 @@
 # The benchmark of mounted files: mappedpagesfs against null_fs (the limit of FUSE here), against
 # fuse2fs and bindfs over ext4 where they are installed, and against the disk itself.
 #
-#   bench/mount.sh [-q] DIRECTORY     -q: one short round, to see that it works
+#   bench/mount.sh [-q] [-b BUILD] DIRECTORY
 #
+# -q: one short round, to see that it works. -b: the driver of another build (of an older version, say) is measured
+# beside this one, on a file that it made itself; BUILD is a build directory in which bench/mount_client was made.
 # Needs $top_builddir; mounts under DIRECTORY and cleans up behind itself.
 set -eu
 
 quick=
-if [ "${1:-}" = -q ]; then
-    quick=yes
-    shift
-fi
+before_build='' before=''
+while getopts qb: option; do
+    case $option in
+    q) quick=yes ;;
+    b)
+        before_build=$(cd "$OPTARG" && pwd)
+        before=before
+        ;;
+    *) exit 2 ;;
+    esac
+done
+shift $((OPTIND - 1))
 root=$(mktemp -d "${1:-.}/mpg-bench-mount-XXXXXX")
 root=$(cd "$root" && pwd)
 bench=$(cd "${top_builddir:-..}/bench" && pwd)
@@ -81,6 +91,10 @@ time_work() {
 
 echo "bench: making files" >&2
 "$client" make "$root/file" 4096 "$files" "$protected" $((10 * operations * turns)) "$files"
+if [ -n "$before" ]; then
+    "$before_build/bench/mount_client" make "$root/file-before" 4096 "$files" "$protected" $((10 * operations * turns)) \
+        "$files"
+fi
 "$client" make "$root/big" 1048576 64 0 4 64
 "$client" make "$root/million" 4096 1000000 0 0 0
 mkdir "$root/tree" "$root/tree/pages" "$root/disk"
@@ -100,6 +114,9 @@ fi
 
 start_all() {
     mount_on mount "$driver" -f "$root/file" "$root/mount"
+    if [ -n "$before" ]; then
+        mount_on before "$before_build/fuse/mappedpagesfs" -f "$root/file-before" "$root/before"
+    fi
     mount_on limit "$bench/null_fs" "$root/limit" 4096 "$files" "$protected" rw
     for subject in $subjects; do
         case $subject in
@@ -136,51 +153,81 @@ contents() {
     from=$((first + turn * some))
     each_subject cold read pages "$from" "$some" 4096
     each_subject warm read pages "$from" "$some" 4096
-    for each in mount limit ext4; do
+    for each in mount $before limit ext4; do
         time_work page-read "$each" page-read "$root/$each/pages/7" 20000
         time_work page-write "$each" page-write "$root/$each/pages/7" 4000
     done
 }
 
+# Files that an older version made have something else where the ids that were never written begin here.
+find_shift() {
+    shift=0
+    if [ -n "$before" ] && ! (: >"$root/before/pages/$((first + files + 99))") 2>/dev/null; then
+        shift=$((2 * protected))
+    fi
+}
+
+shift_of() {
+    if [ "$1" = before ]; then
+        echo "$shift"
+    else
+        echo 0
+    fi
+}
+
 # The ids from $fresh on have never been written; the file was made with room for them.
 durable() {
     fresh=$((first + files + 100 + turn * 9 * operations))
-    pages=$root/mount/pages
-    time_work floor disk floor "$root/disk" "$operations"
-    time_work create mount create "$pages" "$fresh" "$operations" 1
-    time_work unlink mount unlink "$pages" "$fresh" "$operations" 1
-    time_work commit mount commit "$root/mount/protected" 0 "$operations" 1
+    used=$((first + 10 + turn * operations))
+    time_work floor disk floor "$root/disk" "$operations" 0
     time_work create limit create "$root/limit/pages" $((first + files)) "$operations" 1
     time_work unlink limit unlink "$root/limit/pages" "$first" "$operations" 1
     time_work commit limit commit "$root/limit/protected" 0 "$operations" 1
     time_work commit-8 limit commit "$root/limit/protected" 0 400 8
-    time_work create-8 mount create "$pages" $((fresh + operations)) $((8 * operations)) 8
-    time_work commit-8 mount commit "$root/mount/protected" 0 400 8
-    "$client" unlink "$pages" $((fresh + operations)) $((8 * operations)) 8 >/dev/null
-    # Pages that have had an owner: what it wrote must not be seen again.
-    used=$((first + 10 + turn * operations))
-    "$client" unlink "$pages" "$used" "$operations" 1 >/dev/null
-    "$client" commit "$root/mount/protected" 0 2 1 >/dev/null
-    time_work recreate mount create "$pages" "$used" "$operations" 1
-    "$client" write "$pages" "$used" "$operations" 4096 >/dev/null
+    # What this disk takes for a sync depends on how long ago the last one was.
+    for work in create unlink commit; do
+        pause=$(awk -v work="$work" '$2 == work && $3 == "limit" { last = $4 } END { printf "%d", last }' "$results")
+        time_work "floor-$work" disk floor "$root/disk" "$operations" "$pause"
+        for each in mount $before; do
+            case $work in
+            commit) time_work commit "$each" commit "$root/$each/protected" 0 "$operations" 1 ;;
+            *) time_work "$work" "$each" "$work" "$root/$each/pages" $((fresh + $(shift_of "$each"))) "$operations" 1 ;;
+            esac
+        done
+    done
+    for each in mount $before; do
+        pages=$root/$each/pages
+        next=$((fresh + operations + $(shift_of "$each")))
+        time_work create-8 "$each" create "$pages" "$next" $((8 * operations)) 8
+        time_work commit-8 "$each" commit "$root/$each/protected" 0 400 8
+        "$client" unlink "$pages" "$next" $((8 * operations)) 8 >/dev/null
+        # Pages that have had an owner: what it wrote must not be seen again.
+        "$client" unlink "$pages" "$used" "$operations" 1 >/dev/null
+        "$client" commit "$root/$each/protected" 0 2 1 >/dev/null
+        time_work recreate "$each" create "$pages" "$used" "$operations" 1
+        "$client" write "$pages" "$used" "$operations" 4096 >/dev/null
+    done
 }
 
 read_only() {
     mount_on limit-ro "$bench/null_fs" "$root/limit-ro" 4096 "$files" "$protected" ro
     mount_on mount-ro "$driver" -f "$root/file" "$root/mount-ro" -o ro
+    if [ -n "$before" ]; then
+        mount_on before-ro "$before_build/fuse/mappedpagesfs" -f "$root/file-before" "$root/before-ro" -o ro
+    fi
     # The kernel can be given content ahead of a reader only for files that it knows.
-    for each in limit-ro mount-ro; do
-        time_work list-stat $each list-stat "$root/$each/pages"
+    for each in limit-ro mount-ro ${before:+before-ro}; do
+        time_work list-stat "$each" list-stat "$root/$each/pages"
     done
     for turn in $(seq 0 $((turns - 1))); do
         from=$((first + turn * some))
         for pass in cold warm; do
-            for each in limit-ro mount-ro ext4; do
+            for each in limit-ro mount-ro ${before:+before-ro} ext4; do
                 what=$pass
-                if [ $each = ext4 ]; then
+                if [ "$each" = ext4 ]; then
                     what=$pass-ro # as a writable mount has its own
                 fi
-                time_work "$what" $each read "$root/$each/pages" "$from" "$some" 4096
+                time_work "$what" "$each" read "$root/$each/pages" "$from" "$some" 4096
             done
         done
     done
@@ -210,11 +257,12 @@ memory() {
 round=0
 while [ "$round" -lt "$rounds" ]; do
     echo "bench: round $((round + 1)) of $rounds" >&2
-    subjects="mount limit ext4"
+    subjects="mount $before limit ext4"
     if [ "$round" -lt "$peer_rounds" ]; then
         subjects="$subjects $peers"
     fi
     start_all
+    find_shift
     turn=0
     listings
     for turn in $(seq 0 $((turns - 1))); do
