@@ -19,6 +19,7 @@
 
 static const struct option options[] = {
     {"quiet", no_argument, NULL, 'q'},
+    {"json", no_argument, NULL, 'j'},
     {"wait", required_argument, NULL, 'w'},
     {"help", no_argument, NULL, 'h'},
     {NULL, 0, NULL, 0},
@@ -30,8 +31,8 @@ struct dump {
     struct archive *archive;
     struct archive_entry *entry;
     void *content;
-    uint64_t created; /* the time that all members bear */
-    uint64_t done;
+    uint64_t created;            /* the time that all members bear */
+    uint64_t regular, protected; /* pages that it has by now */
     struct progress progress;
 };
 
@@ -61,7 +62,7 @@ static int add_page(struct dump *dump, const char *folder, uint64_t id, int stat
     }
     (void)snprintf(name, sizeof name, "%s/%" PRIu64, folder, id);
     let_signals_end(); /* that were held back while a copy was made; an archive that ends here is seen to be cut short */
-    progress_update(&dump->progress, ++dump->done);
+    progress_update(&dump->progress, dump->regular + dump->protected);
     return add(dump, name, dump->content, mpg_page_size(dump->pager));
 }
 
@@ -75,7 +76,10 @@ static int add_regular(struct dump *dump)
     mpg_page_iter_begin(&iter, dump->pager, id);
     while ((more = mpg_page_iter_next(&id, &iter)) > 0) {
         int read = mpg_page_read(dump->content, dump->pager, id, 0, size);
-        int status = add_page(dump, "pages", id.value, read);
+        int status;
+
+        dump->regular++;
+        status = add_page(dump, "pages", id.value, read);
 
         if (status != STATUS_FINE) {
             return status;
@@ -93,7 +97,10 @@ static int add_protected(struct dump *dump)
     mpg_protected_iter_begin(&iter, dump->pager, id);
     while ((more = mpg_protected_iter_next(&id, &iter)) > 0) {
         int read = mpg_protected_read(dump->content, dump->pager, id);
-        int status = add_page(dump, "protected", id.value, read);
+        int status;
+
+        dump->protected ++;
+        status = add_page(dump, "protected", id.value, read);
 
         if (status != STATUS_FINE) {
             return status;
@@ -185,14 +192,29 @@ static int dump_to_output(struct dump *dump, bool quiet)
     return status;
 }
 
+/* On standard error: the archive is on the other one. */
+static void tell_dumped(const struct dump *dump)
+{
+    struct json json;
+
+    json_begin(&json, stderr);
+    json_string(&json, "file", dump->path);
+    json_number(&json, "regular_pages", dump->regular);
+    json_number(&json, "protected_pages", dump->protected);
+    json_end(&json);
+}
+
 static int run(int argc, char **argv)
 {
     struct dump dump = {0};
     bool quiet = false;
+    bool json = false;
+    int option;
     int status;
 
-    while (next_option(&command_dump, argc, argv) != -1) {
-        quiet = true;
+    while ((option = next_option(&command_dump, argc, argv)) != -1) {
+        quiet |= option == 'q';
+        json |= option == 'j';
     }
     expect_arguments(&command_dump, argc, argv, 1, 1);
     dump.path = argv[optind];
@@ -201,18 +223,22 @@ static int run(int argc, char **argv)
     }
     status = open_unchanging(&dump.pager, dump.path);
     if (status == STATUS_NO) {
-        status = open_copy(&dump.pager, dump.path, quiet);
+        status = open_copy(&dump.pager, dump.path, quiet || json);
     }
     if (status != STATUS_FINE) {
         return status;
     }
-    return close_file(dump.pager, dump.path, dump_to_output(&dump, quiet));
+    status = dump_to_output(&dump, quiet || json);
+    if (status == STATUS_FINE && json) {
+        tell_dumped(&dump);
+    }
+    return close_file(dump.pager, dump.path, status);
 }
 
 const struct command command_dump = {
     .name = "dump",
     .summary = "Writes all pages to standard output, as a tar archive",
-    .usage = "[-q] [-w SECONDS] FILE",
+    .usage = "[-q] [-j] [-w SECONDS] FILE",
     .help =
         "The archive holds info.json, then pages/<id> and protected/<id> in order of ids, as they\n"
         "are called on a mount. It shows one state: of a file that is written or mounted a copy "
@@ -220,6 +246,7 @@ const struct command command_dump = {
         "made first (in $TMPDIR or /var/tmp); else nobody can begin to write to it meanwhile.\n"
         "'mappedpages load' makes pages of it again, in a file of either format.\n\n"
         "  -q, --quiet         no progress bar\n"
+        "  -j, --json          what was dumped as a JSON object, on standard error\n"
         "  -w, --wait SECONDS  wait that long for a file that is busy\n"
         "  -h, --help          this help\n",
     .options = options,

@@ -113,6 +113,31 @@ void json_boolean(struct json *json, const char *key, bool value)
     fputs(value ? "true" : "false", json->out);
 }
 
+/* Up to three bytes as four characters. */
+static void put_group(FILE *out, const unsigned char *bytes, size_t count)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    uint32_t group = (uint32_t)bytes[0] << 16 | (count > 1 ? (uint32_t)bytes[1] << 8 : 0) |
+                     (count > 2 ? bytes[2] : 0);
+
+    putc(digits[group >> 18], out);
+    putc(digits[group >> 12 & 63], out);
+    putc(count > 1 ? digits[group >> 6 & 63] : '=', out);
+    putc(count > 2 ? digits[group & 63] : '=', out);
+}
+
+void json_base64(struct json *json, const char *key, const void *data, size_t length)
+{
+    const unsigned char *bytes = data;
+
+    begin_value(json, key);
+    fputc('"', json->out);
+    for (size_t at = 0; at < length; at += 3) {
+        put_group(json->out, bytes + at, length - at < 3 ? length - at : 3);
+    }
+    fputc('"', json->out);
+}
+
 void json_crc(struct json *json, const char *key, uint32_t crc)
 {
     begin_value(json, key);

@@ -4,6 +4,7 @@
 #define JSON_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 
@@ -28,6 +29,9 @@ void json_close(struct json *json, char bracket);
 void json_string(struct json *json, const char *key, const char *text);
 void json_number(struct json *json, const char *key, uint64_t number);
 void json_boolean(struct json *json, const char *key, bool value);
+
+/* Bytes, in base64 (RFC 4648). */
+void json_base64(struct json *json, const char *key, const void *data, size_t length);
 
 /* A CRC32 as a string of eight hexadecimal digits. */
 void json_crc(struct json *json, const char *key, uint32_t crc);

@@ -9,7 +9,7 @@ end
 # The options of a command, a line each: long name, short name, what value follows, description.
 function __mappedpages_options
     mappedpages help $argv[1] 2>/dev/null |
-        string replace -rf '^ +(?:(-[a-z]), )?(--[a-z-]+)(?:[ =]([A-Z]+))? +(.*)' '$2\t$1\t$3\t$4'
+        string replace -rf '^ +(?:(-[a-z]), )?(--[a-z-]+)(?:\[=[A-Z]+\])?(?:[ =]([A-Z]+))?(?: +(.*)|$)' '$2\t$1\t$3\t$4'
 end
 
 # What may stand where the cursor is.

@@ -57,7 +57,27 @@ offered() {
     esac
 }
 
+# Every command, and every option that it tells of in its help (in the slower shells of some that tell of all kinds of
+# options); those of the driver, too.
+everything() {
+    # The words are to be split.
+    # shellcheck disable=SC2046
+    offers_among 'mappedpages ' $(mappedpages help | sed -n 's/^  \([a-z]*\) .*/\1/p')
+    case $shell in
+    bash) some=$(mappedpages help | sed -n 's/^  \([a-z]*\) .*/\1/p') ;;
+    *) some="check copy info" ;;
+    esac
+    for command in $some; do
+        # shellcheck disable=SC2046
+        offers_among "mappedpages $command --" $(mappedpages help "$command" | grep -o -- '^ *\(-., *\)\?--[a-z-]*' |
+            grep -o -- '--.*')
+    done
+    # shellcheck disable=SC2046
+    offers_among 'mappedpagesfs -o ' $(mappedpagesfs --help | sed -n 's/^ *-o \([a-z_]*=\?\).*/\1/p')
+}
+
 common() {
+    everything
     offers 'mappedpages re' read rescue
     offers_among 'mappedpages ' create info list read write alloc free check map dump load help
     offers_among 'mappedpages list --' --regular --protected --ids --long --json --help

@@ -43,8 +43,22 @@ for format in 1 0.2; do
     holds "it['pages']['regular'] == 2"
     holds "sum(run['pages'] for run in it['free_runs']) == it['pages']['free'] >= it['longest_free_run']"
     expect 2 mappedpages map -j -s picture.svg $format.mpp
-    expect 0 mappedpages dump $format.mpp
+    expect 2 mappedpages read -j -x $format.mpp 30
+    expect 0 mappedpages read -p $format.mpp 1
+    mv out content
+    expect 0 mappedpages read -j -p $format.mpp 1
+    holds "it['protected'] == 1 and it['bytes'] == 4096"
+    holds "__import__('base64').b64decode(it['base64'], validate=True) == open('content', 'rb').read()"
+    expect 3 mappedpages read -j $format.mpp 29
+    holds "it['error']['page'] == 29"
+    expect 3 mappedpages read -j missing.mpp 29
+    holds "it['error']['name'] == 'IO' and 'create' in it['error']['hint']"
+    expect 0 mappedpages dump -j $format.mpp
     mv out pages.tar
+    mv err out
+    holds "it == {'file': '$format.mpp', 'regular_pages': 2, 'protected_pages': 3}"
+    expect 0 mappedpages dump $format.mpp
+    same out pages.tar
     expect 0 mappedpages load -j $format.silent <pages.tar
     holds "it == {'file': '$format.silent', 'regular_pages': 2, 'protected_pages': 3}"
     expect 3 mappedpages load -j missing.mpp <pages.tar
