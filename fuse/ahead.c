@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdlib.h>
 
 #include "node.h"
@@ -100,6 +101,28 @@ bool ahead_hand_over(struct fs *fs, const struct deferred *change)
         free(later);
     }
     return taken;
+}
+
+static void settled(struct deferred *deferred)
+{
+    (void)sem_post((sem_t *)(uintptr_t)deferred->fi.fh);
+}
+
+void ahead_settle(struct fs *fs)
+{
+    struct deferred deferred = {.finish = settled};
+    sem_t here;
+
+    if (sem_init(&here, 0, 0) != 0) {
+        return;
+    }
+    deferred.fi.fh = (uintptr_t)&here;
+    if (ahead_hand_over(fs, &deferred)) {
+        while (sem_wait(&here) != 0) {
+            /* interrupted */
+        }
+    }
+    (void)sem_destroy(&here);
 }
 
 /* Says which node is being pushed, and finishes the requests that came until now. */

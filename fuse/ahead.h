@@ -51,4 +51,10 @@ void ahead_change(struct fs *fs, const struct deferred *change);
  */
 bool ahead_hand_over(struct fs *fs, const struct deferred *change);
 
+/*
+ * When it returns, nothing is being pushed that was read before the call: for who has counted itself as a
+ * writer of nodes (nodes_opened), and serves no requests.
+ */
+void ahead_settle(struct fs *fs);
+
 #endif

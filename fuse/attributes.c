@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "batch.h"
 #include "info.h"
 #include "map.h"
 #include "options.h"
@@ -166,8 +167,8 @@ int attributes_get(struct fs *fs, const struct target *target, struct stat *st)
         return scratch_attributes(fs->scratch, target->id, st);
     case NODE_FIXED:
         if (!is_directory(target)) {
-            st->st_mode &= ~(mode_t)0222;
-            /* What "last" tells depends on who asks. */
+            st->st_mode &= batch_is(target) ? ~(mode_t)0022 : ~(mode_t)0222;
+            /* What "last" and "batch" tell depends on who asks. */
             st->st_size = info_is(target) ? (off_t)info_length(fs, target) : 0;
             break;
         }
@@ -273,14 +274,14 @@ int attributes_set(struct fs *fs, const struct target *target, const struct stat
     struct stat was;
     int error;
 
+    if ((to_set & (FUSE_SET_ATTR_MODE | SETS_OWNER | SETS_ACCESS | SETS_MODIFICATION)) == 0) {
+        return 0;
+    }
     if (target->kind == NODE_RAW || (target->kind == NODE_FIXED && target->id >= FIXED_RAW)) {
         return EPERM;
     }
     if ((to_set & FUSE_SET_ATTR_MODE) && (st->st_mode & MODE_NOT_KEPT)) {
         return EPERM;
-    }
-    if ((to_set & (FUSE_SET_ATTR_MODE | SETS_OWNER | SETS_ACCESS | SETS_MODIFICATION)) == 0) {
-        return 0;
     }
     if (target->kind == NODE_SCRATCH) {
         return scratch_set(fs->scratch, target->id, st, to_set);

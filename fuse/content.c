@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "attributes.h"
+#include "batch.h"
 #include "follow.h"
 #include "info.h"
 #include "log.h"
@@ -40,7 +41,7 @@ static int read_info(const struct fs *fs, const struct target *target, const str
     size_t there = handle != NULL ? handle->text_length : 0;
     int error = buffer == NULL ? ENOMEM : 0;
 
-    if (error == 0 && handle == NULL) {
+    if (error == 0 && handle == NULL && info_is(target)) {
         error = info_text(&text, &there, fs, target);
     }
     if (error != 0) {
@@ -121,6 +122,9 @@ int content_write(struct fs *fs, const struct target *target, struct handle *han
     if (target->kind == NODE_SCRATCH) {
         return scratch_write(fs->scratch, target->id, data, offset, *length);
     }
+    if (batch_is(target) && handle != NULL) {
+        return handle_stage(fs, handle, 0, client, data, offset, *length);
+    }
     if (target->kind != NODE_PAGE && target->kind != NODE_PROTECTED) {
         return EPERM;
     }
@@ -184,11 +188,27 @@ int content_zero(struct fs *fs, const struct target *target, struct handle *hand
     return 0;
 }
 
+/* Opening it with O_TRUNC, too, as there is nothing in it then. */
+static int truncate_batch(struct fs *fs, struct handle *handle, const struct client *client,
+                          uint64_t size)
+{
+    uint64_t end = 0;
+
+    if (handle == NULL) {
+        return size == 0 ? 0 : EPERM;
+    }
+    handle_cut(handle, size, &end);
+    return size > end ? handle_stage_zeros(fs, handle, 0, client, end, size - end) : 0;
+}
+
 int content_truncate(struct fs *fs, const struct target *target, struct handle *handle,
                      const struct client *client, uint64_t size)
 {
     if (target->kind == NODE_SCRATCH) {
         return scratch_truncate(fs->scratch, target->id, size);
+    }
+    if (batch_is(target)) {
+        return truncate_batch(fs, handle, client, size);
     }
     if (target->kind != NODE_PAGE && target->kind != NODE_PROTECTED) {
         return EPERM;

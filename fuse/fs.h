@@ -43,7 +43,8 @@ struct fs {
     struct nodes *nodes;
     struct attributes *attributes;
     struct scratch *scratch;
-    struct last *last; /* NULL on a read-only mount */
+    struct last *last;   /* NULL on a read-only mount */
+    struct batch *batch; /* likewise */
     struct snapshots *snapshots;
     pthread_mutex_t handles_mutex;
     struct handle *handles;   /* all that are open */
@@ -51,7 +52,8 @@ struct fs {
     struct ahead *ahead;      /* NULL if nothing is pushed ahead */
     struct timed_sync *timer; /* NULL: everything is durable at once */
     atomic_bool unsynced;     /* something was allocated or freed since the last timed sync */
-    struct budget *staged;    /* memory for what handles stage */
+    struct budget *staged;    /* memory for what handles stage, */
+    uint64_t stage_limit;     /* … and how much that is, in bytes */
     struct cached *cached;    /* protected pages that the kernel caches */
     struct workers *workers; /* for what may wait, if requests may come through io_uring; or NULL */
     atomic_bool warned_unseen; /* it was logged that a client cannot be seen in /proc */

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "attributes.h"
+#include "batch.h"
 #include "budget.h"
 #include "cached.h"
 #include "hint.h"
@@ -175,12 +176,14 @@ static bool make_tables(struct fs *fs)
     fs->attributes = attributes_new();
     fs->scratch = scratch_new((uint64_t)fs->options->scratch, getuid());
     fs->last = fs->writable != NULL ? last_new() : NULL;
-    fs->staged = budget_new(stage_limit(fs));
+    fs->batch = fs->writable != NULL ? batch_new() : NULL;
+    fs->stage_limit = stage_limit(fs);
+    fs->staged = budget_new(fs->stage_limit);
     fs->cached = cached_new();
     fs->snapshots = snapshots_new(fs->page_size);
     if (fs->nodes == NULL || fs->attributes == NULL || fs->scratch == NULL ||
         fs->snapshots == NULL || fs->staged == NULL || fs->cached == NULL ||
-        (fs->writable != NULL && fs->last == NULL)) {
+        (fs->writable != NULL && (fs->last == NULL || fs->batch == NULL))) {
         log_line(LOG_ERR, "out of memory");
         return false;
     }
@@ -238,6 +241,7 @@ bool fs_close(struct fs *fs)
     }
     scratch_free(fs->scratch);
     last_free(fs->last);
+    batch_free(fs->batch);
     snapshots_free(fs->snapshots);
     budget_free(fs->staged);
     cached_free(fs->cached);

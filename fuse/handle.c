@@ -54,12 +54,22 @@ struct handle *handle_open(struct fs *fs, uint64_t node, bool writes, pid_t open
     return handle;
 }
 
+#define SUBJECT_SIZE 64
+
+/* What a message is about. */
+static const char *subject(char text[SUBJECT_SIZE], const struct handle *handle)
+{
+    snprintf(text, SUBJECT_SIZE, "%s %" PRIu64, handle->batch != 0 ? "batch" : "protected page",
+             handle->batch != 0 ? handle->batch : handle->page);
+    return text;
+}
+
 /* Logs that what is staged was dropped, or a part of it. Called before it is. */
 static void log_drop(const struct handle *handle, const struct client *writer, const char *reason)
 {
-    char name[PROCESS_NAME_SIZE];
+    char name[PROCESS_NAME_SIZE], about[SUBJECT_SIZE];
 
-    log_line(LOG_WARNING, "protected page %" PRIu64 ": what %s wrote was dropped: %s", handle->page,
+    log_line(LOG_WARNING, "%s: what %s wrote was dropped: %s", subject(about, handle),
              process_name(name, writer->thread), reason);
 }
 
@@ -123,10 +133,11 @@ static int begin_staging(const struct fs *fs, struct handle *handle, uint64_t pa
                          const struct client *client)
 {
     const char *why = log_why_final();
+    char about[SUBJECT_SIZE];
 
+    handle->page = page;
     if (why != NULL) {
-        log_limited(LOG_ERR, "protected page %" PRIu64 ": nothing is taken any more: %s", page,
-                    why);
+        log_limited(LOG_ERR, "%s: nothing is taken any more: %s", subject(about, handle), why);
         return EIO;
     }
     if (!handle->has_room && !has_room(fs)) {
@@ -134,13 +145,27 @@ static int begin_staging(const struct fs *fs, struct handle *handle, uint64_t pa
     }
     handle->has_room = true;
     handle->failed = false;
-    handle->page = page;
     clock_gettime(CLOCK_REALTIME, &handle->written);
     if (handle->closed && handle->writer < 0) {
         /* Maybe no close of it is to come that would tell whether it was killed. */
         handle->writer = process_open(client->thread);
     }
     return 0;
+}
+
+/* Whether the stage is for so many bytes; a page's is, for who writes to one has looked. */
+static bool reaches(const struct handle *handle, uint64_t offset, uint64_t length)
+{
+    return offset <= handle->stage.page_size && length <= handle->stage.page_size - offset;
+}
+
+/* A batch with a write missing is none. Called with the handle's lock held. */
+static int note_spoilt(struct handle *handle, int error)
+{
+    if (error != 0 && handle->batch != 0) {
+        handle->spoilt = error;
+    }
+    return error;
 }
 
 int handle_stage(struct fs *fs, struct handle *handle, uint64_t page, const struct client *client,
@@ -151,8 +176,12 @@ int handle_stage(struct fs *fs, struct handle *handle, uint64_t page, const stru
     pthread_mutex_lock(&handle->mutex);
     error = begin_staging(fs, handle, page, client);
     if (error == 0) {
-        error = stage_write(&handle->stage, client, data, offset, length);
+        offset = offset == HANDLE_END ? stage_end(&handle->stage) : offset;
+        error = reaches(handle, offset, length)
+                    ? stage_write(&handle->stage, client, data, offset, length)
+                    : ENOSPC;
     }
+    error = note_spoilt(handle, error);
     pthread_mutex_unlock(&handle->mutex);
     return error;
 }
@@ -165,10 +194,23 @@ int handle_stage_zeros(struct fs *fs, struct handle *handle, uint64_t page,
     pthread_mutex_lock(&handle->mutex);
     error = begin_staging(fs, handle, page, client);
     if (error == 0) {
-        error = stage_zero(&handle->stage, client, offset, length);
+        error = reaches(handle, offset, length) ? stage_zero(&handle->stage, client, offset, length)
+                                                : ENOSPC;
     }
+    error = note_spoilt(handle, error);
     pthread_mutex_unlock(&handle->mutex);
     return error;
+}
+
+void handle_cut(struct handle *handle, uint64_t size, uint64_t *end)
+{
+    pthread_mutex_lock(&handle->mutex);
+    stage_cut(&handle->stage, size);
+    *end = stage_end(&handle->stage);
+    if (size == 0) {
+        handle->spoilt = 0; /* it begins again */
+    }
+    pthread_mutex_unlock(&handle->mutex);
 }
 
 bool handle_truncate_opened(struct fs *fs, uint64_t node, uint64_t page,
@@ -233,18 +275,21 @@ static void drop_killed(struct handle *handle, const struct client *client, int 
         log_drop(handle, &other, "a process that had written over it was killed");
         handle->lost = other;
     }
+    if (handle->batch != 0) {
+        stage_clear(&handle->stage); /* what others wrote of it is no archive */
+    }
 }
 
 /* Says once that a client cannot be seen in /proc. */
 static void warn_unseen(struct fs *fs, const struct handle *handle, const struct client *client)
 {
-    char name[PROCESS_NAME_SIZE];
+    char name[PROCESS_NAME_SIZE], about[SUBJECT_SIZE];
 
     if (!atomic_exchange(&fs->warned_unseen, true)) {
         log_line(LOG_WARNING,
-                 "protected page %" PRIu64 ": whether %s was killed cannot be told: what such "
+                 "%s: whether %s was killed cannot be told: what such "
                  "processes write is committed in either case",
-                 handle->page, process_name(name, client->thread));
+                 subject(about, handle), process_name(name, client->thread));
     }
 }
 
@@ -332,9 +377,6 @@ static int commit(struct fs *fs, struct handle *handle, const struct target *tar
 /* For what is not the doing of a client that matters. */
 static const struct client nobody = {0, 0, 0};
 
-/* Why staged bytes may have to be committed. */
-enum occasion { OCCASION_CLOSE, OCCASION_SYNC, OCCASION_END };
-
 /* Whether they have to, now. Called with the handle's lock held and something staged. */
 static bool is_due(struct fs *fs, struct handle *handle, enum occasion occasion,
                    const struct client *client)
@@ -401,6 +443,26 @@ static int settle(struct fs *fs, struct handle *handle, enum occasion occasion,
     return error;
 }
 
+enum handle_taken handle_take(struct fs *fs, struct handle *handle, enum occasion occasion,
+                              const struct client *client, struct stage *stage)
+{
+    enum handle_taken taken = HANDLE_NOTHING;
+
+    pthread_mutex_lock(&handle->mutex);
+    if (!stage_is_empty(&handle->stage)) {
+        if (is_due(fs, handle, occasion, client)) {
+            *stage = handle->stage;
+            handle->stage = (struct stage){.page_size = stage->page_size, .budget = stage->budget};
+            taken = HANDLE_TAKEN;
+        } else if (stage_is_empty(&handle->stage)) {
+            taken = HANDLE_DROPPED;
+        }
+    }
+    handle->closed |= occasion == OCCASION_CLOSE;
+    pthread_mutex_unlock(&handle->mutex);
+    return taken;
+}
+
 int handle_flush(struct fs *fs, struct handle *handle, const struct client *client, bool *committed)
 {
     return settle(fs, handle, OCCASION_CLOSE, client, committed);
@@ -417,14 +479,17 @@ void handle_release(struct fs *fs, struct handle *handle, bool *committed)
     drop_all(handle, "its commit failed");
 }
 
-void handle_end_all(struct fs *fs, bool unmounted)
+void handle_end_all(struct fs *fs, bool unmounted,
+                    void (*end_batch)(struct fs *fs, struct handle *handle))
 {
     bool committed;
 
     while (fs->handles != NULL) {
         struct handle *handle = fs->handles;
 
-        if (unmounted) {
+        if (unmounted && handle->batch != 0) {
+            end_batch(fs, handle);
+        } else if (unmounted) {
             handle_release(fs, handle, &committed);
         }
         drop_all(handle, "the mount ended before it was closed");

@@ -21,6 +21,8 @@ struct handle {
     bool untold;                    /* a commit at a close failed, and nobody may know of it yet */
     bool has_room;                  /* the space that a commit needs was seen to be there */
     bool closed;                    /* a descriptor of it was closed */
+    uint64_t batch;                 /* the number of the batch that is written; 0: none is */
+    int spoilt;                     /* an errno: a write of that batch failed, so it is not whole */
     int writer;                     /* pidfd of who wrote after a descriptor was closed, or -1 */
     struct client lost;             /* what this one staged was dropped, untold; or thread -1 */
     uint64_t page;                  /* the protected page that something was staged for last */
@@ -70,6 +72,22 @@ bool handle_may_commit(struct handle *handle);
 /* Puts what is staged onto bytes that were read. */
 void handle_apply(struct handle *handle, void *data, uint64_t offset, size_t length);
 
+/* The offset of who writes at the end, wherever that is: for a batch. */
+#define HANDLE_END UINT64_MAX
+
+/* Why staged bytes may have to be committed: a descriptor was closed, fsync, the last use is gone. */
+enum occasion { OCCASION_CLOSE, OCCASION_SYNC, OCCASION_END };
+
+/*
+ * For a batch: takes all that is staged into *stage, which is then the caller's to clear, if it is due.
+ * HANDLE_DROPPED: who wrote it was killed, so it is gone.
+ */
+enum handle_taken { HANDLE_NOTHING, HANDLE_TAKEN, HANDLE_DROPPED };
+enum handle_taken handle_take(struct fs *fs, struct handle *handle, enum occasion occasion,
+                              const struct client *client, struct stage *stage);
+/* For a batch: forgets what is staged from `size` on, and tells where what is left ends. */
+void handle_cut(struct handle *handle, uint64_t size, uint64_t *end);
+
 /*
  * These return 0 or an errno, and tell in *committed whether the page has other content now.
  */
@@ -93,8 +111,9 @@ void handle_release(struct fs *fs, struct handle *handle, bool *committed);
 /*
  * Requests have ended: ends the handles that are left. After an unmount nothing is open any more,
  * and what is left are releases that were not served: they are done now. After a signal they may be
- * open, and what they staged is dropped.
+ * open, and what they staged is dropped. `end_batch` does the release of one that writes a batch.
  */
-void handle_end_all(struct fs *fs, bool unmounted);
+void handle_end_all(struct fs *fs, bool unmounted,
+                    void (*end_batch)(struct fs *fs, struct handle *handle));
 
 #endif

@@ -16,7 +16,7 @@
 
 struct note {
     uint64_t id;
-    enum node_kind kind; /* NODE_FIXED: none */
+    enum node_kind kind; /* of page; NODE_FIXED: it was a batch */
     pid_t thread;        /* who created it */
     uid_t uid;
     struct kin kin;
@@ -126,30 +126,46 @@ static const struct note *find_kin(struct last *last, struct question *question)
     return note;
 }
 
+/* Called with the lock held. */
+static const struct note *find_nearest(struct last *last, struct question *question)
+{
+    const struct note *note = NULL;
+
+    if (!kin_read(&question->self, question->thread)) {
+        note = find(last, question, by_thread);
+    } else if (question->kind != NODE_FIXED) {
+        question->ancestor = question->self;
+        note = find_kin(last, question);
+    }
+    if (note == NULL) {
+        note = find(last, question, by_session);
+    }
+    return note != NULL ? note : find(last, question, by_user);
+}
+
+bool last_find(uint64_t *id, struct last *last, enum node_kind kind, pid_t thread, uid_t uid)
+{
+    struct question question = {.kind = kind, .thread = thread, .uid = uid};
+    const struct note *note;
+
+    pthread_mutex_lock(&last->mutex);
+    note = find_nearest(last, &question);
+    if (note != NULL) {
+        *id = note->id;
+    }
+    pthread_mutex_unlock(&last->mutex);
+    return note != NULL;
+}
+
 int last_text(char **text, size_t *length, struct last *last, enum node_kind kind, pid_t thread,
               uid_t uid)
 {
-    struct question question = {.kind = kind, .thread = thread, .uid = uid};
-    const struct note *note = NULL;
     char line[32] = "";
+    uint64_t id;
 
-    pthread_mutex_lock(&last->mutex);
-    if (kin_read(&question.self, thread)) {
-        question.ancestor = question.self;
-        note = find_kin(last, &question);
-    } else {
-        note = find(last, &question, by_thread);
+    if (last_find(&id, last, kind, thread, uid)) {
+        snprintf(line, sizeof(line), "%" PRIu64 "\n", id);
     }
-    if (note == NULL) {
-        note = find(last, &question, by_session);
-    }
-    if (note == NULL) {
-        note = find(last, &question, by_user);
-    }
-    if (note != NULL) {
-        snprintf(line, sizeof(line), "%" PRIu64 "\n", note->id);
-    }
-    pthread_mutex_unlock(&last->mutex);
     *text = strdup(line);
     *length = strlen(line);
     return *text != NULL ? 0 : ENOMEM;

@@ -48,6 +48,7 @@ enum fixed_node {
     FIXED_LAST_PAGE = 6,
     FIXED_LAST_PROTECTED = 7,
     FIXED_INFO_JSON = 8,
+    FIXED_BATCH = 9,
 };
 
 /* Regular pages are numbered from here; those before are the file's own. */

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 
 #include "ahead.h"
+#include "batch.h"
 #include "cached.h"
 #include "info.h"
 #include "last.h"
@@ -24,7 +25,7 @@ int open_target(struct fs *fs, fuse_ino_t node, const struct target *target,
     struct handle *handle;
     int error = 0;
 
-    if (writes && (target->kind == NODE_RAW || target->kind == NODE_FIXED)) {
+    if (writes && (target->kind == NODE_RAW || target->kind == NODE_FIXED) && !batch_is(target)) {
         return EACCES;
     }
     handle = handle_open(fs, node, writes, client->thread);
@@ -32,7 +33,7 @@ int open_target(struct fs *fs, fuse_ino_t node, const struct target *target,
         return ENOMEM;
     }
     handle->cached = target->kind == NODE_SCRATCH;
-    handle->syncs = (fi->flags & O_DSYNC) != 0;
+    handle->syncs = (fi->flags & O_DSYNC) != 0 && !batch_is(target);
     fi->fh = (uintptr_t)handle;
     /*
      * Regular pages are the kernel's to cache. A node that was something else before (a file
@@ -43,7 +44,12 @@ int open_target(struct fs *fs, fuse_ino_t node, const struct target *target,
     fi->direct_io = (target->kind != NODE_PAGE && target->kind != NODE_SCRATCH) || fs->follows;
     /* Closing means something only to who wrote to a protected page, or may come to. */
     fi->noflush = !writes || (target->kind == NODE_PAGE && node_kind_of(node) == NODE_PAGE);
-    if (info_is(target)) {
+    if (batch_is(target)) {
+        if (writes) {
+            batch_begin(fs, handle, client);
+        }
+        error = batch_text(&handle->text, &handle->text_length, fs, client);
+    } else if (info_is(target)) {
         error = info_text(&handle->text, &handle->text_length, fs, target);
     } else if (target->kind == NODE_FIXED) {
         error = last_text(&handle->text, &handle->text_length, fs->last,
@@ -158,7 +164,9 @@ void request_write(fuse_req_t req, fuse_ino_t node, const char *data, size_t siz
     answer.error = nodes_enter(fs->nodes, node, &target);
     if (answer.error == 0) {
         through_cache = is_cached(&target, fi);
-        if ((flags & O_APPEND) && target.kind != NODE_SCRATCH) {
+        if ((flags & O_APPEND) && batch_is(&target)) {
+            answer.error = content_write(fs, &target, handle, &client, data, HANDLE_END, &size);
+        } else if ((flags & O_APPEND) && target.kind != NODE_SCRATCH) {
             /* Behind the end of a page there is no room, wherever the kernel thinks the end is. */
             answer.error = EFBIG;
         } else {
@@ -195,6 +203,10 @@ void request_flush(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
         fuse_reply_err(req, ENOSYS);
         return;
     }
+    if (handle != NULL && handle->batch != 0) {
+        batch_settle(fs, handle, OCCASION_CLOSE, &client, &answer);
+        return;
+    }
     if (handle != NULL) {
         answer.error = handle_flush(fs, handle, &client, &committed);
     }
@@ -218,6 +230,12 @@ void request_fsync(fuse_req_t req, fuse_ino_t node, int data_only, struct fuse_f
     bool committed = false;
 
     (void)data_only;
+    if (handle != NULL && handle->batch != 0) {
+        const struct client client = client_of(req, fi);
+
+        batch_settle(fs, handle, OCCASION_SYNC, &client, &answer);
+        return;
+    }
     answer.error = nodes_resolve(fs->nodes, node, &target);
     if (answer.error == 0 && handle != NULL) {
         answer.error = handle_sync(fs, handle, &committed);
@@ -254,6 +272,9 @@ static int allocate(struct fs *fs, const struct target *target, struct handle *h
         /* An empty range behind the end grows the file without touching what is there. */
         return zeroes ? scratch_zero(fs->scratch, target->id, offset, length, grow)
                       : scratch_zero(fs->scratch, target->id, end, 0, grow);
+    }
+    if (batch_is(target)) {
+        return EOPNOTSUPP; /* which tools that copy holes take well */
     }
     if (target->kind != NODE_PAGE && target->kind != NODE_PROTECTED) {
         return EPERM;
@@ -358,6 +379,13 @@ void request_release(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
     const struct answer answer = {.req = req};
     bool committed = false;
 
+    if (handle != NULL && handle->batch != 0) {
+        const struct client client = client_of(req, fi);
+
+        batch_settle(fs, handle, OCCASION_END, &client, &answer);
+        handle_close(fs, handle);
+        return;
+    }
     if (handle != NULL) {
         handle_release(fs, handle, &committed);
         handle_close(fs, handle);

@@ -61,6 +61,9 @@ static fuse_ino_t root_node(const struct fs *fs, const char *name)
     if (strcmp(name, "info.json") == 0) {
         return FIXED_INFO_JSON;
     }
+    if (fs->batch != NULL && strcmp(name, "batch") == 0) {
+        return FIXED_BATCH;
+    }
     return fs->options->raw && strcmp(name, "raw") == 0 ? FIXED_RAW : 0;
 }
 

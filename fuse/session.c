@@ -8,6 +8,7 @@
  *   - one that pushes ahead (ahead.h);
  *   - with io_uring some that do what waits for the disk (ring.h);
  *   - one that drops what the kernel caches of protected pages (cached.h);
+ *   - one that applies batches (batch.h);
  *   - beside a writer one that drops what maps show (follow.h);
  *   - with -o commit= one that syncs every so often (timed_sync.h).
  */
@@ -27,6 +28,7 @@
 #include <unistd.h>
 
 #include "ahead.h"
+#include "batch.h"
 #include "cached.h"
 #include "follow.h"
 #include "log.h"
@@ -348,6 +350,7 @@ static void *wait_for_signals(void *argument)
     }
     if (!watch->ended) {
         watch->signalled = true;
+        batch_stop(watch->fs->batch);
         ahead_stop(watch->fs->ahead);
         cached_stop(watch->fs->cached);
         fuse_session_exit(watch->fs->session);
@@ -398,7 +401,7 @@ static int run_loop(const struct fs *fs)
 static bool start_helpers(struct fs *fs, struct follow **follow)
 {
     fs->ahead = ahead_start(fs);
-    if (fs->writable != NULL && !cached_start(fs)) {
+    if (fs->writable != NULL && (!cached_start(fs) || !batch_start(fs))) {
         return false;
     }
     if (fs->follows) {
@@ -423,10 +426,11 @@ bool session_serve(struct fs *fs)
     }
     workers_free(fs->workers);
     fs->workers = NULL;
+    batch_stop(fs->batch);
     ahead_stop(fs->ahead);
     cached_stop(fs->cached);
     follow_stop(follow);
-    handle_end_all(fs, !watch.signalled);
+    handle_end_all(fs, !watch.signalled, batch_end);
     if (result < 0) {
         /* libfuse says -1 where it has no thread. */
         log_line(LOG_ERR, "serving failed: %s", strerror(result == -1 ? EAGAIN : -result));

@@ -309,6 +309,26 @@ int stage_zero(struct stage *stage, const struct client *writer, uint64_t offset
     return length == 0 || error != 0 ? error : put(stage, &extent);
 }
 
+uint64_t stage_end(const struct stage *stage)
+{
+    return stage->count > 0 ? end_of(&stage->extents[stage->count - 1]) : 0;
+}
+
+void stage_cut(struct stage *stage, uint64_t size)
+{
+    const size_t first = first_behind(stage, size);
+
+    if (first < stage->count && stage->extents[first].offset < size) {
+        stage->extents[first].length = size - stage->extents[first].offset;
+        delete_range(stage, first + 1, stage->count);
+    } else {
+        delete_range(stage, first, stage->count);
+    }
+    if (stage_is_empty(stage)) {
+        stage_clear(stage);
+    }
+}
+
 void stage_truncate(struct stage *stage, const struct client *writer)
 {
     stage->truncated = true;

@@ -45,6 +45,11 @@ int stage_zero(struct stage *stage, const struct client *writer, uint64_t offset
 /* The page was truncated by opening it; for an empty stage. */
 void stage_truncate(struct stage *stage, const struct client *writer);
 
+/* Where the last of what is staged ends. */
+uint64_t stage_end(const struct stage *stage);
+/* Forgets what is staged from `size` on. */
+void stage_cut(struct stage *stage, uint64_t size);
+
 /* Puts what is staged within [offset, offset + length) onto `data`, which holds those bytes. */
 void stage_apply(const struct stage *stage, void *data, uint64_t offset, uint64_t length);
 

@@ -7,6 +7,7 @@
 #include "json.h"
 #include "output.h"
 #include "page_archive.h"
+#include "page_put.h"
 #include "progress.h"
 #include "spool.h"
 
@@ -87,23 +88,6 @@ static int read_archive(struct load *load)
 
 /* ---- Changing the file. What follows returns 0 or the library's error, unless it says otherwise. ---- */
 
-/* Whether a page must be allocated first. */
-static int is_missing(bool *missing, const struct load *load, const struct archived_page *page)
-{
-    enum mpg_page_use use = MPG_USE_FREE;
-    mpg_protected_info info;
-    int status;
-
-    if (page->protected) {
-        status = mpg_protected_stat(&info, load->pager, (mpg_protected_id){page->id});
-        *missing = status == MPG_E_NOT_ALLOCATED;
-        return *missing ? 0 : status;
-    }
-    status = mpg_page_use(&use, load->pager, page->id);
-    *missing = status == MPG_E_OUT_OF_BOUNDS || use != MPG_USE_REGULAR;
-    return status == MPG_E_OUT_OF_BOUNDS ? 0 : status;
-}
-
 static int allocate_missing(mpg_txn *txn, const struct load *load)
 {
     /* Where contents come with a later transaction, nobody is to see what an earlier owner left. */
@@ -112,29 +96,16 @@ static int allocate_missing(mpg_txn *txn, const struct load *load)
     for (size_t i = 0; i < load->spool.count; i++) {
         const struct archived_page *page = &load->spool.pages[i].page;
         bool missing = false;
-        int status = is_missing(&missing, load, page);
+        int status = page_put_is_missing(&missing, load->pager, page);
 
         if (status == 0 && missing) {
-            status = page->protected
-                         ? mpg_txn_alloc_protected_at(txn, (mpg_protected_id){page->id})
-                         : mpg_txn_alloc_at(txn, (mpg_page_id){page->id}, later ? MPG_ZERO : 0);
+            status = page_put_allocate(txn, page, later ? MPG_ZERO : 0);
         }
         if (status != 0) {
             return status;
         }
     }
     return 0;
-}
-
-/* The content of a page that the transaction may write: any protected one, a regular one that it allocated. */
-static int write_in(mpg_txn *txn, const struct load *load, const struct archived_page *page)
-{
-    size_t size = load->spool.page_size;
-
-    if (page->protected) {
-        return mpg_txn_protected_write(txn, (mpg_protected_id){page->id}, load->content, 0, size);
-    }
-    return mpg_txn_page_write(txn, (mpg_page_id){page->id}, load->content, 0, size);
 }
 
 /* Contents from *next on, as many as memory allows. */
@@ -145,7 +116,7 @@ static int write_contents(mpg_txn *txn, struct load *load, size_t *next, bool al
     for (; *next < load->spool.count && left >= load->spool.page_size; ++*next) {
         const struct spooled_page *spooled = &load->spool.pages[*next];
         bool missing = false;
-        int status = is_missing(&missing, load, &spooled->page);
+        int status = page_put_is_missing(&missing, load->pager, &spooled->page);
 
         if (status == 0 && spool_read(load->content, &load->spool, spooled) != 0) {
             complain("temporary file", "%s", strerror(errno));
@@ -156,7 +127,7 @@ static int write_contents(mpg_txn *txn, struct load *load, size_t *next, bool al
             status = mpg_page_write(load->pager, (mpg_page_id){spooled->page.id}, load->content, 0,
                                     load->spool.page_size);
         } else if (status == 0) {
-            status = write_in(txn, load, &spooled->page);
+            status = page_put_write(txn, &spooled->page, load->content, load->spool.page_size);
             left -= load->spool.page_size;
         }
         if (status != 0) {

@@ -23,7 +23,10 @@ static int fail(struct page_archive *archive, const char *name, const char *why)
     return -1;
 }
 
-/* Archives as tar makes them, and what compressors make of them. */
+/*
+ * Archives as tar makes them. One may follow the other, as by `cat a.tar b.tar`: what comes behind an end
+ * would be passed over silently otherwise.
+ */
 static struct page_archive *begin(size_t page_size)
 {
     struct page_archive *made = calloc(1, sizeof *made);
@@ -40,9 +43,7 @@ static struct page_archive *begin(size_t page_size)
     (void)archive_read_support_format_tar(made->archive);
     (void)archive_read_support_format_gnutar(made->archive);
     (void)archive_read_support_format_empty(made->archive);
-    (void)archive_read_support_filter_gzip(made->archive);
-    (void)archive_read_support_filter_xz(made->archive);
-    (void)archive_read_support_filter_zstd(made->archive);
+    (void)archive_read_set_option(made->archive, "tar", "read_concatenated_archives", "1");
     return made;
 }
 
@@ -50,7 +51,13 @@ struct page_archive *page_archive_open(int fd, size_t page_size)
 {
     struct page_archive *made = begin(page_size);
 
-    if (made != NULL && archive_read_open_fd(made->archive, fd, 65536) != ARCHIVE_OK) {
+    if (made == NULL) {
+        return NULL;
+    }
+    (void)archive_read_support_filter_gzip(made->archive);
+    (void)archive_read_support_filter_xz(made->archive);
+    (void)archive_read_support_filter_zstd(made->archive);
+    if (archive_read_open_fd(made->archive, fd, 65536) != ARCHIVE_OK) {
         (void)fail(made, "", archive_error_string(made->archive));
     }
     return made;

@@ -17,9 +17,12 @@ struct archived_page {
 
 struct page_archive; /* one that is being read */
 
-/* Reads from a descriptor, which stays the caller's. NULL: no memory, or what it says is no archive. */
+/*
+ * Reads from a descriptor, which stays the caller's; also what compressors make of an archive. NULL: no memory.
+ * What is no archive shows with the first page.
+ */
 struct page_archive *page_archive_open(int fd, size_t page_size);
-/* Reads from memory, which must stay. */
+/* Reads from memory, which must stay: plain tar alone, so that it is no longer than it looks. */
 struct page_archive *page_archive_open_memory(const void *data, size_t length, size_t page_size);
 void page_archive_close(struct page_archive *archive);
 
