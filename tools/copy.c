@@ -39,17 +39,24 @@ struct copy {
     const char *from;
     const char *to;
     bool json;
+    bool update;
     struct progress progress;
 };
 
 static int report(const struct copy *copy)
 {
     mpg_error_info info;
+    size_t length = strlen(copy->from);
     bool of_source;
+    int status;
 
     mpg_last_error(&info);
-    of_source = strncmp(info.message, copy->from, strlen(copy->from)) == 0;
-    return report_failure(of_source ? copy->from : copy->to, copy->json);
+    of_source = strncmp(info.message, copy->from, length) == 0 && info.message[length] == ':';
+    status = report_failure(of_source ? copy->from : copy->to, copy->json);
+    if (copy->update && info.code == MPG_E_EXISTS) {
+        complain(copy->to, "'mappedpages copy --update --force' replaces it all the same");
+    }
+    return status;
 }
 
 static void print_result(const struct copy *copy, const mpg_copy_result *result)
@@ -180,6 +187,7 @@ static int run(int argc, char **argv)
             break;
         case 'u':
             how.flags |= MPG_COPY_UPDATE;
+            copy.update = true;
             break;
         case OPTION_FORCE:
             how.flags |= MPG_COPY_FORCE;

@@ -89,7 +89,7 @@ typedef struct mpg_copy_result {
  * With MPG_COPY_UPDATE `to` may be an older copy of the file, which nobody has open for writing (MPG_E_BUSY), of the
  * same format, unless options->format says so, and page size. What is known to be one: a file of format 1 that has the
  * same UUID, or one that mpg_copy gave to a copy of this file; of format 0.2, which has none, one of whose pages most
- * are what this file has there. Anything else is MPG_E_INVALID, and stays as it was. Hard links keep the older one.
+ * are what this file has there. Anything else is MPG_E_EXISTS, and stays as it was. Hard links keep the older one.
  * The copy needs disk space of its own until it has replaced the other, but for what a filesystem that clones
  * shares. If there is nothing of that name it is made as ever. A process that is killed may leave a file by the name
  * of .mappedpages- and a number beside it, which is of no use.
@@ -100,7 +100,7 @@ typedef struct mpg_copy_result {
  * Errors: those of mpg_open_readonly and mpg_create. MPG_E_FILE_FULL and MPG_E_DIRECTORY_FULL: format
  * 0.2 cannot hold so much. MPG_E_CORRUPT_PAGE and the like: the file is damaged, and there is no copy;
  * MPG_E_STALE: so much is written to the file that no state of it could be had. MPG_E_CANCELLED:
- * `progress` said so. MPG_E_INVALID: a flag or a format that there is not, or the wrong file to be updated.
+ * `progress` said so. MPG_E_INVALID: a flag or a format that there is not, or an older copy of another one.
  * MPG_E_UNSUPPORTED: with MPG_COPY_UPDATE, no file can take the place of another one there.
  *
  * Thread safety: any thread, also one that has `from` open. Durability: the copy is durable, with its

@@ -540,7 +540,7 @@ static int update(mpg_copy_result *result, const char *from, const char *to,
                   const mpg_copy_options *options)
 {
     struct stat source, older;
-    char *real;
+    char *real = NULL;
     int made;
 
     if (stat(to, &older) != 0)
@@ -551,10 +551,9 @@ static int update(mpg_copy_result *result, const char *from, const char *to,
                          "%s: it is no regular file, whose place another one could take", to);
     if (stat(from, &source) == 0 && source.st_dev == older.st_dev && source.st_ino == older.st_ino)
         return mpgi_fail(MPG_E_INVALID, "copy", MPG_NO_PAGE, "%s: it is the file itself", to);
-    real = realpath(to, NULL);
-    if (real == NULL)
+    if (lstat(to, &older) != 0 || (S_ISLNK(older.st_mode) && (real = realpath(to, NULL)) == NULL))
         return fail_path(to, "realpath");
-    made = mpgi_copy_with(result, from, real, options, &mpgi_io_system, NULL);
+    made = mpgi_copy_with(result, from, real != NULL ? real : to, options, &mpgi_io_system, NULL);
     free(real);
     return made;
 }

@@ -59,9 +59,9 @@ static bool is_of(const uint8_t *uuid, const uint8_t *of)
 
 static int fail_stranger(const mpg_pager *older, const mpg_pager *source, const char *why)
 {
-    return mpgi_fail(MPG_E_INVALID, "copy", MPG_NO_PAGE,
-                     "%s: it is not known to be an older copy of %s%s", older->file.path,
-                     source->file.path, why);
+    return mpgi_fail(MPG_E_EXISTS, "copy", MPG_NO_PAGE,
+                     "%s: it exists, and is not known to be an older copy of %s%s",
+                     older->file.path, source->file.path, why);
 }
 
 static int check_uuids(const mpg_pager *older, const struct mpg_stat *copy, const mpg_pager *source,

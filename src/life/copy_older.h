@@ -20,8 +20,8 @@ int mpgi_copy_uuid_draw(uint8_t *uuid, const uint8_t *of, const char *path);
 
 /*
  * Opens what has the name, for writing, so that nobody else does; nothing is written to it but what opening does.
- * *older stays as it is where there is nothing. INVALID where it is not of the format and the page size, or, unless
- * `any`, does not pass for an older copy of `source`. To be freed, also after a failure, unless it is NULL.
+ * *older stays as it is where there is nothing. INVALID where it is not of the format and the page size; EXISTS
+ * where, unless `any`, it does not pass for an older copy of `source`. To be freed, also after a failure, unless it is NULL.
  */
 int mpgi_copy_older_open(mpg_pager **older, const char *path, const mpg_pager *source,
                          const struct format_ops *ops, bool any);

@@ -467,7 +467,7 @@ static void strangers_are_refused(void **state)
         assert_int_equal(mpg_close(pager), 0);
     }
     shown = shown_by(copy_path);
-    assert_error(update_with(NULL, scratch, 0, &mpgi_io_system), MPG_E_INVALID);
+    assert_error(update_with(NULL, scratch, 0, &mpgi_io_system), MPG_E_EXISTS);
     assert_int_equal(shown_by(copy_path), shown);
     assert_int_equal(clear_directory(scratch, ".mapped"), 0);
     assert_int_equal(update_with(NULL, scratch, MPG_COPY_FORCE, &mpgi_io_system), 0);
@@ -488,7 +488,7 @@ static void the_file_is_no_copy_of_its_copy(void **state)
     change_file(scratch);
     shown = shown_by(scratch->path);
     options.flags = MPG_COPY_UPDATE;
-    assert_error(mpg_copy(NULL, copy_path, scratch->path, &options), MPG_E_INVALID);
+    assert_error(mpg_copy(NULL, copy_path, scratch->path, &options), MPG_E_EXISTS);
     assert_int_equal(shown_by(scratch->path), shown);
     assert_error(mpg_copy(NULL, scratch->path, scratch->path, &options), MPG_E_INVALID);
     assert_int_equal(shown_by(scratch->path), shown);
