@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Files made shorter: how short, that all of it is still there by its ids or by those that were told, what stands
- * in the way, and that a process may be killed at it at any moment.
+ * in the way, and that a process may be killed at it at any call, in the middle of a write, too.
  *
- * MPG_TEST_KILLS=n kills so many.
+ * MPG_TEST_KILLS=n kills so many of each kind.
  */
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "mappedpages_compact.h"
+#include "pager/open.h"
 #include "support/api.h"
 
 #define MOST_REGULAR 6000
@@ -26,6 +26,7 @@ struct moves {
     uint64_t pages; /* of the file that has the new numbers */
     uint64_t count;
     uint64_t from[MOST_REGULAR], to[MOST_REGULAR];
+    uint64_t calls; /* that change the file, of who was not killed */
 };
 
 static struct moves *moves;
@@ -290,16 +291,52 @@ static void given_up_at_any_time_it_is_whole(void **state)
     assert_int_equal(unlink(scratch->path), 0);
 }
 
-static void compact_and_exit(const struct scratch *scratch)
+static struct io calls;
+static uint64_t dies_at; /* which call is not made, or by halves; 0: none */
+
+/* Whether the process is to end, with what it is about to write written by halves if `length` is any. */
+static void count_call(void *context, int fd, const void *data, size_t length, uint64_t offset)
+{
+    if (++moves->calls != dies_at)
+        return;
+    if (length >= 1024)
+        (void)mpgi_io_system.pwrite(context, fd, data, length / 1024 * 512, offset);
+    (void)kill(getpid(), SIGKILL);
+}
+
+static ssize_t dying_pwrite(void *context, int fd, const void *data, size_t length, uint64_t offset)
+{
+    count_call(context, fd, data, length, offset);
+    return mpgi_io_system.pwrite(context, fd, data, length, offset);
+}
+
+static int dying_fdatasync(void *context, int fd)
+{
+    count_call(context, fd, NULL, 0, 0);
+    return 0; /* it is the process that dies */
+}
+
+static int dying_truncate(void *context, int fd, uint64_t bytes)
+{
+    count_call(context, fd, NULL, 0, 0);
+    return mpgi_io_system.truncate(context, fd, bytes);
+}
+
+static void compact_and_exit(const struct scratch *scratch, unsigned flags)
 {
     mpg_compact_options options = MPG_COMPACT_OPTIONS_INIT;
     mpg_pager *pager;
 
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-    options.flags = MPG_COMPACT_RENUMBER;
+    calls = mpgi_io_system;
+    calls.pwrite = dying_pwrite;
+    calls.pwritev = NULL;
+    calls.fdatasync = dying_fdatasync;
+    calls.truncate = dying_truncate;
+    options.flags = flags;
     options.moved = note_moved;
-    if (mpg_open(&pager, scratch->path, NULL) != 0 || mpg_compact(NULL, pager, &options) != 0 ||
-        mpg_close(pager) != 0)
+    if (mpgi_open_with(&pager, scratch->path, NULL, false, &calls, NULL) != 0 ||
+        mpg_compact(NULL, pager, &options) != 0 || mpg_close(pager) != 0)
         _exit(1);
     _exit(0);
 }
@@ -316,56 +353,55 @@ static void spread_out(mpg_pager *pager, uint64_t round)
     assert_int_equal(mpg_sync(pager), 0);
 }
 
-static uint64_t microseconds(void)
+/* Returns whether it was killed before all was done. */
+static bool compact_and_die(const struct scratch *scratch, unsigned flags, uint64_t call)
 {
-    struct timespec time;
+    int status;
+    pid_t child;
 
-    (void)clock_gettime(CLOCK_MONOTONIC, &time);
-    return (uint64_t)time.tv_sec * 1000000 + (uint64_t)time.tv_nsec / 1000;
+    moves->count = moves->calls = 0;
+    dies_at = call;
+    child = fork();
+    if (child == 0)
+        compact_and_exit(scratch, flags);
+    assert_true(child > 0);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status) ? WTERMSIG(status) == SIGKILL : WEXITSTATUS(status) == 0);
+    return WIFSIGNALED(status);
 }
 
-static void killed_at_any_time_nothing_is_lost(void **state)
+static void killed_at_any_call_nothing_is_lost(void **state)
 {
     const struct scratch *scratch = *state;
     const char *wanted = getenv("MPG_TEST_KILLS");
     unsigned kills = wanted != NULL ? (unsigned)strtoul(wanted, NULL, 10) : 12;
     mpg_options options = MPG_OPTIONS_INIT;
-    uint64_t longest = 0, random = 12345;
+    uint64_t most = 0, random = 12345;
     unsigned killed = 0, old = 0;
     mpg_pager *pager = make_file(scratch, 6000, 50, 40, true);
 
     options.flags = MPG_SPARSE;
-    for (unsigned round = 0; round < kills; round++) {
-        uint64_t begun, wait;
-        int status;
-        pid_t child;
+    for (unsigned round = 0; killed < kills; round++) {
+        /* Now and then nothing kills it, which shows how many calls there are. */
+        bool whole = round % 16 == 0, died;
+        uint64_t pages;
 
+        assert_true(round < 3 * kills + 32);
         spread_out(pager, round);
+        pages = stat_of(pager).total_pages;
         assert_int_equal(mpg_close(pager), 0);
-        moves->count = 0;
-        begun = microseconds();
-        child = fork();
-        if (child == 0)
-            compact_and_exit(scratch);
-        assert_true(child > 0);
         random = random * 6364136223846793005u + 1442695040888963407u;
-        wait = longest > 0 ? (random >> 33) % longest : 0;
-        if (round > 0) { /* the first one shows how long it takes */
-            (void)usleep((useconds_t)wait);
-            (void)kill(child, SIGKILL);
-        }
-        assert_int_equal(waitpid(child, &status, 0), child);
-        longest = round == 0 ? microseconds() - begun : longest;
-        assert_true(WIFSIGNALED(status) || WEXITSTATUS(status) == 0);
-        killed += WIFSIGNALED(status);
+        died = compact_and_die(scratch, round % 4 == 3 ? 0 : MPG_COMPACT_RENUMBER,
+                               whole ? 0 : 1 + (random >> 33) % most);
+        most = whole ? moves->calls : most;
         assert_int_equal(mpg_open(&pager, scratch->path, &options), 0);
         if (moves->count > 0 && stat_of(pager).total_pages <= moves->pages)
             apply_moves();
-        else
-            old++;
         check_all(pager);
+        killed += died;
+        old += died && stat_of(pager).total_pages == pages;
     }
-    print_message("%u killed, %u of %u before it counted\n", killed, old, kills);
+    print_message("%u killed, %u of them before it counted\n", killed, old);
     assert_int_equal(mpg_close(pager), 0);
     assert_int_equal(unlink(scratch->path), 0);
 }
@@ -381,7 +417,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_is_in_use_is_busy, scratch_begin, scratch_end),
         cmocka_unit_test_setup_teardown(given_up_at_any_time_it_is_whole, scratch_begin,
                                         scratch_end),
-        cmocka_unit_test_setup_teardown(killed_at_any_time_nothing_is_lost, scratch_begin,
+        cmocka_unit_test_setup_teardown(killed_at_any_call_nothing_is_lost, scratch_begin,
                                         scratch_end),
     };
     int failed;
