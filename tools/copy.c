@@ -19,14 +19,13 @@
 #include <unistd.h>
 
 #define OPTION_SAME_UUID 257
-#define OPTION_JSON 258
 #define OPTION_COMPACT 259
 #define OPTION_FORCE 260
 
 static const struct option options[] = {
     {"format", required_argument, NULL, 'f'},
     {"same-uuid", no_argument, NULL, OPTION_SAME_UUID},
-    {"json", no_argument, NULL, OPTION_JSON},
+    {"json", no_argument, NULL, 'j'},
     {"quiet", no_argument, NULL, 'q'},
     {"compact", no_argument, NULL, OPTION_COMPACT},
     {"update", no_argument, NULL, 'u'},
@@ -192,7 +191,7 @@ static int run(int argc, char **argv)
         case OPTION_FORCE:
             how.flags |= MPG_COPY_FORCE;
             break;
-        case OPTION_JSON:
+        case 'j':
             copy.json = true;
             break;
         case 'q':
@@ -224,7 +223,7 @@ static int run(int argc, char **argv)
 const struct command command_copy = {
     .name = "copy",
     .summary = "Copies a page file, also while it is written or mounted",
-    .usage = "[-f 1|0.2] [--compact] [--same-uuid] [--update [--force]] [--json] [-q] FILE COPY|-",
+    .usage = "[-f 1|0.2] [--compact] [--same-uuid] [--update [--force]] [-jq] FILE COPY|-",
     .help =
         "COPY, which must not exist yet, shows one committed state of FILE: all ids, and all "
         "contents,\n"
@@ -242,7 +241,7 @@ const struct command command_copy = {
         "      --force          with --update: whatever page file COPY is\n"
         "      --same-uuid      the copy is to pass for FILE itself (format 1; default: a new "
         "UUID)\n"
-        "      --json           says what was copied, and how, as a JSON object\n"
+        "  -j, --json           says what was copied, and how, as a JSON object\n"
         "  -q, --quiet          no progress bar\n"
         "  -h, --help           this help\n",
     .options = options,

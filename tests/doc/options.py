@@ -66,8 +66,8 @@ def look_at_command(page, name):
         faults.append(f"{name}: the manual does not describe {option}")
     for option in sorted(described - options):
         faults.append(f"{name}: the help does not name {option}, which the manual describes")
-    if "--json" not in options:
-        faults.append(f"{name}: no --json")
+    if not {"-j", "--json"} <= options:
+        faults.append(f"{name}: no -j, --json")
     elif not re.search(rf"^\.TP\n.*\b{name}\b", part(page, "SH", "JSON"), re.M):
         faults.append(f"{name}: the manual does not say what its JSON holds")
     synopsis = re.search(rf"^mappedpages {name}\n(.*?)(?=^\.?(?:br|SH|PP))", page, re.M | re.S)
