@@ -9,6 +9,7 @@
 #include "info.h"
 #include "last.h"
 #include "log.h"
+#include "near.h"
 #include "options.h"
 #include "requests.h"
 #include "scratch.h"
@@ -89,6 +90,7 @@ void request_open(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
 {
     struct fs *fs = fs_of(req);
 
+    near_client(req);
     if (fs->no_open) {
         fuse_reply_err(req, ENOSYS); /* the kernel then does without open requests at all */
     } else if (opens_for_writing(fi)) {

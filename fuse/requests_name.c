@@ -8,6 +8,7 @@
 #include "last.h"
 #include "log.h"
 #include "name.h"
+#include "near.h"
 #include "options.h"
 #include "requests.h"
 #include "scratch.h"
@@ -111,6 +112,7 @@ void request_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
     fuse_ino_t node;
     int error = find(fs, parent, name, &target, &node);
 
+    near_client(req);
     if (error == 0) {
         follow_refresh(fs);
         error = entry_fill(fs, &target, node, &entry);
@@ -439,6 +441,7 @@ void request_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
     uint64_t id = 0;
     int error;
 
+    near_client(req);
     if (name_is_too_long(name)) {
         error = ENAMETOOLONG;
     } else if (fs->writable == NULL) {
