@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "crash/state.h"
+#include "mappedpages_snapshot.h"
 #include "pager/open.h"
 #include "support/harness.h"
 #include "support/memory_disk.h"
@@ -96,6 +97,7 @@ char *__wrap_strdup(const char *text)
 
 static struct memory_disk disk;
 static mpg_pager *pager;
+static mpg_snapshot *snapshot; /* of it, or NULL */
 static mpg_options options;
 static unsigned flags; /* of the options */
 static struct state before, now;
@@ -136,18 +138,62 @@ static int step_alloc_protected(void)
     return CALL(mpg_alloc_protected_at(pager, (mpg_protected_id){3}));
 }
 
-static int step_write_protected(void)
+static int write_protected(unsigned content)
 {
     mpg_writer *writer;
     int result;
 
-    page_set_find(&now.protected_pages, 3)->content = 5;
+    page_set_find(&now.protected_pages, 3)->content = content;
     if (CALL(mpg_writer_open(&writer, pager, (mpg_protected_id){3})) != 0)
         return result;
-    memcpy(mpg_writer_data(writer), pool_content(5), PAGE_SIZE);
+    memcpy(mpg_writer_data(writer), pool_content(content), PAGE_SIZE);
     if (CALL(mpg_writer_commit(writer)) != 0)
         mpg_writer_discard(writer);
     return result;
+}
+
+static int step_write_protected(void)
+{
+    return write_protected(5);
+}
+
+static int step_snapshot(void)
+{
+    int result;
+
+    (void)CALL(mpg_snapshot_open(&snapshot, pager));
+    return result == MPG_E_UNSUPPORTED && options.format != MPG_FORMAT_1 ? 0 : result;
+}
+
+static int step_write_beside_it(void)
+{
+    return write_protected(8);
+}
+
+/* It shows what was there before, every page of it, however often reading it fails. */
+static int step_read_snapshot(void)
+{
+    mpg_snapshot_iter iter;
+    mpg_protected_id id;
+    uint64_t pages = 0;
+    int result;
+
+    if (snapshot == NULL) /* the pager that it was of had enough */
+        return 0;
+    mpg_snapshot_iter_begin(&iter, snapshot, (mpg_protected_id){0});
+    while (CALL(mpg_snapshot_iter_next(&id, &iter)) == 1) {
+        pages++;
+        if (CALL(mpg_snapshot_read(buffer, snapshot, id)) != 0)
+            return result;
+        if (id.value == 3)
+            assert_memory_equal(buffer, pool_content(5), PAGE_SIZE);
+    }
+    if (result != 0)
+        return result;
+    assert_int_equal(pages, before.protected_pages.count);
+    mpg_snapshot_close(snapshot);
+    snapshot = NULL;
+    return 0;
 }
 
 static int step_write_and_sync(void)
@@ -292,6 +338,9 @@ static const struct step steps[] = {
     {"alloc_bulk", step_alloc_bulk, true},
     {"alloc_protected_bulk", step_alloc_protected_bulk, true},
     {"writer_commit again", step_write_protected, false},
+    {"snapshot", step_snapshot, false},
+    {"writer_commit beside it", step_write_beside_it, false},
+    {"read the snapshot", step_read_snapshot, false},
     {"free_bulk", step_free_bulk, false},
     {"look", step_look, false},
     {"free_protected_bulk", step_free_protected_bulk, false},
@@ -352,6 +401,8 @@ static bool recover(const struct step *step)
 
         expect(shows(&before), "the unavailable pager shows something else");
         pager = NULL;
+        mpg_snapshot_close(snapshot);
+        snapshot = NULL;
         (void)mpg_close(old);
     }
     expect(memory_disk_is_idle(&disk), "something is left open");
