@@ -7,6 +7,7 @@
 #include "file.h"
 #include "live.h"
 #include "output.h"
+#include "page_archive.h"
 #include "progress.h"
 
 #include <archive.h>
@@ -38,7 +39,11 @@ struct dump {
 
 static int add(struct dump *dump, const char *name, const void *data, size_t length)
 {
+    char checksum[ARCHIVED_CHECKSUM_SIZE];
+
+    page_archive_checksum(checksum, data, length);
     archive_entry_clear(dump->entry);
+    archive_entry_set_uname(dump->entry, checksum);
     archive_entry_set_pathname(dump->entry, name);
     archive_entry_set_filetype(dump->entry, AE_IFREG);
     archive_entry_set_perm(dump->entry, 0644);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <zlib.h>
 
 struct page_archive {
     struct archive *archive;
@@ -130,12 +131,40 @@ static bool may_be_passed_over(const char *name)
     return strcmp(name, "info") == 0 || strcmp(name, "info.json") == 0;
 }
 
-static int read_content(struct page_archive *archive, const char *name, unsigned char *content)
+/* ---- checksums ---- */
+
+#define CHECKSUM_PREFIX "crc32="
+
+void page_archive_checksum(char text[ARCHIVED_CHECKSUM_SIZE], const void *data, size_t length)
 {
+    (void)snprintf(text, ARCHIVED_CHECKSUM_SIZE, CHECKSUM_PREFIX "%08lx",
+                   crc32_z(crc32_z(0, NULL, 0), data, length));
+}
+
+/* Whether a member is not what its checksum says, if it has one. */
+static bool is_damaged(const char *checksum, const void *data, size_t length)
+{
+    char text[ARCHIVED_CHECKSUM_SIZE];
+
+    if (strncmp(checksum, CHECKSUM_PREFIX, strlen(CHECKSUM_PREFIX)) != 0) {
+        return false;
+    }
+    page_archive_checksum(text, data, length);
+    return strcmp(text, checksum) != 0;
+}
+
+/* ---- contents ---- */
+
+static int read_content(struct page_archive *archive, struct archive_entry *entry, const char *name,
+                        unsigned char *content)
+{
+    const char *uname = archive_entry_uname(entry);
+    char checksum[ARCHIVED_CHECKSUM_SIZE];
     size_t filled = 0;
     unsigned char beyond;
     la_ssize_t got = 1;
 
+    (void)snprintf(checksum, sizeof checksum, "%s", uname != NULL ? uname : "");
     while (filled < archive->page_size && got > 0) {
         got = archive_read_data(archive->archive, content + filled, archive->page_size - filled);
         filled += got > 0 ? (size_t)got : 0;
@@ -148,6 +177,9 @@ static int read_content(struct page_archive *archive, const char *name, unsigned
     }
     if (got > 0) {
         return fail(archive, name, "it is longer than a page");
+    }
+    if (is_damaged(checksum, content, filled)) {
+        return fail(archive, name, "it is damaged: its checksum is another one");
     }
     memset(content + filled, 0, archive->page_size - filled);
     return 1;
@@ -203,7 +235,7 @@ int page_archive_next(struct archived_page *page, struct page_archive *archive, 
         if (!parse_name(page, name)) {
             return fail(archive, name, "it names no page; pages/<id> and protected/<id> do");
         }
-        return read_content(archive, name, content);
+        return read_content(archive, entry, name, content);
     }
     return -1;
 }

@@ -15,6 +15,13 @@ struct archived_page {
     uint64_t id;
 };
 
+/*
+ * tar has no checksum of contents, so what dump writes has one of its own: the CRC32 of each member, as the name of the
+ * user that it belongs to. A member that comes from elsewhere has no such user, and is taken as it is.
+ */
+#define ARCHIVED_CHECKSUM_SIZE 16
+void page_archive_checksum(char text[ARCHIVED_CHECKSUM_SIZE], const void *data, size_t length);
+
 struct page_archive; /* one that is being read */
 
 /*
