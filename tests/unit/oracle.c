@@ -129,6 +129,7 @@ static void end_handles(struct oracle *oracle)
         oracle->guarded[oracle->writers[i].id].has_writer = false;
         oracle->writers[i].writer = NULL;
     }
+    oracle_close_snapshots(oracle);
     oracle_abort_all(oracle);
 }
 
@@ -241,7 +242,9 @@ void oracle_check_choice(struct oracle *oracle, uint64_t page, uint32_t holder)
 {
     bool one_spare = oracle->options.format == MPG_FORMAT_0_2;
     /* In format 1: records of this chain and the one before it, what views show, and a few places. */
-    uint64_t resting = oracle_moves(oracle) ? 2 * (oracle->total / 16 + 4) + MOST_VIEWS + 4 : 0;
+    uint64_t resting = oracle_moves(oracle)
+                           ? 2 * (oracle->total / 16 + 4) + MOST_VIEWS + 4 + oracle_held(oracle)
+                           : 0;
 
     if (page < 3 || page >= oracle->capacity || oracle->pages[page].regular ||
         oracle->pages[page].holder != NOBODY) {
@@ -272,6 +275,8 @@ bool oracle_may_be_shown(struct oracle *oracle, uint64_t page)
 
     for (unsigned i = 0; i < MOST_VIEWS; i++)
         any |= oracle->views[i].data != NULL;
+    for (unsigned i = 0; i < MOST_SNAPSHOTS; i++)
+        any |= oracle->snapshots[i].snapshot != NULL;
     return any && oracle_moves(oracle) && page < oracle->total &&
            (use_now(oracle, page) == MPG_USE_PROTECTED || use_now(oracle, page) == MPG_USE_FREE);
 }
@@ -536,6 +541,7 @@ void oracle_verify(struct oracle *oracle)
     verify_iterators(oracle);
     verify_contents(oracle, oracle->pager);
     verify_pointers(oracle);
+    oracle_verify_snapshots(oracle);
     verify_uses(oracle);
     if (oracle_once_in(oracle, 2))
         verify_as_reader(oracle);

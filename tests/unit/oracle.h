@@ -13,11 +13,13 @@
 #include <stdint.h>
 
 #include "mappedpages.h"
+#include "mappedpages_snapshot.h"
 #include "support/memory_disk.h"
 
 #define MOST_TXNS 3u
 #define MOST_VIEWS 8u
 #define MOST_WRITERS 6u
+#define MOST_SNAPSHOTS 3u
 #define MOST_GUARDED 2048u /* protected ids the model has room for */
 #define MOST_TXN_ITEMS 24u
 #define NOBODY UINT32_MAX
@@ -47,6 +49,12 @@ struct known_view {
     uint64_t id;
     unsigned copy;
     unsigned char *content; /* what it must go on showing */
+};
+
+struct known_snapshot {
+    mpg_snapshot *snapshot;                /* NULL: none */
+    unsigned char *contents[MOST_GUARDED]; /* of the pages that there were; NULL: of none */
+    uint64_t count;
 };
 
 struct known_writer {
@@ -85,6 +93,7 @@ struct oracle {
     struct known_guarded *guarded;
     struct known_view views[MOST_VIEWS];
     struct known_writer writers[MOST_WRITERS];
+    struct known_snapshot snapshots[MOST_SNAPSHOTS];
     struct known_txn txns[MOST_TXNS];
     uint64_t regular_count, guarded_count;
     unsigned char *buffer, *other; /* a page each */
@@ -154,5 +163,13 @@ void oracle_do_guarded(struct oracle *oracle);
 void oracle_do_txn(struct oracle *oracle);
 /* Ends all transactions without committing. */
 void oracle_abort_all(struct oracle *oracle);
+
+/* Opens, reads or closes a snapshot. */
+void oracle_do_snapshot(struct oracle *oracle);
+/* All that are open show what they did when they were opened. */
+void oracle_verify_snapshots(struct oracle *oracle);
+void oracle_close_snapshots(struct oracle *oracle);
+/* Pages that are kept for them, and for views. */
+uint64_t oracle_held(const struct oracle *oracle);
 
 #endif

@@ -53,6 +53,8 @@ static bool run(const struct kind *kind, int format, uint64_t seed)
             oracle_do_txn(&oracle);
             break;
         }
+        if (oracle_once_in(&oracle, 12) && !oracle.failed)
+            oracle_do_snapshot(&oracle);
         if (!oracle.failed)
             oracle_count(&oracle);
         if (i % 64 == 63 && !oracle.failed)
