@@ -263,6 +263,8 @@ static int load_directory(struct format_0_2 *own)
     }
     for (uint32_t number = 0; number < count && result == 0; number++)
         result = load_entries(own, number);
+    if (result == 0)
+        mpgi_0_2_choose_witnesses(own, NULL);
     return result;
 }
 

@@ -23,6 +23,9 @@ struct block {
     struct block *next_unsynced; /* likewise */
 };
 
+/* So many directory blocks are looked at before a commit: all of most files. */
+#define WITNESSES 8
+
 struct new_content {
     uint64_t page;
     const void *data;
@@ -50,7 +53,10 @@ struct format_0_2 {
     struct block *frozen_blocks;
     /* Blocks that it does not change and whose other_trailer it makes durable, for its spare. */
     struct block *unsynced_blocks;
-    struct block *witness; /* one that the last commit wrote, or NULL: see mpgi_0_2_look_again */
+    /* Durable blocks that tell this file from another: see mpgi_0_2_choose_witnesses. */
+    const struct block *witnesses[WITNESSES];
+    unsigned witness_count;
+    uint32_t next_witness; /* number of the block to begin with the next time */
     /* The durable bitmap or its count contradicts the directory: put right by the next commit. */
     bool bitmap_differs;
     /* The page that holds the spare copy of page 0 (spare.c), or 0. */
@@ -153,6 +159,8 @@ int mpgi_0_2_seal(struct format *format, const struct id_map *contents, bool uns
                   bool *ordered);
 int mpgi_0_2_write_contents(struct format *format, bool ordered);
 int mpgi_0_2_look_again(struct format *format, enum look look, bool *same);
+/* Chooses the blocks to be looked at from now on, `written` (or NULL) among them. With the pager's lock held. */
+void mpgi_0_2_choose_witnesses(struct format_0_2 *own, const struct block *written);
 int mpgi_0_2_write_root(struct format *format);
 bool mpgi_0_2_take_back(struct format *format, enum commit_step step, bool no_space);
 void mpgi_0_2_publish(struct format *format);

@@ -164,8 +164,26 @@ static int shows_head(bool *same, const struct format_0_2 *own, const struct she
 
 /*
  * What another writer of this format does to the same state may end in the same page 0 and the same
- * metadata: all commits of contents look alike there. A directory block tells them apart.
+ * metadata: all commits of contents look alike there, and so do two files to which the same was done with
+ * other contents. Directory blocks tell them apart: all that there are, up to so many; then the one that the
+ * last commit wrote, and the others in turn.
  */
+void mpgi_0_2_choose_witnesses(struct format_0_2 *own, const struct block *written)
+{
+    uint32_t count = own->block_count;
+
+    own->witness_count = 0;
+    if (written != NULL)
+        own->witnesses[own->witness_count++] = written;
+    for (uint32_t i = 0; i < count && own->witness_count < WITNESSES; i++) {
+        const struct block *block = own->blocks[own->next_witness++ % count];
+
+        if (block != written && block->content.durable != NULL && !block->damaged)
+            own->witnesses[own->witness_count++] = block;
+    }
+    own->next_witness = count > 0 ? own->next_witness % count : 0;
+}
+
 static int shows_block(bool *same, const struct format_0_2 *own, const struct block *block,
                        const struct sheet *content, unsigned copy)
 {
@@ -178,9 +196,11 @@ static int shows_durable(bool *same, const struct format_0_2 *own, bool with_hea
 
     if (result == 0 && *same && with_head)
         result = shows_head(same, own, own->index.durable);
-    if (result == 0 && *same && own->witness != NULL)
-        result = shows_block(same, own, own->witness, own->witness->content.durable,
-                             own->witness->active);
+    for (unsigned i = 0; i < own->witness_count && result == 0 && *same; i++) {
+        const struct block *block = own->witnesses[i];
+
+        result = shows_block(same, own, block, block->content.durable, block->active);
+    }
     return result;
 }
 
@@ -277,14 +297,14 @@ static void leave_page(struct block *block, uint32_t page_size)
 void mpgi_0_2_publish(struct format *format)
 {
     struct format_0_2 *own = format_0_2_of(format);
+    const struct block *written;
 
     for (struct block *block = own->frozen_blocks; block != NULL; block = block->next_frozen)
         leave_page(block, own->base.page_size);
     for (struct block *block = own->unsynced_blocks; block != NULL; block = block->next_unsynced)
         block->other_synced = true;
     own->unsynced_blocks = NULL;
-    if (own->frozen_blocks != NULL)
-        own->witness = own->frozen_blocks;
+    written = own->frozen_blocks;
     own->frozen_blocks = NULL;
     for (uint32_t i = 0; i < own->block_count; i++)
         mpgi_sheets_publish(&own->blocks[i]->content);
@@ -295,6 +315,7 @@ void mpgi_0_2_publish(struct format *format)
     mpgi_sheets_publish(&own->metadata);
     mpgi_sheets_publish(&own->index);
     mpgi_sheets_publish(&own->uses);
+    mpgi_0_2_choose_witnesses(own, written);
 }
 
 void mpgi_0_2_discard(struct format *format)

@@ -417,11 +417,13 @@ int mpgi_edit_end(struct edit *edit, int result, enum durability durability)
     return result;
 }
 
-void mpgi_edit_cancel(struct edit *edit)
+int mpgi_edit_cancel(struct edit *edit, int result)
 {
     undo(edit);
     free(edit->log);
+    result = mpgi_explain_damage(edit->pager, result);
     pager_unlock(edit->pager);
+    return result;
 }
 
 void mpgi_edit_end_async(struct edit *edit, struct completion *completion)

@@ -61,8 +61,11 @@ enum durability {
  */
 int mpgi_edit_end(struct edit *edit, int result, enum durability durability);
 
-/* Ends an edit that applied nothing. Gives up the lock. */
-void mpgi_edit_cancel(struct edit *edit);
+/*
+ * Ends an edit that applied nothing. Gives up the lock. Returns `result`, or where that tells of damage that somebody
+ * else did, what tells of that.
+ */
+int mpgi_edit_cancel(struct edit *edit, int result);
 
 /* Ends a successful edit without waiting; `completion` hears of it. Gives up the lock. */
 void mpgi_edit_end_async(struct edit *edit, struct completion *completion);

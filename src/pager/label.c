@@ -15,7 +15,7 @@ static int begin(struct edit *edit, mpg_pager *pager)
     while (result == 0 && pager->in_flight != NULL) {
         while (pager->in_flight != NULL)
             (void)pthread_cond_wait(&pager->settled, &pager->lock);
-        mpgi_edit_cancel(edit);
+        (void)mpgi_edit_cancel(edit, 0);
         result = mpgi_edit_begin(edit, pager, "label");
     }
     return result;
@@ -61,7 +61,7 @@ static int set_label(mpg_pager *pager, const char *label)
         pager->ops->label_written(pager->format, label);
     pager->unavailable |= unavailable;
     pager->in_flight = NULL;
-    mpgi_edit_cancel(&edit);
+    (void)mpgi_edit_cancel(&edit, 0);
     (void)pthread_cond_broadcast(&pager->settled);
     return result != 0 ? mpgi_fail_again(&error) : 0;
 }

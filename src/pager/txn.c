@@ -61,7 +61,7 @@ int mpg_txn_alloc(mpg_page_id *id, mpg_txn *txn, unsigned flags)
     } while (mpgi_edit_again(&edit, &result, "alloc"));
     if (result == 0)
         result = hold_page(txn, page, flags);
-    mpgi_edit_cancel(&edit);
+    result = mpgi_edit_cancel(&edit, result);
     if (result == 0)
         id->value = page;
     return result;
@@ -88,7 +88,7 @@ static int txn_alloc_at(mpg_txn *txn, mpg_page_id id, unsigned flags)
     } while (result == EDIT_GIVEN_BACK && mpgi_edit_again(&edit, &result, "alloc_at"));
     if (result == 0)
         result = hold_page(txn, id.value, flags);
-    mpgi_edit_cancel(&edit);
+    result = mpgi_edit_cancel(&edit, result);
     return result;
 }
 
@@ -130,7 +130,7 @@ int mpg_txn_free(mpg_txn *txn, mpg_page_id id)
                            "%s: page %llu is freed by this transaction already", pager->file.path,
                            (unsigned long long)id.value);
     else
-        result = mpgi_check_free(pager, id.value);
+        result = mpgi_explain_damage(pager, mpgi_check_free(pager, id.value));
     if (own == NULL && result == 0 && mpgi_id_map_put(&txn->freed, id.value) == NULL)
         result = mpgi_fail_memory("free");
     pager_unlock(pager);
@@ -255,7 +255,7 @@ int mpg_txn_alloc_protected(mpg_protected_id *id, mpg_txn *txn)
     } while (result == 0 && mpgi_id_map_find(&txn->protected_pages, chosen) != NULL);
     if (result == 0)
         result = hold_protected(txn, chosen);
-    mpgi_edit_cancel(&edit);
+    result = mpgi_edit_cancel(&edit, result);
     if (result == 0)
         id->value = chosen;
     return result;
@@ -293,7 +293,7 @@ int mpg_txn_alloc_protected_at(mpg_txn *txn, mpg_protected_id id)
         else if (result == MPG_E_NOT_ALLOCATED)
             result = hold_protected(txn, id.value);
     }
-    mpgi_edit_cancel(&edit);
+    result = mpgi_edit_cancel(&edit, result);
     return result;
 }
 
@@ -309,6 +309,7 @@ static int check_there(mpg_txn *txn, uint64_t id, int error, const char *operati
     } else {
         pager_lock(pager);
         result = pager->ops->get_entry(pager->format, visible_version(pager), id, &entry);
+        result = mpgi_explain_damage(pager, result);
         pager_unlock(pager);
     }
     if (result != MPG_E_NOT_ALLOCATED)

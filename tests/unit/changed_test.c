@@ -261,6 +261,44 @@ static void another_file_copied_over_it_is_left_alone(void **state)
 }
 
 /* A pager that is only idle writes a last root as it closes: over nothing but its own. */
+static const mpg_protected_id far_off = {64};
+
+/* Made by the same steps as any other of these; only what is in its protected pages is its own. */
+static void make_twin(const struct scratch *scratch, unsigned char near_content,
+                      unsigned char far_content)
+{
+    mpg_pager *pager = make_file(scratch);
+
+    assert_int_equal(mpg_alloc_protected_at(pager, far_off), 0);
+    assert_int_equal(put_protected(pager, far_off, far_content), 0);
+    assert_int_equal(put_protected(pager, guarded, near_content), 0);
+    assert_int_equal(mpg_close(pager), 0);
+}
+
+/* Nothing but the directory tells them apart, and no commit of this pager is in it yet. */
+static void a_twin_copied_over_it_is_left_alone(void **state)
+{
+    const struct scratch *scratch = *state;
+    struct content twins[2];
+
+    for (int i = 0; i < 2; i++) {
+        make_twin(scratch, (unsigned char)(3 + i), (unsigned char)(6 - i));
+        twins[i] = content_of(scratch->path);
+        unlink(scratch->path);
+    }
+    for (int what = 0; what < 2 * CHANGE_COUNT; what++) {
+        mpg_pager *pager;
+
+        make_twin(scratch, 4, 6);
+        pager = scratch_open(scratch);
+        copy_over(scratch->path, &twins[what / CHANGE_COUNT]);
+        assert_noticed(scratch, pager, (enum change)(what % CHANGE_COUNT));
+        unlink(scratch->path);
+    }
+    free(twins[0].bytes);
+    free(twins[1].bytes);
+}
+
 static void closing_writes_nothing_to_what_is_another(void **state)
 {
     const struct scratch *scratch = *state;
@@ -569,6 +607,7 @@ int main(void)
         SCRATCH_TEST(a_file_made_longer_is_left_alone),
         SCRATCH_TEST(an_older_copy_is_left_alone),
         SCRATCH_TEST(another_file_copied_over_it_is_left_alone),
+        SCRATCH_TEST(a_twin_copied_over_it_is_left_alone),
         SCRATCH_TEST(closing_writes_nothing_to_what_is_another),
         SCRATCH_TEST(what_is_deferred_is_not_acknowledged),
         SCRATCH_TEST(another_name_is_no_change),
