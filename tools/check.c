@@ -69,6 +69,15 @@ static void report_fault(void *context, const mpg_fault *fault)
             json_number(&report->json, kind, fault->page);
         }
         json_string(&report->json, "message", message);
+        if (fault->pages_end > fault->pages_first) {
+            json_number(&report->json, "unchecked_page", fault->pages_first);
+            json_number(&report->json, "unchecked_pages", fault->pages_end - fault->pages_first);
+        }
+        if (fault->protected_end > fault->protected_first) {
+            json_number(&report->json, "unchecked_protected", fault->protected_first);
+            json_number(&report->json, "unchecked_protected_ids",
+                        fault->protected_end - fault->protected_first);
+        }
         json_close(&report->json, '}');
         return;
     }
@@ -111,6 +120,8 @@ static void end_report(struct report *report, const mpg_check_result *result)
         json_number(&report->json, "warnings", result->warnings);
         json_number(&report->json, "pages_checked", result->pages_checked);
         json_number(&report->json, "protected_checked", result->protected_checked);
+        json_number(&report->json, "pages_unchecked", result->pages_unchecked);
+        json_number(&report->json, "protected_unchecked", result->protected_unchecked);
         json_end(&report->json);
         return;
     }
@@ -125,8 +136,14 @@ static void end_report(struct report *report, const mpg_check_result *result)
         fprintf(report->out, ", %" PRIu64 " warning%s", result->warnings,
                 result->warnings == 1 ? "" : "s");
     }
-    fprintf(report->out, " (%" PRIu64 " pages and %" PRIu64 " protected pages checked)\n",
+    fprintf(report->out, " (%" PRIu64 " pages and %" PRIu64 " protected pages checked",
             result->pages_checked, result->protected_checked);
+    if (result->pages_unchecked > 0 || result->protected_unchecked > 0) {
+        fprintf(report->out,
+                "; %" PRIu64 " pages and %" PRIu64 " protected pages could not be looked at",
+                result->pages_unchecked, result->protected_unchecked);
+    }
+    fputs(")\n", report->out);
 }
 
 /* The file could not be opened. Returns an exit status. */

@@ -684,6 +684,9 @@ typedef struct mpg_fault {
     uint64_t page;       /* page of the file, or MPG_NO_PAGE; CORRUPT_PAGE: protected page */
     const char *message; /* one sentence; valid during the call */
     const char *name;    /* stable: "node", "content", … see mappedpages_check(3) */
+    /* What could not be looked at for it: pages of the file [first, end), or ids of protected pages. */
+    uint64_t pages_first, pages_end; /* equal: none */
+    uint64_t protected_first, protected_end;
 } mpg_fault;
 
 /*
@@ -708,16 +711,18 @@ typedef struct mpg_check_options {
 
 /* What mpg_check looked at. */
 typedef struct mpg_check_result {
-    uint64_t faults;            /* faults reported */
-    uint64_t pages_checked;     /* pages of the file whose use was checked */
-    uint64_t protected_checked; /* protected pages whose content was checked */
-    uint64_t warnings;          /* reported, too: what is said twice, and only once whole */
+    uint64_t faults;              /* faults reported */
+    uint64_t pages_checked;       /* pages of the file whose use was checked */
+    uint64_t protected_checked;   /* protected pages whose content was checked */
+    uint64_t warnings;            /* reported, too: what is said twice, and only once whole */
+    uint64_t pages_unchecked;     /* pages whose use could not be looked at: a node is lost */
+    uint64_t protected_unchecked; /* likewise protected pages, as far as their number is known */
 } mpg_check_result;
 
 /*
  * Checks everything: structure, checksums, pages used twice, pages used by nobody, counts. `options` may
  * be NULL; its callbacks must not call functions on the pager, which is locked meanwhile. Returns 0 when
- * the file was checked, with or without faults; damage may keep it from looking at what lies behind.
+ * the file was checked, with or without faults; it goes on past damage, and tells what that hid.
  * Errors: NO_MEMORY (one bit a page is needed), IO (in the structure; a content that cannot be read is a
  * fault), CANCELLED (by `progress`), INVALID (size of the options); STALE (read-only): a writer went on
  * meanwhile, and what was reported may not be a fault.

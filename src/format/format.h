@@ -99,9 +99,8 @@ enum look {
     LOOK_AFTER   /* by the committing thread, after the sync: its own root must be there, too */
 };
 
-/* Hears of a fault. */
-typedef void format_fault(void *context, const char *name, int code, uint64_t page,
-                          const char *message);
+/* Hears of a fault, or of a warning: that has code 0. */
+typedef void format_fault(void *context, const mpg_fault *fault);
 
 struct format_ops {
     int id; /* MPG_FORMAT_… */
@@ -260,6 +259,12 @@ struct format_ops {
     void (*make_room_end)(struct format *format, int result);
 
     /*
+     * Before the file is closed, with all of it durable: leaves pending what changes nothing, but makes alike what
+     * is kept twice and is not, so that one of both may go bad. May be NULL.
+     */
+    int (*make_alike)(struct format *format);
+
+    /*
      * Before the file is closed, with all of it durable: puts down that the last commit is whole, so that what goes bad
      * later is not taken for a commit cut short. Syncs, and takes back what it could not sync. May be NULL.
      */
@@ -293,8 +298,9 @@ struct format_ops {
 
     /*
      * Calls `use` for every page that the metadata of the durable version occupies (pages 0-2 not),
-     * and `fault` for what is wrong with the metadata itself, by its name in doc/repair.md; with code 0: for a copy
-     * that is not whole, and that nothing depends on yet. Returns an error only where it could not go on.
+     * and `fault` for what is wrong with the metadata itself, by its name in doc/repair.md, once for each thing; with
+     * code 0: for a copy that is not whole, and that nothing depends on yet. What cannot be looked at for a
+     * fault is in it, by ascending number. Returns an error only where it could not go on.
      */
     int (*walk)(struct format *format, void *context, void (*use)(void *context, uint64_t page),
                 format_fault *fault);

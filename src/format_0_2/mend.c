@@ -244,7 +244,7 @@ static void warn_of_copies(const struct format_0_2 *own, const struct page_io *i
     if (!own->metadata_damaged && !is_whole_metadata(io, other)) {
         (void)snprintf(message, sizeof(message),
                        "metadata page %u, which does not count, is not whole", other);
-        fault(context, "metadata-copy", 0, other, message);
+        fault(context, &(mpg_fault){0, other, message, "metadata-copy", 0, 0, 0, 0});
     }
     for (uint32_t i = 0; i < own->block_count; i++) {
         const struct block *block = own->blocks[i];
@@ -256,7 +256,7 @@ static void warn_of_copies(const struct format_0_2 *own, const struct page_io *i
                        "the copy of directory block %u in page %llu, which does not count, is not "
                        "whole",
                        (unsigned)i, (unsigned long long)page);
-        fault(context, "block-copy", 0, page, message);
+        fault(context, &(mpg_fault){0, page, message, "block-copy", 0, 0, 0, 0});
     }
 }
 

@@ -56,52 +56,6 @@ static void facts(struct format *format, enum version version, struct mpg_stat *
 
 /* ---- editing ---- */
 
-/* Puts the bitmap and the free count right where the file had them wrong. */
-static int rebuild_bitmap(struct format_0_2 *own)
-{
-    /* All of it: what is marked beyond the end would be allocated once the file has grown. */
-    struct sheet *made =
-        mpgi_0_2_make_bitmap(own->uses.pending, own->metadata.pending, own->base.page_size);
-
-    if (made == NULL)
-        return mpgi_fail_memory("edit");
-    mpgi_sheet_free(own->metadata.pending);
-    own->metadata.pending = made;
-    return 0;
-}
-
-/* Makes a pending version whose head and checksum can be written without fail. */
-static int touch_page(struct sheet_versions *versions, uint32_t page_size, size_t head)
-{
-    struct sheet *pending = mpgi_sheets_edit(versions);
-
-    if (pending == NULL || !mpgi_sheet_own(pending, 0, head) ||
-        !mpgi_sheet_own(pending, page_size - TRAILER_SIZE, TRAILER_SIZE))
-        return mpgi_fail_memory("edit");
-    return 0;
-}
-
-/* Makes pending versions of all that any commit changes, so that sealing cannot fail. */
-static int touch(struct format_0_2 *own)
-{
-    uint32_t page_size = own->base.page_size;
-    bool clean = own->metadata.pending == NULL;
-    int result = touch_page(&own->index, page_size, INDEX_REFERENCES);
-
-    if (result == 0 && (mpgi_sheets_edit(&own->uses) == NULL ||
-                        !mpgi_sheet_own(own->uses.pending, USES_PROTECTED_COUNT, sizeof(uint64_t))))
-        result = mpgi_fail_memory("edit");
-    if (result == 0)
-        result = touch_page(&own->metadata, page_size, METADATA_BITMAP);
-    if (result == 0 && clean && own->bitmap_differs)
-        result = rebuild_bitmap(own);
-    if (result != 0 && clean) { /* nothing is pending, then, and the next call begins anew */
-        mpgi_sheet_free(own->metadata.pending);
-        own->metadata.pending = NULL;
-    }
-    return result;
-}
-
 static void add_to_free(struct sheet *metadata, uint64_t more, uint64_t fewer)
 {
     mpgi_sheet_put_u64(metadata, METADATA_FREE,
@@ -112,7 +66,7 @@ static int set_total(struct format *format, uint64_t total)
 {
     struct format_0_2 *own = format_0_2_of(format);
     uint64_t old = total_of(own, VERSION_NEWEST);
-    int result = touch(own);
+    int result = mpgi_0_2_touch(own);
 
     if (result != 0)
         return result;
@@ -137,7 +91,7 @@ static int set_use(struct format *format, uint64_t page, enum mpg_page_use use)
     unsigned char bit = (unsigned char)(1u << page % 8);
     bool was_free, is_free = use == MPG_USE_FREE;
     unsigned char *bitmap;
-    int result = touch(own);
+    int result = mpgi_0_2_touch(own);
 
     if (result != 0)
         return result;
@@ -268,7 +222,7 @@ static int add_block(struct format_0_2 *own)
     for (taken = 0; taken < 2 && result == 0; taken += result == 0)
         result = take_page(own, &block->page[taken]);
     if (result == 0)
-        result = touch_page(&block->content, page_size, BLOCK_ENTRIES);
+        result = mpgi_0_2_touch_page(&block->content, page_size, BLOCK_ENTRIES);
     if (result == 0 && !put_reference(own, number, block->page))
         result = mpgi_fail_memory("alloc_protected");
     if (result != 0) {
@@ -300,10 +254,10 @@ static int move_block(struct format_0_2 *own, uint32_t number, uint64_t end)
     struct block *block = own->blocks[number];
     unsigned other = !block->active;
     uint64_t page;
-    int result = touch(own);
+    int result = mpgi_0_2_touch(own);
 
     if (result == 0)
-        result = touch_page(&block->content, own->base.page_size, BLOCK_ENTRIES);
+        result = mpgi_0_2_touch_page(&block->content, own->base.page_size, BLOCK_ENTRIES);
     if (result == 0 && block->page[other] >= end) {
         result = take_page_below(own, end, &page);
         if (result == 0)
@@ -370,7 +324,7 @@ static void undone(struct format *format)
 static int touch_entry(struct format_0_2 *own, uint32_t number, uint32_t slot)
 {
     struct sheet_versions *content = &own->blocks[number]->content;
-    int result = touch_page(content, own->base.page_size, BLOCK_ENTRIES);
+    int result = mpgi_0_2_touch_page(content, own->base.page_size, BLOCK_ENTRIES);
 
     if (result == 0 &&
         (!mpgi_sheet_own(content->pending, mpgi_0_2_entry_at(slot), ENTRY_SIZE) ||
@@ -401,7 +355,7 @@ static int put_entry(struct format *format, uint64_t id, const struct entry *ent
     const struct sheet *newest;
     struct sheet *uses;
     bool was_in_use;
-    int result = touch(own);
+    int result = mpgi_0_2_touch(own);
 
     while (result == 0 && number >= own->block_count)
         result = add_block(own);
@@ -532,16 +486,22 @@ static int walk(struct format *format, void *context, void (*use)(void *context,
         use(context, block->page[0]);
         use(context, block->page[1]);
         if (block->damaged)
-            fault(context, "block", MPG_E_CORRUPT_PROTECTED_DIRECTORY, block->page[!block->active],
-                  "the current copy of a directory block is damaged; what is seen is an older one");
+            fault(context,
+                  &(mpg_fault){MPG_E_CORRUPT_PROTECTED_DIRECTORY, block->page[!block->active],
+                               "the current copy of a directory block is damaged; what is seen "
+                               "is an older one",
+                               "block", 0, 0, 0, 0});
     }
     if (own->metadata_damaged)
-        fault(context, "metadata", MPG_E_CORRUPT_METADATA, 2 - own->active,
-              "the metadata page that page 0 names is damaged; what is seen is an older one");
+        fault(context, &(mpg_fault){MPG_E_CORRUPT_METADATA, 2 - own->active,
+                                    "the metadata page that page 0 names is damaged; what is seen "
+                                    "is an older one",
+                                    "metadata", 0, 0, 0, 0});
     if (own->bitmap_differs)
-        fault(context, "bitmap", MPG_E_CORRUPT_METADATA, 1 + own->active,
-              "the allocation bitmap contradicts its own count or the protected directory, or "
-              "marks pages that the file has not");
+        fault(context, &(mpg_fault){MPG_E_CORRUPT_METADATA, 1 + own->active,
+                                    "the allocation bitmap contradicts its own count or the "
+                                    "protected directory, or marks pages that the file has not",
+                                    "bitmap", 0, 0, 0, 0});
     return mpgi_0_2_warn_of_copies(own, context, fault);
 }
 
@@ -580,6 +540,7 @@ const struct format_ops mpgi_format_0_2 = {
     .publish = mpgi_0_2_publish,
     .discard = mpgi_0_2_discard,
     .is_dirty = is_dirty,
+    .make_alike = mpgi_0_2_make_alike,
     .move_down = move_down,
     .walk = walk,
 };

@@ -107,7 +107,9 @@ void mpgi_0_2_prepare_spare(struct format_0_2 *own)
     uint32_t crc = begin_check(own->metadata.frozen, own->index.frozen, own->base.page_size);
 
     own->unsynced_blocks = NULL;
-    own->spare_page = own->frozen_blocks != NULL ? choose_page(own) : 0;
+    /* The last one before the file is closed: for a page 0 that goes bad, not for one that is torn. */
+    own->spare_page =
+        own->frozen_blocks != NULL || (own->making_alike && count > 0) ? choose_page(own) : 0;
     for (uint32_t i = 0; i < count && own->spare_page != 0; i++) {
         struct block *block = own->blocks[i];
         uint32_t trailers[2];

@@ -15,6 +15,7 @@ struct block {
     unsigned active; /* which of them holds the durable version */
     struct sheet_versions content;
     bool damaged; /* the copy that page 0 names is unusable: the older one stands in */
+    bool differs; /* a commit since the file was opened has left the other page older than this */
     /* The checksum at the end of the page that is not active, as it is in the file; for spares. */
     uint32_t other_trailer;
     bool other_known;
@@ -63,6 +64,8 @@ struct format_0_2 {
     uint64_t spare_page;
     uint32_t spare_check; /* what it says that it goes with */
     bool in_flight;       /* between seal and publish or discard */
+    bool differs;         /* a commit since the file was opened has left the other copies older */
+    bool making_alike;    /* what gathers, or is in flight, changes nothing and makes them alike */
     /* New contents of protected pages, which the commit in flight writes. */
     struct new_content *contents; /* owned */
     size_t content_count;
@@ -152,6 +155,16 @@ int mpgi_0_2_load(struct format **format, const struct format_ops *ops, struct f
 void mpgi_0_2_unload(struct format *format);
 /* The sync after loading failed: page 0 is to be as it was. */
 int mpgi_0_2_settle(struct format *format);
+
+/* ---- pending.c ---- */
+
+/* Makes a pending version whose head and checksum can be written without fail. */
+int mpgi_0_2_touch_page(struct sheet_versions *versions, uint32_t page_size, size_t head);
+/* Makes pending versions of all that any commit changes, so that sealing cannot fail. */
+int mpgi_0_2_touch(struct format_0_2 *own);
+
+/* See make_alike in struct format_ops. */
+int mpgi_0_2_make_alike(struct format *format);
 
 /* ---- write.c ---- */
 

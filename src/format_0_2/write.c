@@ -299,8 +299,12 @@ void mpgi_0_2_publish(struct format *format)
     struct format_0_2 *own = format_0_2_of(format);
     const struct block *written;
 
-    for (struct block *block = own->frozen_blocks; block != NULL; block = block->next_frozen)
+    for (struct block *block = own->frozen_blocks; block != NULL; block = block->next_frozen) {
+        block->differs = block->content.durable != NULL && !own->making_alike;
         leave_page(block, own->base.page_size);
+    }
+    own->differs = !own->making_alike;
+    own->making_alike = false;
     for (struct block *block = own->unsynced_blocks; block != NULL; block = block->next_unsynced)
         block->other_synced = true;
     own->unsynced_blocks = NULL;
@@ -334,5 +338,6 @@ void mpgi_0_2_discard(struct format *format)
         mpgi_sheets_discard(&own->blocks[i]->content);
     own->frozen_blocks = NULL;
     own->in_flight = false;
+    own->making_alike = false;
     own->spare_page = 0;
 }

@@ -16,13 +16,18 @@ static bool rests_nothing(const struct format_1 *f)
     return f->rest.next == 0 && f->rest.current.count == 0 && f->rest.old.count == 0;
 }
 
-static int begin(struct format_1 *f)
+/* `closing`: what nobody changes any more is to be there twice. */
+static int begin(struct format_1 *f, bool closing)
 {
     struct format *format = &f->head;
     unsigned char *root = f->root.durable->bytes;
     int error;
 
     f->folding = true;
+    f->twice_before = get_u64(root + ROOT_TWICE);
+    f->closing = closing;
+    if (closing)
+        put_u64(root + ROOT_TWICE, f->next_generation);
     put_u64(root + ROOT_NEXT, 0);
     put_u64(root + ROOT_AFTER, 0);
     error = mpgi_checkpoint_salt(root, format->file);
@@ -38,7 +43,7 @@ int mpgi_fold_begin(struct format *format)
 {
     struct format_1 *f = format_1_of(format);
 
-    return rests_nothing(f) ? 1 : begin(f);
+    return rests_nothing(f) ? 1 : begin(f, false);
 }
 
 /* Nor is put back over somebody else's work what was there before it (rule 12). */
@@ -75,12 +80,19 @@ static int write_root(struct format_1 *f, bool *unavailable)
     return error != 0 ? error : mpgi_look_folding(f, FOLD_ONCE);
 }
 
-/* Over the root that was the durable one before; it says the same, so there is nothing to put back. */
+/*
+ * Over the root that was the durable one before; it says the same, so there is nothing to put back. Nor does anybody need
+ * the slots that only that one named.
+ */
 static int write_second(struct format_1 *f)
 {
     const struct node_space *space = &f->cache.space;
+    const unsigned char *root = f->root.durable->bytes;
     unsigned page = 3 - f->sealed.root_page;
-    int error = mpgi_file_write(space->file, f->root.durable->bytes, space->node_size,
+    int error = f->closing ? mpgi_twins_write(f, root, f->twice_before) : 0;
+
+    if (error == 0)
+        error = mpgi_file_write(space->file, root, space->node_size,
                                 (uint64_t)page * space->page_size, page);
 
     if (error == 0)
@@ -122,6 +134,7 @@ void mpgi_fold_end(struct format *format, int result)
     if (result != 0) {
         mpgi_cache_not_written(&f->cache);
         put_u64(f->root.durable->bytes + NODE_GENERATION, f->chain.generation);
+        put_u64(f->root.durable->bytes + ROOT_TWICE, f->twice_before);
         return;
     }
     mpgi_checkpoint_publish(f);
@@ -131,10 +144,10 @@ void mpgi_fold_end(struct format *format, int result)
     f->chain.is_twice = true;
 }
 
-int mpgi_fold(struct format_1 *f)
+static int fold(struct format_1 *f, bool closing)
 {
     bool unavailable;
-    int error = begin(f);
+    int error = begin(f, closing);
 
     if (error)
         return error;
@@ -143,12 +156,26 @@ int mpgi_fold(struct format_1 *f)
     return error;
 }
 
-/* The state of a root that nothing follows, once more, as a commit that need not be verified. */
+int mpgi_fold(struct format_1 *f)
+{
+    return fold(f, false);
+}
+
+/*
+ * The state of a root that nothing follows, once more, as a commit that need not be verified. The root that it comes
+ * over is not needed any more, nor are the slots that only that one names.
+ */
 static int write_closing(struct format_1 *f)
 {
+    unsigned char *root = f->root.durable->bytes;
     bool unavailable;
-    int error = mpgi_checkpoint_salt(f->root.durable->bytes, f->head.file);
+    int error = mpgi_look_folding(f, FOLD_NODES);
 
+    if (error == 0)
+        error = mpgi_twins_write(f, root, get_u64(root + ROOT_TWICE));
+    if (error == 0)
+        error = mpgi_checkpoint_salt(root, f->head.file);
+    put_u64(root + ROOT_TWICE, f->chain.generation);
     if (error == 0)
         error = mpgi_checkpoint_seal(f, f->next_generation++, true, true, &f->sealed.contents,
                                      &f->sealed.marks);
@@ -165,7 +192,8 @@ int mpgi_close_1(struct format *format)
 {
     struct format_1 *f = format_1_of(format);
 
-    if (!RULE_HOLDS(RULE_CLOSE_FOLDS) || f->chain.is_twice)
+    if (!RULE_HOLDS(RULE_CLOSE_FOLDS) ||
+        (f->chain.is_twice && !mpgi_twins_missing(f, f->root.durable->bytes)))
         return 0;
-    return rests_nothing(f) ? write_closing(f) : mpgi_fold(f);
+    return rests_nothing(f) ? write_closing(f) : fold(f, true);
 }

@@ -32,7 +32,6 @@
 #define PAGE_LOG2_MAX 30
 #define NODE_SIZE_MAX 4096
 /* From this page size on a pair of slots shares one page; below, it takes two. */
-#define SHARED_PAIR_SIZE 8192
 
 /* ---- Every node ---------------------------------------------------------------------------- */
 
@@ -81,8 +80,9 @@
 #define ROOT_FEATURES 96         /* 3 x 8: as in page 0 */
 #define ROOT_NEXT 120            /* 8: page of the first record behind it; 0: none will be */
 #define ROOT_AFTER 128           /* 8: page of the second; 0: none will be */
-#define ROOT_SALT 136            /* 8: random, and 8 of zero */
-#define ROOT_AREAS 152           /* two areas of equal size: space, directory */
+#define ROOT_SALT 136            /* 8: random */
+#define ROOT_TWICE 144    /* 8: nodes of this generation or an earlier one are in both slots */
+#define ROOT_AREAS 152    /* two areas of equal size: space, directory */
 #define ROOT_OVERHEAD 160 /* what is not area: the fields, and the generation again at the end */
 #define ROOT_END_SIZE 8
 
@@ -162,7 +162,7 @@ static_assert(NODE_CRC + 4 == NODE_BODY && NODE_BODY % 8 == 0, "node header");
 static_assert(REF_FREE + 4 == REF_SIZE && REF_SIZE % 8 == 0, "reference");
 static_assert(ENTRY_FLAGS + 4 == ENTRY_SIZE, "entry");
 static_assert(ROOT_LOG2 == NODE_BODY && ROOT_UUID + UUID_SIZE == ROOT_TOTAL, "root");
-static_assert(ROOT_FEATURES + 24 == ROOT_NEXT && ROOT_SALT + 16 == ROOT_AREAS, "root fields");
+static_assert(ROOT_FEATURES + 24 == ROOT_NEXT && ROOT_TWICE + 8 == ROOT_AREAS, "root fields");
 static_assert(ROOT_AREAS % 8 == 0, "root areas");
 static_assert(RECORD_PARTS + 8 == RECORD_BODY && RECORD_BODY % 8 == 0, "record");
 static_assert(DELTA_FLAGS + 4 == DELTA_SIZE && RUN_USE + 4 == RUN_SIZE, "deltas");
@@ -176,17 +176,12 @@ static inline uint32_t node_size_of(uint32_t page_size)
 }
 
 /* The pages that a pair of slots takes. */
-static inline unsigned pair_pages_of(uint32_t page_size)
-{
-    return page_size < SHARED_PAIR_SIZE ? 2 : 1;
-}
+#define PAIR_PAGES 2u
 
 /* Where a slot is in the file. */
 static inline uint64_t slot_offset(uint32_t page_size, uint64_t pair, unsigned slot)
 {
-    if (page_size < SHARED_PAIR_SIZE)
-        return (pair + slot) * page_size;
-    return pair * page_size + slot * (uint64_t)(page_size / 2);
+    return (pair + slot) * page_size;
 }
 
 static inline uint32_t root_area_size(uint32_t node_size)

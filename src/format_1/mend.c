@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Mending a file of format 1 where nothing is lost, or by choice the last commits. */
+#include <inttypes.h>
 #include <stdlib.h>
 
 #include "base/bytes.h"
@@ -73,11 +74,92 @@ static int mend_top(struct file *file, bool *mended)
     return error;
 }
 
+/* ---- nodes ---- */
+
+struct mending {
+    struct salvage *salvage;
+    const struct node_space *space;
+    const struct tree *tree;
+    const unsigned char *root;
+};
+
+/* Writes the slot of a node that is not what the other one is. */
+static int mend_node(const struct mending *m, const struct node_reference *reference,
+                     unsigned char *bytes, unsigned whole)
+{
+    uint64_t page = reference->pair + 1 - whole;
+    int error = mpgi_node_read_slot(m->space, bytes, reference, 1 - whole);
+
+    if (error == 0)
+        return 0;
+    error = mpgi_node_read_slot(m->space, bytes, reference, whole);
+    if (error == 0)
+        error = mpgi_file_write(m->space->file, bytes, m->space->node_size,
+                                slot_offset(m->space->page_size, reference->pair, 1 - whole), page);
+    if (error == 0)
+        mpgi_salvage_note(m->salvage, "node-copy", page,
+                          "page %" PRIu64 " does not hold node %" PRIu64
+                          " of level %u of the %s tree: it is made anew from page %" PRIu64,
+                          page, reference->index, reference->level,
+                          m->tree->kind == TREE_SPACE ? "space" : "directory",
+                          reference->pair + whole);
+    return error;
+}
+
+static int mend_below(const struct mending *m, const unsigned char *refs, unsigned count,
+                      unsigned level, uint64_t first)
+{
+    unsigned char *bytes = malloc(m->space->node_size);
+    int error = bytes != NULL ? 0 : mpgi_fail_memory("repair");
+
+    for (unsigned i = 0; i < count && error == 0; i++) {
+        struct node_reference reference;
+        unsigned whole;
+
+        mpgi_reference_get(&reference, refs + (size_t)i * REF_SIZE, m->tree->kind, level,
+                           first + i);
+        /* What neither slot holds is not for this to mend. */
+        if (reference.pair == 0 || reference.generation > get_u64(m->root + ROOT_TWICE) ||
+            mpgi_node_read(m->space, bytes, &reference, get_u64(m->root + ROOT_TOTAL), &whole) != 0)
+            continue;
+        error = mend_node(m, &reference, bytes, whole);
+        if (error == 0 && level > 0 && mpgi_node_read_slot(m->space, bytes, &reference, whole) == 0)
+            error = mend_below(m, bytes + NODE_BODY, m->tree->node_refs, level - 1,
+                               (first + i) * m->tree->node_refs);
+    }
+    free(bytes);
+    return error;
+}
+
+/* In a file that was closed: elsewhere the slots that are not current may have been written to. */
+static int mend_nodes(const struct two_roots *two, struct salvage *salvage)
+{
+    unsigned newer = mpgi_root_generation(two->root[1]) > mpgi_root_generation(two->root[0]);
+    struct mending m = {salvage, &two->f.cache.space, NULL, two->root[newer]};
+    const struct tree *trees[] = {&two->f.space, &two->f.directory};
+    int error = 0;
+
+    if (!two->valid[0] || !two->valid[1] || get_u64(two->root[0] + ROOT_NEXT) != 0 ||
+        get_u64(two->root[1] + ROOT_NEXT) != 0)
+        return 0;
+    for (unsigned i = 0; i < 2 && error == 0; i++) {
+        unsigned height = mpgi_tree_height(trees[i], m.root);
+
+        m.tree = trees[i];
+        if (height > 0)
+            error = mend_below(&m, m.root + trees[i]->area, trees[i]->root_refs, height - 1, 0);
+    }
+    return error;
+}
+
 /* Both roots are written as a file is opened for writing whose roots are not both whole: that is only told here. */
 static int mend_copies(struct salvage *salvage)
 {
     struct two_roots *two = calloc(1, sizeof(*two));
     int error = two != NULL ? read_roots(two, salvage->file) : mpgi_fail_memory("repair");
+
+    if (error == 0)
+        error = mend_nodes(two, salvage);
 
     for (unsigned i = 0; i < 2 && error == 0; i++) {
         if (!two->valid[i] && two->valid[!i])

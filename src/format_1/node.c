@@ -76,45 +76,58 @@ void mpgi_reference_get(struct node_reference *reference, const unsigned char *a
 }
 
 static int verify(const struct node_space *space, const unsigned char *bytes,
-                  const struct node_reference *reference)
+                  const struct node_reference *reference, unsigned slot)
 {
+    uint64_t page = reference->pair + slot;
     enum tree_kind tree = (enum tree_kind)reference->tree;
     uint32_t crc = mpgi_node_crc(space, bytes);
 
     if (crc != reference->crc || crc != get_u32(bytes + NODE_CRC))
-        return mpgi_fail_crc(mpgi_tree_error(tree), "read metadata", reference->pair,
-                             reference->crc, crc, space->file->path,
-                             tree == TREE_SPACE ? "a node of the space tree"
-                                                : "a node of the directory tree");
+        return mpgi_fail_crc(
+            mpgi_tree_error(tree), "read metadata", page, reference->crc, crc, space->file->path,
+            tree == TREE_SPACE ? "a node of the space tree" : "a node of the directory tree");
     if (memcmp(bytes + NODE_TYPE, type_of(tree), TYPE_SIZE) != 0 ||
         bytes[NODE_LEVEL] != reference->level || get_u64(bytes + NODE_INDEX) != reference->index ||
         get_u64(bytes + NODE_GENERATION) != reference->generation ||
         get_u32(bytes + NODE_USED) != used_of(space, reference->level))
-        return mpgi_fail(mpgi_tree_error(tree), "read metadata", reference->pair,
+        return mpgi_fail(mpgi_tree_error(tree), "read metadata", page,
                          "%s: page %" PRIu64 " does not hold node %" PRIu64
                          " of level %u of the %s tree "
                          "as commit %" PRIu64 " wrote it",
-                         space->file->path, reference->pair, reference->index, reference->level,
-                         name_of(tree), reference->generation);
+                         space->file->path, page, reference->index, reference->level, name_of(tree),
+                         reference->generation);
     return 0;
 }
 
+int mpgi_node_read_slot(const struct node_space *space, unsigned char *bytes,
+                        const struct node_reference *reference, unsigned slot)
+{
+    int error = mpgi_file_read(space->file, bytes, space->node_size,
+                               slot_offset(space->page_size, reference->pair, slot),
+                               reference->pair + slot);
+
+    return error ? error : verify(space, bytes, reference, slot);
+}
+
 int mpgi_node_read(const struct node_space *space, unsigned char *bytes,
-                   const struct node_reference *reference, uint64_t end)
+                   const struct node_reference *reference, uint64_t end, unsigned *slot)
 {
     enum tree_kind tree = (enum tree_kind)reference->tree;
-    unsigned pages = pair_pages_of(space->page_size);
+    mpg_error_info info;
     int error;
 
-    if (reference->pair < 3 || reference->pair >= end || end - reference->pair < pages)
+    if (reference->pair < 3 || reference->pair >= end || end - reference->pair < PAIR_PAGES)
         return mpgi_fail(mpgi_tree_error(tree), "read metadata", reference->pair,
                          "%s: a node of the %s tree is said to be at page %" PRIu64
                          ", not between 3 and %" PRIu64,
                          space->file->path, name_of(tree), reference->pair, end);
-    error = mpgi_file_read(space->file, bytes, space->node_size,
-                           slot_offset(space->page_size, reference->pair, reference->slot),
-                           reference->pair);
-    return error ? error : verify(space, bytes, reference);
+    *slot = reference->slot;
+    error = mpgi_node_read_slot(space, bytes, reference, *slot);
+    if (error == 0)
+        return 0;
+    (void)mpg_last_error(&info);
+    *slot = 1u - reference->slot;
+    return mpgi_node_read_slot(space, bytes, reference, *slot) == 0 ? 0 : mpgi_fail_again(&info);
 }
 
 /* ---- Nodes and the cache ------------------------------------------------------------------- */
@@ -225,18 +238,19 @@ int mpgi_cache_read(struct node **node, struct node_cache *cache,
 {
     enum tree_kind tree = (enum tree_kind)reference->tree;
     struct node *made = mpgi_node_new(tree, reference->level, reference->index);
+    unsigned slot = reference->slot;
     int error;
 
     if (made == NULL)
         return mpgi_fail_memory("read metadata");
     made->pair = reference->pair;
-    made->slot = reference->slot;
     made->generation = reference->generation;
     made->crc = reference->crc;
     made->versions.durable = mpgi_buffer_new(cache->space.node_size);
     error = made->versions.durable == NULL ? mpgi_fail_memory("read metadata") : 0;
     if (error == 0)
-        error = mpgi_node_read(&cache->space, made->versions.durable->bytes, reference, end);
+        error = mpgi_node_read(&cache->space, made->versions.durable->bytes, reference, end, &slot);
+    made->slot = (uint8_t)slot;
     if (error == 0)
         error = mpgi_cache_reserve(cache, 1);
     if (error) {

@@ -35,7 +35,7 @@ struct node {
     uint64_t writing_generation;
     uint8_t tree;      /* enum tree_kind */
     uint8_t level;     /* 0 is a leaf */
-    uint8_t slot;      /* which of the two the reference to it names */
+    uint8_t slot;      /* in which of the two it is; the reference to it may name the other */
     bool dirty;        /* in the list of dirty nodes */
     bool clean;        /* in the list of clean nodes */
     bool kept;         /* in the list of nodes with a previous version */
@@ -92,11 +92,15 @@ void mpgi_reference_get(struct node_reference *reference, const unsigned char *a
 
 /*
  * Reads the node that a reference names into `bytes` (node_size of them) and verifies it against
- * the reference. `end` is the number of pages of the file. CORRUPT_METADATA, or for the directory
+ * the reference. Where the slot that it names is not whole, the other one may have the very same: *slot is where it
+ * was found. `end` is the number of pages of the file. CORRUPT_METADATA, or for the directory
  * CORRUPT_PROTECTED_DIRECTORY; TRUNCATED; IO.
  */
 int mpgi_node_read(const struct node_space *space, unsigned char *bytes,
-                   const struct node_reference *reference, uint64_t end);
+                   const struct node_reference *reference, uint64_t end, unsigned *slot);
+/* The same of one slot, and of no other; the pair is between 3 and the end of the file. */
+int mpgi_node_read_slot(const struct node_space *space, unsigned char *bytes,
+                        const struct node_reference *reference, unsigned slot);
 
 /* The error code for damage in a tree. */
 int mpgi_tree_error(enum tree_kind tree);

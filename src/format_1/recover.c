@@ -289,6 +289,20 @@ static bool is_clean(const struct format_1 *f, const struct candidates *c, unsig
     return get_u64(other + ROOT_NEXT) == 0 || !RULE_HOLDS(RULE_CLEAN_OPENING);
 }
 
+/*
+ * A root that says of its own generation that all is there twice, and is not there twice itself: closing was cut short
+ * before that was so.
+ */
+static uint64_t twice_of(const struct candidates *c, const struct format_1 *f, unsigned chosen)
+{
+    const unsigned char *root = c->root[chosen], *other = c->root[!chosen];
+
+    if (get_u64(root + ROOT_TWICE) != c->generation[chosen] ||
+        memcmp(root, other, f->cache.space.node_size) == 0)
+        return get_u64(root + ROOT_TWICE);
+    return c->valid[!chosen] ? min_u64(get_u64(other + ROOT_TWICE), c->generation[chosen]) : 0;
+}
+
 /* The valid root with the highest generation whose commit is complete, and what follows it. */
 static int choose(struct format_1 *f, const struct candidates *c, unsigned *chosen)
 {
@@ -310,7 +324,11 @@ static int choose(struct format_1 *f, const struct candidates *c, unsigned *chos
         if (error == 0)
             error = check_root(f, c->root[!newer]);
     }
-    return error ? error : follow_root(f, c->root[*chosen], *chosen + 1);
+    if (error == 0)
+        error = follow_root(f, c->root[*chosen], *chosen + 1);
+    if (error == 0)
+        put_u64(f->root.durable->bytes + ROOT_TWICE, twice_of(c, f, *chosen));
+    return error;
 }
 
 /* Two more than the highest that can have been used: one commit may have left no trace that is seen. */
@@ -376,6 +394,7 @@ static int look(struct format_1 *f, bool *unchanged)
     if (error != 0 && !mpgi_is_about_the_file(error))
         return error;
     memcpy(f->chain.other_head, c.root[!chosen], sizeof(f->chain.other_head));
+    f->recovered.clean = error == 0 && is_clean(f, &c, chosen);
     if (error < 0)
         (void)mpg_last_error(&info);
     *unchanged = !RULE_HOLDS(RULE_READ_ROOTS_AGAIN) || roots_are(f, &c);

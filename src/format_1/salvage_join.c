@@ -134,7 +134,7 @@ static int own_pair(const struct join *join, uint64_t pair)
 {
     int error = 0;
 
-    for (unsigned i = 0; i < pair_pages_of(join->salvage->page_size) && error == 0; i++)
+    for (unsigned i = 0; i < PAIR_PAGES && error == 0; i++)
         error = mpgi_salvage_set_owned(join->salvage, pair + i);
     return error;
 }

@@ -151,12 +151,12 @@ static bool is_node(const struct format_1 *f, const unsigned char *bytes, enum t
 }
 
 static int look_at_node(struct findings *found, const unsigned char *bytes, enum tree_kind kind,
-                        uint64_t page, unsigned slot)
+                        uint64_t page)
 {
     struct found_node node = {
         .index = get_u64(bytes + NODE_INDEX),
         .generation = get_u64(bytes + NODE_GENERATION),
-        .at = slot_offset(found->salvage->page_size, page, slot),
+        .at = page * found->salvage->page_size,
         .crc = get_u32(bytes + NODE_CRC),
         .tree = (uint8_t)kind,
         .level = bytes[NODE_LEVEL],
@@ -188,13 +188,13 @@ static int look_at_record(struct findings *found, uint64_t page)
 }
 
 /* What begins here? */
-static int look_at(struct findings *found, const unsigned char *bytes, uint64_t page, unsigned slot)
+static int look_at(struct findings *found, const unsigned char *bytes, uint64_t page)
 {
     if (memcmp(bytes, TYPE_SPACE, TYPE_SIZE) == 0)
-        return look_at_node(found, bytes, TREE_SPACE, page, slot);
+        return look_at_node(found, bytes, TREE_SPACE, page);
     if (memcmp(bytes, TYPE_DIRECTORY, TYPE_SIZE) == 0)
-        return look_at_node(found, bytes, TREE_DIRECTORY, page, slot);
-    if (memcmp(bytes, TYPE_RECORD, TYPE_SIZE) == 0 && slot == 0)
+        return look_at_node(found, bytes, TREE_DIRECTORY, page);
+    if (memcmp(bytes, TYPE_RECORD, TYPE_SIZE) == 0)
         return look_at_record(found, page);
     return 0;
 }
@@ -235,7 +235,7 @@ static int scan_small(struct findings *found, unsigned char *bytes)
         for (uint32_t i = 0; i < length && error == 0; i += page_size) {
             uint64_t page = (at + i) / page_size;
 
-            error = look_at(found, bytes + i, page, 0);
+            error = look_at(found, bytes + i, page);
             if (error == 0)
                 error = mpgi_salvage_looked(salvage, page);
         }
@@ -249,20 +249,16 @@ static int scan_large(struct findings *found, unsigned char *bytes)
 {
     struct salvage *salvage = found->salvage;
     uint32_t size = found->f->cache.space.node_size;
-    unsigned slots = salvage->page_size < SHARED_PAIR_SIZE ? 1 : 2;
     int error = 0;
 
     for (uint64_t page = FIRST_USER_PAGE; page < salvage->pages && error == 0; page++) {
         uint64_t data = mpgi_file_next_data(salvage->file, page * salvage->page_size, NULL);
 
         page = max_u64(page, data / salvage->page_size);
-        for (unsigned slot = 0; slot < slots && page < salvage->pages && error == 0; slot++) {
-            uint64_t at = slot_offset(salvage->page_size, page, slot);
-
-            if (mpgi_file_is_hole(salvage->file, at, size))
-                continue;
-            read_range(found, bytes, size, at);
-            error = look_at(found, bytes, page, slot);
+        if (page < salvage->pages &&
+            !mpgi_file_is_hole(salvage->file, page * salvage->page_size, size)) {
+            read_range(found, bytes, size, page * salvage->page_size);
+            error = look_at(found, bytes, page);
         }
         if (error == 0)
             error = mpgi_salvage_looked(salvage, page);

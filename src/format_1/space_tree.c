@@ -132,7 +132,7 @@ static uint64_t node_margin(const struct format_1 *f, const unsigned char *root)
 
     if (get_u64(root + ROOT_TOTAL) <= f->space.root_units)
         return 0;
-    return 2 * (uint64_t)(heights + 2) * pair_pages_of(f->head.page_size);
+    return 2 * (uint64_t)(heights + 2) * PAIR_PAGES;
 }
 
 int64_t mpgi_space_spare(struct format *format)
@@ -206,7 +206,7 @@ static bool is_held(const struct format_1 *f, uint64_t page, unsigned run, uint6
 /* The lowest pages >= *page for a pair. */
 static int find_pair(struct format_1 *f, uint64_t *page, enum reuse reuse)
 {
-    unsigned run = pair_pages_of(f->head.page_size);
+    unsigned run = PAIR_PAGES;
     int error = mpgi_space_find_run(f, page, run, reuse);
 
     if (error == 0 && reuse == REUSE_SETTLED)
@@ -220,7 +220,7 @@ static int find_pair(struct format_1 *f, uint64_t *page, enum reuse reuse)
 
 static int take_pair(struct format_1 *f, uint64_t *pair)
 {
-    unsigned run = pair_pages_of(f->head.page_size);
+    unsigned run = PAIR_PAGES;
     uint64_t page = f->hints.pair;
     uint64_t total;
     int error = make_spare(f, run);
@@ -252,7 +252,7 @@ static int take_pair(struct format_1 *f, uint64_t *pair)
 
 static void give_back(struct format_1 *f, uint64_t pair)
 {
-    unsigned run = pair_pages_of(f->head.page_size);
+    unsigned run = PAIR_PAGES;
 
     /* The leaf is pending, so this only finds it again. */
     for (unsigned i = 0; i < run && mpgi_tree_edit(f, &f->space, pair) == 0; i++)
@@ -263,7 +263,7 @@ static int take_own(struct format_1 *f, unsigned char *content, uint64_t first, 
                     uint64_t *pairs, unsigned count)
 {
     const unsigned char *uses = content;
-    unsigned run = pair_pages_of(f->head.page_size);
+    unsigned run = PAIR_PAGES;
     size_t length = f->cache.space.node_size - NODE_BODY;
     uint64_t from = first == 0 ? FIRST_USER_PAGE : 0;
     int64_t taken = (int64_t)count * run;
@@ -308,7 +308,7 @@ static int check_pair(struct format_1 *f, struct node *node)
 
     if (node->pair_checked)
         return 0;
-    for (unsigned i = 0; i < pair_pages_of(f->head.page_size); i++) {
+    for (unsigned i = 0; i < PAIR_PAGES; i++) {
         enum mpg_page_use use;
         int error = mpgi_space_get_use(&f->head, VERSION_NEWEST, pair + i, &use);
 

@@ -11,6 +11,7 @@
  *   changes.c         what a batch that is being sealed changes
  *   place.c           where its contents and its record go
  *   checkpoint.c      nodes and roots: finished, written, current
+ *   twins.c           nodes in both of their slots
  *   fold.c            a checkpoint without a batch, after which nothing rests
  *   anew.c            all nodes made anew, elsewhere
  *   commit.c          a batch: sealed, written, published or forgotten
@@ -211,7 +212,9 @@ struct format_1 {
     /* Pages that the last durable commit freed: they rest for one more where there is room (rule 2). */
     struct number_list freed; /* first page and number of pages, in turns */
     struct recovered recovered;
-    bool folding; /* between begin and end: both root pages are being written */
+    bool folding;          /* between begin and end: both root pages are being written */
+    bool closing;          /* … for the last time */
+    uint64_t twice_before; /* … ROOT_TWICE as it was, in case that fails */
 };
 
 static inline struct format_1 *format_1_of(struct format *format)
@@ -374,6 +377,16 @@ int mpgi_checkpoint_restore(struct format_1 *f, const unsigned char *written);
 void mpgi_checkpoint_let_go(struct format_1 *f, struct id_map *pages);
 /* Draws a salt for a root. */
 int mpgi_checkpoint_salt(unsigned char *root, const struct file *file);
+
+/* ---- twins.c ------------------------------------------------------------------------------- */
+
+/* Whether a root says of any node that it may be there only once. */
+bool mpgi_twins_missing(const struct format_1 *f, const unsigned char *root);
+/*
+ * Writes the nodes below a durable root that are of a later generation than `since` into their other slots. Nothing may be
+ * dirty, and no other root count that needs those.
+ */
+int mpgi_twins_write(struct format_1 *f, const unsigned char *root, uint64_t since);
 
 /* ---- fold.c, commit.c, anew.c --------------------------------------------------------------- */
 

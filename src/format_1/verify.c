@@ -108,13 +108,14 @@ static int verify_refs(struct verification *v, const struct tree *tree, const un
 
     for (unsigned i = 0; i < count && error == 0; i++) {
         struct node_reference reference;
+        unsigned slot;
 
         mpgi_reference_get(&reference, refs + i * REF_SIZE, tree->kind, level, first + i);
         if (reference.pair == 0 || reference.generation != v->generation)
             continue;
         error = count_unit(v);
         if (error == 0)
-            error = mpgi_node_read(space, bytes, &reference, v->total);
+            error = mpgi_node_read(space, bytes, &reference, v->total, &slot);
         if (error == 0 && v->again)
             error = mpgi_file_write(space->file, bytes, space->node_size,
                                     slot_offset(space->page_size, reference.pair, reference.slot),

@@ -16,6 +16,7 @@ struct walk {
     struct format_1 *f;
     const struct tree *tree;
     uint64_t total;
+    uint64_t twice; /* nodes of this generation or an earlier one are to be in both slots */
     void *context;
     void (*use)(void *context, uint64_t page);
     format_fault *fault;
@@ -30,7 +31,70 @@ report(const struct walk *walk, const char *name, uint64_t page, const char *for
     va_start(arguments, format);
     (void)vsnprintf(message, sizeof(message), format, arguments);
     va_end(arguments);
-    walk->fault(walk->context, name, mpgi_tree_error(walk->tree->kind), page, message);
+    walk->fault(walk->context,
+                &(mpg_fault){mpgi_tree_error(walk->tree->kind), page, message, name, 0, 0, 0, 0});
+}
+
+static const char *kind_of(const struct walk *walk)
+{
+    return walk->tree->kind == TREE_SPACE ? "space" : "directory";
+}
+
+/* A node is lost, and with it what it says of so many pages, or protected pages. */
+static void report_lost(const struct walk *walk, const struct node_reference *reference)
+{
+    const struct tree *tree = walk->tree;
+    bool is_space = tree->kind == TREE_SPACE;
+    uint64_t span = mpgi_tree_span(tree, reference->level);
+    uint64_t limit = is_space ? walk->total : tree->limit;
+    uint64_t first =
+        min_u64(reference->index > limit / span ? limit : reference->index * span, limit);
+    uint64_t end = limit - first < span ? limit : first + span;
+    char message[sizeof(((mpg_error_info *)NULL)->message) + 200];
+    mpg_error_info info;
+    int code = mpg_last_error(&info);
+
+    (void)snprintf(message, sizeof(message),
+                   "%s; nor is its other slot; so nothing is known of %s %" PRIu64 " to %" PRIu64,
+                   info.message, is_space ? "the use of pages" : "protected pages", first, end - 1);
+    walk->fault(walk->context,
+                &(mpg_fault){code, info.page, message, "node", is_space ? first : 0,
+                             is_space ? end : 0, is_space ? 0 : first, is_space ? 0 : end});
+}
+
+/* One slot is enough, and one of them is not what it is to be. */
+static void warn(const struct walk *walk, const struct node_reference *reference, unsigned slot)
+{
+    char message[200];
+
+    (void)snprintf(message, sizeof(message),
+                   "page %" PRIu64 " does not hold node %" PRIu64
+                   " of level %u of the %s tree; page "
+                   "%" PRIu64 " has it, too",
+                   reference->pair + slot, reference->index, reference->level, kind_of(walk),
+                   reference->pair + 1 - slot);
+    walk->fault(walk->context,
+                &(mpg_fault){0, reference->pair + slot, message, "node-copy", 0, 0, 0, 0});
+}
+
+/* Reads a node, and looks whether it is there twice where it should be. */
+static int read_node(const struct walk *walk, unsigned char *bytes,
+                     const struct node_reference *reference)
+{
+    const struct node_space *space = &walk->f->cache.space;
+    unsigned slot;
+    int error = mpgi_node_read(space, bytes, reference, walk->total, &slot);
+
+    if (error != 0)
+        return error;
+    if (slot != reference->slot)
+        warn(walk, reference, reference->slot);
+    else if (reference->generation <= walk->twice &&
+             mpgi_node_read_slot(space, bytes, reference, 1 - slot) != 0) {
+        warn(walk, reference, 1 - slot);
+        return mpgi_node_read(space, bytes, reference, walk->total, &slot);
+    }
+    return 0;
 }
 
 /* Pages that the file does not have must be free. */
@@ -89,15 +153,13 @@ static int walk_refs(const struct walk *walk, const unsigned char *refs, unsigne
         if (get_u64(at + REF_SLOT) == 0)
             continue;
         mpgi_reference_get(&reference, at, walk->tree->kind, level, first + i);
-        for (unsigned k = 0; k < pair_pages_of(space->page_size); k++)
+        for (unsigned k = 0; k < PAIR_PAGES; k++)
             walk->use(walk->context, reference.pair + k);
-        error = mpgi_node_read(space, bytes, &reference, walk->total);
+        error = read_node(walk, bytes, &reference);
         if (error == 0) {
             error = walk_node(walk, &reference, bytes);
         } else if (error != MPG_E_NO_MEMORY) {
-            mpg_error_info info;
-
-            walk->fault(walk->context, "node", mpg_last_error(&info), reference.pair, info.message);
+            report_lost(walk, &reference);
             error = 0; /* the others can still be looked at */
         }
     }
@@ -160,10 +222,18 @@ static int walk_roots(const struct walk *walk)
         (void)snprintf(message, sizeof(message),
                        "page %u does not hold a root: %s; the other one, in page %u, is whole",
                        other, why, f->chain.root_page);
-        walk->fault(walk->context, "root", 0, other, message);
+        walk->fault(walk->context, &(mpg_fault){0, other, message, "root", 0, 0, 0, 0});
     }
     free(bytes);
     return 0;
+}
+
+/* While somebody writes to the file, slots that are not current are where the next nodes go. */
+static uint64_t twice_now(const struct format_1 *f)
+{
+    bool idle = f->head.read_only ? f->recovered.clean : f->chain.is_twice;
+
+    return idle ? get_u64(f->root.durable->bytes + ROOT_TWICE) : 0;
 }
 
 int mpgi_walk_1(struct format *format, void *context, void (*use)(void *context, uint64_t page),
@@ -174,6 +244,7 @@ int mpgi_walk_1(struct format *format, void *context, void (*use)(void *context,
     struct walk walk = {
         .f = f,
         .total = get_u64(root + ROOT_TOTAL),
+        .twice = twice_now(f),
         .context = context,
         .use = use,
         .fault = fault,

@@ -12,6 +12,7 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "base/sheet.h"
+#include "format/salvage.h"
 #include "pager/look_again.h"
 #include "pager/pager.h"
 #include "pager/protected_write.h"
@@ -23,7 +24,11 @@ struct check {
     const mpg_pager *pager;
     uint64_t total;
     struct sheet *claimed; /* one bit a page */
-    bool no_memory;        /* some claim could not be noted */
+    struct salvage_ranges
+        lost; /* ids of protected pages of which nothing is known, ascending; owned */
+    struct salvage_ranges lost_pages; /* pages of the use of which nothing is known; likewise */
+    bool no_memory;                   /* something could not be noted */
+    bool blind;                       /* the use of a page that is claimed could not be looked at */
     mpg_check_result result;
     mpg_check_options options;
     bool stale;          /* a writer overwrote what a reader was checking */
@@ -32,21 +37,32 @@ struct check {
         steps; /* for the progress: protected pages twice, and pages in the space thrice */
 };
 
-static void report(void *context, const char *name, int code, uint64_t page, const char *message)
+static void hear(void *context, const mpg_fault *fault)
 {
     struct check *check = context;
-    mpg_fault fault = {code, page, message, name};
 
-    if (code == MPG_E_STALE) {
+    if (fault->code == MPG_E_STALE) {
         check->stale = true;
         return;
     }
-    if (code == 0)
+    if (fault->code == 0)
         check->result.warnings++;
     else
         check->result.faults++;
+    check->result.pages_unchecked += fault->pages_end - fault->pages_first;
+    if (mpgi_salvage_doubt(&check->lost, fault->protected_first, fault->protected_end) != 0 ||
+        mpgi_salvage_doubt(&check->lost_pages, fault->pages_first, fault->pages_end) != 0)
+        check->no_memory = true;
     if (check->options.report != NULL)
-        check->options.report(check->options.context, &fault);
+        check->options.report(check->options.context, fault);
+}
+
+static void report(struct check *check, const char *name, int code, uint64_t page,
+                   const char *message)
+{
+    mpg_fault fault = {code, page, message, name, 0, 0, 0, 0};
+
+    hear(check, &fault);
 }
 
 /* So many steps more are done. CANCELLED where that is to be all. */
@@ -108,10 +124,7 @@ static void claim(struct check *check, uint64_t page, enum mpg_page_use expected
     }
     note_claim(check, page);
     if (ops->get_use(check->pager->format, VERSION_DURABLE, page, &use) != 0) {
-        mpg_error_info info;
-
-        (void)mpg_last_error(&info);
-        report(check, mpg_fault_name(info.code), info.code, page, info.message);
+        check->blind = true; /* the node that would say it is told of by whoever follows the tree */
     } else if (use != expected) {
         (void)snprintf(message, sizeof(message),
                        "page %" PRIu64 " is used by %s, but the space says it is %s", page, what,
@@ -131,47 +144,105 @@ static unsigned copies_of(const mpg_pager *pager)
     return pager->ops->copies == 0 ? 1 : pager->ops->copies;
 }
 
+/* ---- What is in use, past what is lost ----------------------------------------------------- */
+
+/* Behind what is lost at a number, or the number. */
+static uint64_t behind(const struct salvage_ranges *lost, uint64_t number)
+{
+    for (size_t i = 0; i < lost->count; i++) {
+        if (number >= lost->ranges[i].first && number < lost->ranges[i].end)
+            number = lost->ranges[i].end;
+    }
+    return number;
+}
+
+/* Of the ids from `first` on, one by one, as far as they are not lost. */
+static int scan_around(struct check *check, uint64_t first, uint64_t *bits, uint64_t *next)
+{
+    const mpg_pager *pager = check->pager;
+    uint64_t end = first + 64 * MPG_ITER_WORDS;
+
+    memset(bits, 0, MPG_ITER_WORDS * sizeof(*bits));
+    for (uint64_t id = behind(&check->lost, first); id < end; id = behind(&check->lost, id + 1)) {
+        struct entry entry;
+        int result = pager->ops->get_entry(pager->format, VERSION_DURABLE, id, &entry);
+
+        if (result != 0 && result != MPG_E_NOT_ALLOCATED)
+            return result;
+        if (result == 0)
+            bits[(id - first) / 64] |= UINT64_C(1) << (id - first) % 64;
+    }
+    *next = max_u64(end, behind(&check->lost, end) / 64 * 64);
+    return 0;
+}
+
+/* The next ids in use. The lock is held. */
+static int scan_ids(struct check *check, uint64_t first, uint64_t *bits, uint64_t *next)
+{
+    const mpg_pager *pager = check->pager;
+    int result =
+        pager->ops->scan_entries(pager->format, VERSION_DURABLE, first, bits, MPG_ITER_WORDS, next);
+
+    if (result == 0 || check->lost.count == 0 || first > UINT64_MAX / 2)
+        return result;
+    return scan_around(check, first, bits, next);
+}
+
+static int check_entry(struct check *check, uint64_t id)
+{
+    const mpg_pager *pager = check->pager;
+    struct entry entry;
+    char what[48];
+    int result = pager->ops->get_entry(pager->format, VERSION_DURABLE, id, &entry);
+
+    if (result != 0)
+        return result;
+    (void)snprintf(what, sizeof(what), "protected page %" PRIu64, id);
+    for (unsigned copy = 0; copy < copies_of(pager); copy++)
+        claim(check, entry.page[copy], MPG_USE_PROTECTED, what);
+    return 0;
+}
+
+/* How many there are, against how many are counted. */
+static void check_number(struct check *check, uint64_t count, uint64_t counted)
+{
+    char message[120];
+
+    if (check->lost.count > 0 && count <= counted) {
+        check->result.protected_unchecked = counted - count;
+        return;
+    }
+    if (count == counted)
+        return;
+    (void)snprintf(message, sizeof(message),
+                   "%" PRIu64 " protected pages are in use, but %" PRIu64 " are counted", count,
+                   counted);
+    report(check, "count", MPG_E_CORRUPT_PROTECTED_DIRECTORY, MPG_NO_PAGE, message);
+}
+
 /* Notes the copies of all protected pages; their number must be the counted one. */
 static int check_directory(struct check *check, const struct mpg_stat *st)
 {
-    const mpg_pager *pager = check->pager;
     uint64_t count = 0, told = 0;
 
     for (uint64_t first = 0; first != UINT64_MAX;) {
         uint64_t bits[MPG_ITER_WORDS], next;
-        int result = pager->ops->scan_entries(pager->format, VERSION_DURABLE, first, bits,
-                                              MPG_ITER_WORDS, &next);
+        int result = scan_ids(check, first, bits, &next);
 
-        if (result != 0)
-            return result;
-        for (unsigned i = 0; i < 64 * MPG_ITER_WORDS; i++) {
-            struct entry entry;
-            char what[48];
-
+        for (unsigned i = 0; i < 64 * MPG_ITER_WORDS && result == 0; i++) {
             if ((bits[i / 64] >> i % 64 & 1) == 0)
                 continue;
-            result = pager->ops->get_entry(pager->format, VERSION_DURABLE, first + i, &entry);
-            if (result != 0)
-                return result;
-            (void)snprintf(what, sizeof(what), "protected page %" PRIu64, first + i);
-            for (unsigned copy = 0; copy < copies_of(pager); copy++)
-                claim(check, entry.page[copy], MPG_USE_PROTECTED, what);
+            result = check_entry(check, first + i);
             count++;
         }
-        first = next;
-        result = advance(check, count - told);
+        if (result == 0)
+            result = advance(check, count - told);
         if (result != 0)
             return result;
         told = count;
+        first = next;
     }
-    if (count != st->protected_pages) {
-        char message[120];
-
-        (void)snprintf(message, sizeof(message),
-                       "%" PRIu64 " protected pages are in use, but %" PRIu64 " are counted", count,
-                       st->protected_pages);
-        report(check, "count", MPG_E_CORRUPT_PROTECTED_DIRECTORY, MPG_NO_PAGE, message);
-    }
+    check_number(check, count, st->protected_pages);
     return 0;
 }
 
@@ -179,12 +250,21 @@ static int check_directory(struct check *check, const struct mpg_stat *st)
 static int check_leaks(struct check *check, enum mpg_page_use use, uint64_t *count)
 {
     const mpg_pager *pager = check->pager;
+    /* What is behind a lost node claims nothing. */
+    bool may_leak = use != MPG_USE_REGULAR && check->lost.count == 0 &&
+                    (use == MPG_USE_PROTECTED || check->lost_pages.count == 0);
 
     for (uint64_t first = 0; first != UINT64_MAX;) {
         uint64_t bits[MPG_ITER_WORDS], next;
         int result = pager->ops->scan_use(pager->format, VERSION_DURABLE, use, first, bits,
                                           MPG_ITER_WORDS, &next);
 
+        uint64_t known = behind(&check->lost_pages, first);
+
+        if (result != 0 && known > first) {
+            first = known < check->total ? known : UINT64_MAX;
+            continue;
+        }
         if (result != 0)
             return result;
         for (unsigned i = 0; i < 64 * MPG_ITER_WORDS; i++) {
@@ -194,7 +274,7 @@ static int check_leaks(struct check *check, enum mpg_page_use use, uint64_t *cou
             if ((bits[i / 64] >> i % 64 & 1) == 0)
                 continue;
             (*count)++;
-            if (use == MPG_USE_REGULAR || page < FIRST_USER_PAGE || is_claimed(check, page))
+            if (!may_leak || page < FIRST_USER_PAGE || is_claimed(check, page))
                 continue;
             (void)snprintf(message, sizeof(message),
                            "page %" PRIu64 " is marked as in internal use, but nothing uses it",
@@ -244,7 +324,7 @@ static int check_structure(struct check *check)
     int result = check_file(check);
 
     if (result == 0)
-        result = pager->ops->walk(pager->format, check, claim_metadata, report);
+        result = pager->ops->walk(pager->format, check, claim_metadata, hear);
     pager->ops->facts(pager->format, VERSION_DURABLE, &st);
     check->generation = st.generation;
     check->steps = 2 * st.protected_pages + 3 * SPACE_STEPS(st.total_pages);
@@ -258,34 +338,50 @@ static int check_structure(struct check *check)
         result = check_leaks(check, MPG_USE_METADATA, &metadata);
     if (result == 0)
         result = check_leaks(check, MPG_USE_REGULAR, &regular);
-    if (result != 0)
+    check->result.pages_checked = st.total_pages - check->result.pages_unchecked;
+    if (result != 0 || check->lost_pages.count > 0)
         return result;
+    if (check->blind)
+        return mpgi_fail(MPG_E_CORRUPT_METADATA, "check", MPG_NO_PAGE,
+                         "%s: what pages are used for cannot be looked at", pager->file.path);
     check_count(check, "free", st.total_pages - regular - protected_copies - metadata,
                 st.free_pages);
     check_count(check, "in use for metadata", metadata, st.metadata_pages);
     check_count(check, "contents of protected pages", protected_copies,
                 copies_of(pager) * st.protected_pages);
-    check->result.pages_checked = st.total_pages;
     return 0;
+}
+
+static int next_ids(struct check *check, uint64_t first, uint64_t *bits, uint64_t *next)
+{
+    int result;
+
+    pager_lock(check->pager);
+    result = mpgi_explain_damage(check->pager, scan_ids(check, first, bits, next));
+    pager_unlock(check->pager);
+    return result;
 }
 
 /* The content of every protected page against its checksum. */
 static int check_contents(struct check *check)
 {
-    mpg_protected_id id = {0};
-    mpg_protected_iter iter;
-    int result;
+    int result = 0;
 
-    mpg_protected_iter_begin(&iter, check->pager, id);
-    while ((result = mpg_protected_iter_next(&id, &iter)) > 0) {
-        int read = mpgi_protected_read(NULL, check->pager, id);
+    for (uint64_t first = 0, next; first != UINT64_MAX && result == 0; first = next) {
+        uint64_t bits[MPG_ITER_WORDS];
 
-        check->result.protected_checked++;
-        if (read != 0 && read != MPG_E_NOT_ALLOCATED)
-            report_last_error(check);
-        result = advance(check, 1);
-        if (result != 0)
-            return result;
+        result = next_ids(check, first, bits, &next);
+        for (unsigned i = 0; i < 64 * MPG_ITER_WORDS && result == 0; i++) {
+            int read;
+
+            if ((bits[i / 64] >> i % 64 & 1) == 0)
+                continue;
+            read = mpgi_protected_read(NULL, check->pager, (mpg_protected_id){first + i});
+            check->result.protected_checked++;
+            if (read != 0 && read != MPG_E_NOT_ALLOCATED)
+                report_last_error(check);
+            result = advance(check, 1);
+        }
     }
     return result;
 }
@@ -341,6 +437,8 @@ int mpg_check(mpg_check_result *result, const mpg_pager *pager, const mpg_check_
     }
     if (outcome == 0)
         outcome = check_stale(&check);
+    free(check.lost.ranges);
+    free(check.lost_pages.ranges);
     if (outcome == 0)
         *result = check.result;
     return outcome;

@@ -47,14 +47,12 @@ static void claim_metadata(void *context, uint64_t page)
     claim(context, page);
 }
 
-static void note_fault(void *context, const char *name, int code, uint64_t page,
-                       const char *message)
+static void note_fault(void *context, const mpg_fault *fault)
 {
     struct claims *claims = context;
 
-    (void)name;
-    if (claims->result == 0 && code != 0)
-        claims->result = mpgi_fail(code, "compact", page, "%s", message);
+    if (claims->result == 0 && fault->code != 0)
+        claims->result = mpgi_fail(fault->code, "compact", fault->page, "%s", fault->message);
 }
 
 /* What is marked as in use, though nothing names it, keeps nobody from anything; but it is left alone until it is gone. */

@@ -128,7 +128,33 @@ static int commit(struct builder *b, struct file *file)
         return result;
     }
     ops->publish(b->format);
-    return ops->close != NULL ? ops->close(b->format) : 0;
+    return 0;
+}
+
+/* What is kept twice is there twice, and nothing of it doubted. */
+static int end(struct builder *b, struct file *file)
+{
+    const struct format_ops *ops = b->build->ops;
+    int result = ops->make_alike != NULL ? ops->make_alike(b->format) : 0;
+
+    if (result == 0 && ops->is_dirty(b->format))
+        result = commit(b, file);
+    return result == 0 && ops->close != NULL ? ops->close(b->format) : result;
+}
+
+/* A run of free pages, but for its last one where an opening may look at that. */
+static void punch_run(const struct builder *b, struct file *file, uint64_t first, uint64_t count)
+{
+    const struct format_ops *ops = b->build->ops;
+    uint64_t size = b->build->page_size;
+    bool rests = false;
+
+    if (mpgi_file_is_hole(file, first * size, count * size))
+        return;
+    if (ops->rests != NULL && ops->rests(b->format, first + count - 1, &rests) == 0 && rests)
+        count--;
+    if (count > 0)
+        (void)file->io->punch(file->context, file->fd, first * size, count * size);
 }
 
 /* Pages that a writer used meanwhile, and those of the metadata of a clone. */
@@ -136,8 +162,7 @@ static void punch_free(struct builder *b, struct file *file)
 {
     const struct format_ops *ops = b->build->ops;
     uint64_t total = ops->total_pages(b->format, VERSION_DURABLE);
-    uint64_t size = b->build->page_size, first = 0, count = 0;
-    uint64_t bits = 0, next;
+    uint64_t first = 0, count = 0, bits = 0, next;
 
     if (file->io->punch == NULL)
         return;
@@ -149,15 +174,14 @@ static void punch_free(struct builder *b, struct file *file)
                 first = count == 0 ? at + i : first;
                 count++;
             } else if (count > 0) {
-                if (!mpgi_file_is_hole(file, first * size, count * size))
-                    (void)file->io->punch(file->context, file->fd, first * size, count * size);
+                punch_run(b, file, first, count);
                 count = 0;
             }
         }
         next = at + 64;
     }
     if (count > 0)
-        (void)file->io->punch(file->context, file->fd, first * size, count * size);
+        punch_run(b, file, first, count);
 }
 
 /* More pages than any node of a format covers by itself. */
@@ -189,8 +213,11 @@ static int fill(struct builder *b, struct file *file, bool far_away)
         result = put_runs(b);
     for (size_t i = 0; i < b->state->entry_count && result == 0; i++)
         result = put_entry(b, &b->state->entries[i]);
-    if (result == 0 && b->build->ops->is_dirty(b->format))
+    if (result == 0 && b->build->ops->is_dirty(b->format)) {
         result = commit(b, file);
+        if (result == 0)
+            result = end(b, file);
+    }
     if (result == 0)
         punch_free(b, file);
     return result;

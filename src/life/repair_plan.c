@@ -499,7 +499,10 @@ int mpgi_repair_plan(struct repair *repair)
     if (error == 0)
         error = try_disk(repair, &outcome, true);
     repair->result.faults = outcome.faults;
-    if (error != 0 || (outcome.opened && outcome.faults == 0))
+    /* Closing has made it a file of which copies can be told. */
+    if (error == 0 && outcome.opened && outcome.faults == 0)
+        return mend(repair, true);
+    if (error != 0)
         return error;
     if (!is_sound(&outcome) && (repair->options.flags & MPG_REPAIR_OLDER) != 0)
         error = try_older(repair, &done);

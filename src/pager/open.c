@@ -231,6 +231,10 @@ static int end_cleanly(mpg_pager *pager)
         result = mpgi_edit_sync(pager, "close");
     if (result == 0)
         result = mpgi_look_again(pager);
+    if (result == 0 && pager->ops->make_alike != NULL)
+        result = pager->ops->make_alike(pager->format);
+    if (result == 0 && pager->ops->is_dirty(pager->format))
+        result = mpgi_edit_sync(pager, "close");
     if (result == 0 && pager->ops->close != NULL)
         result = pager->ops->close(pager->format);
     /* Rule 13: all that was committed is durable without it. */

@@ -89,8 +89,7 @@ static unsigned char *slot_at(const struct nodes *nodes, uint64_t slot)
 
     if (pair >= image->size / image->page_size)
         return NULL;
-    offset = image->page_size < 8192 ? (pair + slot % 2) * image->page_size
-                                     : pair * image->page_size + slot % 2 * image->page_size / 2;
+    offset = (pair + slot % 2) * image->page_size;
     return offset + nodes->size <= image->size ? image->bytes + offset : NULL;
 }
 

@@ -95,6 +95,7 @@ class PageFile:
             if root.is_ordered or chain.records:
                 raise OpenError(*incomplete.args) from incomplete
             raise
+        self.trees = trees
         self.root, self.state = root, Replay(trees, self.want)
         self.records = chain.records
         if self.records and not (self.records[-1].is_ordered
@@ -135,6 +136,10 @@ class PageFile:
         self.want("roots of one generation are the same",
                   a.data == b.data or a.generation != b.generation)
         self.want("no record follows", not (self.records or a.next or b.next))
+        self.want("closed files have all nodes twice",
+                  self.root.twice in (a.generation, b.generation) or not self.trees.nodes)
+        for name in self.trees.singles:
+            self.want(f"{name}: both slots are the same", False)
         return self.broken
 
     def check_live(self):
@@ -168,7 +173,7 @@ class PageFile:
             if not root.is_valid:
                 continue
             self.want(f"root {number}: no flag but ORDERED", root.flags <= ORDERED)
-            self.want(f"root {number}: bytes 5-7, 90-95 and 144-151 are zero", not any(root.zeros))
+            self.want(f"root {number}: bytes 5-7 and 90-95 are zero", not any(root.zeros))
             self.want(f"root {number}: the features of the superblock",
                       root.data[96:120] == self.superblock[32:56])
         state = self.state

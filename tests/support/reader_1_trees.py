@@ -32,7 +32,7 @@ class Geometry:
         self.page_size = page_size
         self.node = min(page_size, 4096)
         self.area = (self.node - ROOT_OVERHEAD) // 2
-        self.pair_pages = 2 if page_size < 8192 else 1
+        self.pair_pages = 2
         self.references = (self.node - HEADER) // REFERENCE
         self.area_references = self.area // REFERENCE
         self.most_pages = (1 << 63) // page_size
@@ -49,8 +49,7 @@ class Geometry:
 
     def slot_at(self, pair, slot):
         """Where in the file a slot of a pair begins."""
-        step = self.page_size if self.pair_pages == 2 else self.page_size // 2
-        return pair * self.page_size + slot * step
+        return (pair + slot) * self.page_size
 
     def reach(self, kind, height):
         """Units that a tree of this height covers."""
@@ -109,7 +108,8 @@ class Root:
         self.total, self.free, self.protected, self.metadata = struct.unpack_from("<QQQQ", data, 56)
         self.heights = {SPACE: data[88], DIRECTORY: data[89]}
         self.next, self.after, self.salt = struct.unpack_from("<QQQ", data, 120)
-        self.zeros = data[5:8] + data[90:96] + data[144:152]
+        self.zeros = data[5:8] + data[90:96]
+        self.twice = struct.unpack_from("<Q", data, 144)[0]
         self.again = struct.unpack_from("<Q", data, geometry.node - 8)[0]
         self.is_ordered = bool(self.flags & ORDERED)
         area = geometry.area
@@ -133,6 +133,7 @@ class Trees:
     def __init__(self, file, root, want):
         self.file, self.geometry, self.root, self.want = file, file.geometry, root, want
         self.nodes = {}         # page of a pair -> what it is the pair of
+        self.singles = []       # nodes that are to be in both slots, and are not
         self.uses = self._read_space()
         self.entries = self._read_directory()
 
@@ -186,6 +187,9 @@ class Trees:
         if (found[:4] != (kind, level, index, reference.generation)
                 or reference.crc != found[5] or found[5] != node_crc(node, self.file.uuid)):
             raise fault("CORRUPT_METADATA")
+        other = self.file.read(geometry.slot_at(reference.pair, 1 - reference.slot), geometry.node)
+        if reference.generation <= self.root.twice and other != node:
+            self.singles.append(name)
         used = geometry.node if level == 0 else HEADER + REFERENCE * geometry.references
         self.want(f"{name}: used is {found[4]}, not {used}", found[4] == used)
         self.want(f"{name}: bytes 5-7 are zero", not any(node[5:8]))
