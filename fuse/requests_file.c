@@ -182,14 +182,17 @@ void request_write(fuse_req_t req, fuse_ino_t node, const char *data, size_t siz
         }
     }
     answer.size = size;
-    answer_commit(fs, node, &answer, committed);
     if (through_cache) {
         /*
          * A file that was renamed over the page, and is written on. What is staged is in the cache
-         * now, where it is not to be seen; but the kernel holds on to it until it has its answer.
+         * now, where it is not to be seen; but the kernel holds on to it until it has its answer,
+         * also where that was a commit.
          */
+        answer_now(&answer);
         cached_note(fs->cached, node);
         cached_drop(fs, node);
+    } else {
+        answer_commit(fs, node, &answer, committed);
     }
 }
 

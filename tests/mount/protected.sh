@@ -238,5 +238,24 @@ tr -d '\0' <0 | grep -q . && fail "a new page shows what was there"
 exit 0
 ) || exit 1
 
+# A file that was renamed over a page while it was open to be synced, and of which the kernel holds a part in its cache
+# until a write is answered: the write commits, so what is cached goes, but only then.
+cat >synced.py <<'END'
+import os
+
+os.chdir("m/protected")
+fd = os.open(".x.tmp", os.O_RDWR | os.O_CREAT | os.O_DSYNC, 0o644)
+os.write(fd, b"first")
+os.rename(".x.tmp", "1")
+for content in b"one", b"two":
+    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+    os.pread(fd, 3, 0)
+    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+    assert os.pwrite(fd, content, 0) == 3
+    with open("1", "rb") as file:
+        assert file.read(3) == content
+END
+timeout -s KILL 60 python3 synced.py || fail "writing to a file that was renamed over a page"
+
 unmount m
 expect 0 mappedpages check f.mpp
