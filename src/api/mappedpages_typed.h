@@ -11,7 +11,7 @@
  *     blk_protected_id  names a protected page
  *     blk_pager         a file open for writing
  *     blk_reader        a file open read-only
- *     blk_writer, blk_txn, blk_page_iter, blk_protected_iter
+ *     blk_writer, blk_txn, blk_page_iter, blk_protected_iter, blk_snapshot, blk_snapshot_iter
  *
  * Each is a struct of its own, passed by value, around its untyped namesake, `untyped`. So, without
  * any compiler flag, these do not compile: an id of one page size where another is wanted, a
@@ -19,7 +19,7 @@
  * 1024 or over 1 GiB. (Where a pointer is passed, to an array of ids or a blk_page, C asks for a
  * warning only; C++ refuses it.) The size is any integer constant expression.
  *
- * The functions are those of mappedpages.h, with blk_ for mpg_, the same order of arguments, the
+ * The functions are those of mappedpages.h and mappedpages_snapshot.h, with blk_ for mpg_, the same order of arguments, the
  * same results, errors, durability and thread safety; a `data` of page_size bytes is a blk_page.
  * What a reader can do is called blk_reader_…. New are:
  *
@@ -43,6 +43,7 @@
 #define MAPPEDPAGES_TYPED_H
 
 #include "mappedpages.h"
+#include "mappedpages_snapshot.h"
 #include "mappedpages_sub.h"
 
 #ifdef __cplusplus
@@ -81,6 +82,7 @@ MPG_INLINE_ mpg_options mpg_options_for_(const mpg_options *options, uint32_t pa
     MPG_DEFINE_REGULAR_(name)                                                                      \
     MPG_DEFINE_PROTECTED_(name)                                                                    \
     MPG_DEFINE_TXN_(name)                                                                          \
+    MPG_DEFINE_SNAPSHOT_(name)                                                                     \
     MPG_STATIC_ASSERT_(sizeof(name##_page) == (size), "a page is nothing but its bytes")
 
 #define MPG_DEFINE_TYPES_(name, size)                                                              \
@@ -105,6 +107,12 @@ MPG_INLINE_ mpg_options mpg_options_for_(const mpg_options *options, uint32_t pa
     typedef struct name##_txn {                                                                    \
         mpg_txn *untyped;                                                                          \
     } name##_txn;                                                                                  \
+    typedef struct name##_snapshot {                                                               \
+        mpg_snapshot *untyped;                                                                     \
+    } name##_snapshot;                                                                             \
+    typedef struct name##_snapshot_iter {                                                          \
+        mpg_snapshot_iter untyped;                                                                 \
+    } name##_snapshot_iter;                                                                        \
     typedef struct name##_page_iter {                                                              \
         mpg_page_iter untyped;                                                                     \
     } name##_page_iter;                                                                            \
@@ -364,6 +372,40 @@ MPG_INLINE_ mpg_options mpg_options_for_(const mpg_options *options, uint32_t pa
     MPG_INLINE_ void name##_txn_abort(name##_txn txn)                                              \
     {                                                                                              \
         mpg_txn_abort(txn.untyped);                                                                \
+    }
+
+#define MPG_DEFINE_SNAPSHOT_(name)                                                                 \
+    MPG_CHECKED_ int name##_snapshot_open(name##_snapshot *snapshot, name##_pager pager)           \
+    {                                                                                              \
+        return mpg_snapshot_open(&snapshot->untyped, pager.untyped);                               \
+    }                                                                                              \
+    MPG_INLINE_ void name##_snapshot_close(name##_snapshot snapshot)                               \
+    {                                                                                              \
+        mpg_snapshot_close(snapshot.untyped);                                                      \
+    }                                                                                              \
+    MPG_INLINE_ void name##_snapshot_stat(mpg_snapshot_info *info, name##_snapshot snapshot)       \
+    {                                                                                              \
+        mpg_snapshot_stat(info, snapshot.untyped);                                                 \
+    }                                                                                              \
+    MPG_CHECKED_ int name##_snapshot_read(name##_page *page, name##_snapshot snapshot,             \
+                                          name##_protected_id id)                                  \
+    {                                                                                              \
+        return mpg_snapshot_read(page, snapshot.untyped, id.untyped);                              \
+    }                                                                                              \
+    MPG_CHECKED_ int name##_snapshot_protected_stat(                                               \
+        mpg_protected_info *info, name##_snapshot snapshot, name##_protected_id id)                \
+    {                                                                                              \
+        return mpg_snapshot_protected_stat(info, snapshot.untyped, id.untyped);                    \
+    }                                                                                              \
+    MPG_INLINE_ void name##_snapshot_iter_begin(                                                   \
+        name##_snapshot_iter *iter, name##_snapshot snapshot, name##_protected_id from)            \
+    {                                                                                              \
+        mpg_snapshot_iter_begin(&iter->untyped, snapshot.untyped, from.untyped);                   \
+    }                                                                                              \
+    MPG_CHECKED_ int name##_snapshot_iter_next(name##_protected_id *id,                            \
+                                               name##_snapshot_iter *iter)                         \
+    {                                                                                              \
+        return mpg_snapshot_iter_next(&id->untyped, &iter->untyped);                               \
     }
 
 /* ---- Parts of pages ------------------------------------------------------------------------- */

@@ -172,6 +172,43 @@ static void transactions(void **state)
     assert_int_equal(blk_close(pager), 0);
 }
 
+static void a_snapshot_shows_what_was(void **state)
+{
+    struct scratch *scratch = *state;
+    mpg_options options = MPG_OPTIONS_INIT;
+    const blk_protected_id other = blk_protected_at(5);
+    blk_protected_id id;
+    blk_page content;
+    blk_pager pager;
+    blk_snapshot snapshot;
+    blk_snapshot_iter iter;
+    mpg_protected_info info;
+    mpg_snapshot_info of_all;
+    blk_writer writer;
+
+    options.format = MPG_FORMAT_1;
+    assert_int_equal(blk_create(&pager, scratch->path, &options), 0);
+    assert_int_equal(blk_alloc_protected(&id, pager), 0);
+    assert_int_equal(blk_snapshot_open(&snapshot, pager), 0);
+    assert_int_equal(blk_writer_open(&writer, pager, id), 0);
+    fill(blk_writer_data(writer), 3);
+    assert_int_equal(blk_writer_commit(writer), 0);
+    assert_int_equal(blk_alloc_protected_at(pager, other), 0);
+
+    assert_int_equal(blk_snapshot_read(&content, snapshot, id), 0);
+    assert_int_equal(content.bytes[0], 0);
+    assert_int_equal(blk_snapshot_read(&content, snapshot, other), MPG_E_NOT_ALLOCATED);
+    assert_int_equal(blk_snapshot_protected_stat(&info, snapshot, id), 0);
+    blk_snapshot_stat(&of_all, snapshot);
+    assert_int_equal(of_all.protected_pages, 1);
+    blk_snapshot_iter_begin(&iter, snapshot, blk_protected_at(0));
+    assert_int_equal(blk_snapshot_iter_next(&id, &iter), 1);
+    assert_int_equal(id.untyped.value, 0);
+    assert_int_equal(blk_snapshot_iter_next(&id, &iter), 0);
+    blk_snapshot_close(snapshot);
+    assert_int_equal(blk_close(pager), 0);
+}
+
 static void a_reader_sees_what_is_committed(void **state)
 {
     struct scratch *scratch = *state;
@@ -272,6 +309,7 @@ int main(void)
         SCRATCH_TEST(regular_pages),
         SCRATCH_TEST(protected_pages),
         SCRATCH_TEST(transactions),
+        SCRATCH_TEST(a_snapshot_shows_what_was),
         SCRATCH_TEST(a_reader_sees_what_is_committed),
         SCRATCH_TEST(parts_of_pages),
         SCRATCH_TEST(parts_on_a_typed_pager),
