@@ -45,13 +45,10 @@ struct copy {
 static int report(const struct copy *copy)
 {
     mpg_error_info info;
-    size_t length = strlen(copy->from);
-    bool of_source;
     int status;
 
     mpg_last_error(&info);
-    of_source = strncmp(info.message, copy->from, length) == 0 && info.message[length] == ':';
-    status = report_failure(of_source ? copy->from : copy->to, copy->json);
+    status = report_failure(failed_path(copy->to, copy->from), copy->json);
     if (copy->update && info.code == MPG_E_EXISTS) {
         complain(copy->to, "'mappedpages copy --update --force' replaces it all the same");
     }

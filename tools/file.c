@@ -47,6 +47,9 @@ void describe_busy(mpg_error_info *info, const struct busy *busy)
 
     mpg_last_error(info);
     holder_describe(description, sizeof(description), &busy->holder);
+    if (busy->holder.kind == HOLDER_MOUNT && busy->holder.pid != 0) {
+        hint_mounted_on(busy->holder.point);
+    }
     (void)snprintf(info->message, sizeof(info->message), "busy: %.*s",
                    (int)sizeof(info->message) - 7, description);
 }

@@ -216,6 +216,20 @@ static bool about_page(char text[HINT_SIZE], const char *path, const mpg_error_i
     return say(text, "'mappedpages list %s' tells which there are", shown(path, "FILE"));
 }
 
+/* Where a file that was busy is mounted; "": that is not known. */
+static char mounted_on[PATH_MAX];
+
+void hint_mounted_on(const char *directory)
+{
+    (void)snprintf(mounted_on, sizeof(mounted_on), "%s", directory);
+}
+
+static bool about_busy(char text[HINT_SIZE])
+{
+    return mounted_on[0] != '\0' && say(text, "use it there, or 'fusermount3 -u %s' unmounts it",
+                                        shown(mounted_on, "DIRECTORY"));
+}
+
 bool hint_find(char text[HINT_SIZE], const char *path, const mpg_error_info *info,
                enum hint_use use)
 {
@@ -240,6 +254,11 @@ bool hint_find(char text[HINT_SIZE], const char *path, const mpg_error_info *inf
                    : say(text,
                          "'mappedpages dump' and 'load' carry its pages into a larger file, or one "
                          "of format 1");
+    case MPG_E_RESERVED_PAGE:
+        return say(text, "0, 1 and 2 always do: 'mappedpages list %s' tells which are yours",
+                   shown(path, "FILE"));
+    case MPG_E_BUSY:
+        return about_busy(text);
     case MPG_E_UNSUPPORTED_VERSION:
         return say(text, "a newer mappedpages reads it");
     case MPG_E_LOCAL_LOCK:

@@ -18,6 +18,9 @@ enum hint_use {
     HINT_CHECK,  /* tell what is damaged */
 };
 
+/* A file was found busy, and it is mounted there, by somebody whom this process may see. */
+void hint_mounted_on(const char *directory);
+
 /*
  * Describes it in one clause, for instance "'mappedpages create my.mpp' makes one". May look at what is
  * at the path, without waiting for anything. Returns false, and *text is empty, where there is nothing

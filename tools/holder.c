@@ -192,15 +192,47 @@ static void search_processes(struct search *search)
     }
 }
 
+/*
+ * Whether another driver serves a mount with the number of the one that was found. The number of a mount that was
+ * taken away goes to the next mount, while the driver of the first is still at its end.
+ */
+static bool another_serves(const struct search *search)
+{
+    DIR *list = opendir("/proc");
+    struct dirent *entry;
+    bool found = false;
+
+    while (!found && list != NULL && (entry = readdir(list)) != NULL && now_ns() < search->ends) {
+        char name[32] = "";
+        int process;
+
+        if (!isdigit((unsigned char)entry->d_name[0]) ||
+            strtol(entry->d_name, NULL, 10) == search->holder->pid) {
+            continue;
+        }
+        process = open_directory(dirfd(list), entry->d_name);
+        found = process >= 0 && read_text(name, sizeof(name), process, "comm") &&
+                strstr(name, "mappedpagesf") != NULL && served_by(process) == search->served;
+        if (process >= 0) {
+            (void)close(process);
+        }
+    }
+    if (list != NULL) {
+        (void)closedir(list);
+    }
+    return found;
+}
+
 static bool take_mount(void *context, const struct mount_entry *entry)
 {
     struct search *search = context;
 
+    if (strcmp(entry->type, MOUNTINFO_TYPE) != 0 || (entry->read_only && !search->read_only)) {
+        return true;
+    }
     /* With -o fsname= the source is something else. */
-    if (strcmp(entry->type, MOUNTINFO_TYPE) != 0 ||
-        (strcmp(entry->source, search->path) != 0 &&
-         (search->served == 0 || entry->device != search->served)) ||
-        (entry->read_only && !search->read_only)) {
+    if (strcmp(entry->source, search->path) != 0 &&
+        (search->served == 0 || entry->device != search->served || another_serves(search))) {
         return true;
     }
     search->holder->kind = HOLDER_MOUNT;

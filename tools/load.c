@@ -61,6 +61,11 @@ static int spool_archive(struct load *load, struct page_archive *archive)
         complain("standard input", "%s; nothing was changed", page_archive_error(archive));
         return STATUS_FAILED;
     }
+    if (page_archive_is_nothing(archive)) {
+        complain("standard input",
+                 "there is nothing in it, not even an empty archive; nothing was changed");
+        return STATUS_FAILED;
+    }
     spool_sort(&load->spool);
     return STATUS_FINE;
 }

@@ -46,15 +46,6 @@ static void print_version(void)
     printf("mappedpages %s (library %d.%d.%d)\n", PACKAGE_VERSION, major, minor, patch);
 }
 
-/* Returns an exit status. */
-static int refuse_command(const char *name)
-{
-    fputs("mappedpages: ", stderr);
-    escape_printf(stderr, "there is no command '%s'", name);
-    fputs("\nTry 'mappedpages --help'.\n", stderr);
-    return STATUS_USAGE;
-}
-
 static const struct command *find_command(const char *name)
 {
     for (size_t i = 0; i < COMMANDS; i++) {
@@ -63,6 +54,18 @@ static const struct command *find_command(const char *name)
         }
     }
     return NULL;
+}
+
+/* `next` is what stands behind it, or NULL. Returns an exit status. */
+static int refuse_command(const char *name, const char *next)
+{
+    fputs("mappedpages: ", stderr);
+    escape_printf(stderr, "there is no command '%s'", name);
+    if (next != NULL && find_command(next) != NULL) {
+        escape_printf(stderr, "; the command comes first: 'mappedpages %s %s'", next, name);
+    }
+    fputs("\nTry 'mappedpages --help'.\n", stderr);
+    return STATUS_USAGE;
 }
 
 /* mappedpages help [COMMAND]. Returns an exit status. */
@@ -75,7 +78,7 @@ static int help(int argc, char **argv)
         return STATUS_USAGE;
     }
     if (argc == 3 && command == NULL) {
-        return refuse_command(argv[2]);
+        return refuse_command(argv[2], NULL);
     }
     if (command != NULL) {
         print_help(command);
@@ -111,7 +114,7 @@ int main(int argc, char **argv)
     }
     command = find_command(argv[1]);
     if (command == NULL) {
-        return refuse_command(argv[1]);
+        return refuse_command(argv[1], argc > 2 ? argv[2] : NULL);
     }
     return command->run(argc - 1, argv + 1);
 }

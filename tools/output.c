@@ -67,14 +67,24 @@ const char *error_name(int code)
                                                                           : "UNKNOWN";
 }
 
-const char *without_path(const char *message, const char *path)
+static bool begins_with_path(const char *message, const char *path)
 {
     size_t length = strlen(path);
 
-    if (strncmp(message, path, length) == 0 && strncmp(message + length, ": ", 2) == 0) {
-        return message + length + 2;
-    }
-    return message;
+    return strncmp(message, path, length) == 0 && strncmp(message + length, ": ", 2) == 0;
+}
+
+const char *failed_path(const char *one, const char *other)
+{
+    mpg_error_info info;
+
+    mpg_last_error(&info);
+    return begins_with_path(info.message, other) ? other : one;
+}
+
+const char *without_path(const char *message, const char *path)
+{
+    return begins_with_path(message, path) ? message + strlen(path) + 2 : message;
 }
 
 /* Whether the page that a failure is about is a protected one: they have numbers of their own. */

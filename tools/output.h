@@ -35,6 +35,9 @@ void json_failure(struct json *json, const char *path);
 /* The same for a failure that is told otherwise. */
 void json_error(struct json *json, const char *path, const mpg_error_info *info);
 
+/* Which of two files the last failure is about: `one`, unless its message begins with `other`. */
+const char *failed_path(const char *one, const char *other);
+
 /* A message of the library, without the path that most of them begin with. */
 const char *without_path(const char *message, const char *path);
 

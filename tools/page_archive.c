@@ -82,6 +82,11 @@ void page_archive_close(struct page_archive *archive)
     }
 }
 
+bool page_archive_is_nothing(const struct page_archive *archive)
+{
+    return archive_filter_bytes(archive->archive, 0) == 0;
+}
+
 const char *page_archive_error(const struct page_archive *archive)
 {
     return archive->error;

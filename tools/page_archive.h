@@ -38,6 +38,8 @@ void page_archive_close(struct page_archive *archive);
  * of the archive; -1 where it is damaged, or holds what is no page: see page_archive_error.
  */
 int page_archive_next(struct archived_page *page, struct page_archive *archive, void *content);
+/* At the end: whether there was no byte in it, as of a command that failed before it wrote any. */
+bool page_archive_is_nothing(const struct page_archive *archive);
 /* What was wrong with it, for a person. */
 const char *page_archive_error(const struct page_archive *archive);
 

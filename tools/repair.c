@@ -219,7 +219,8 @@ int repair_file(const struct repair_request *request)
 int undo_repair(const struct repair_request *request)
 {
     if (mpg_repair_undo(request->path, request->undo) != 0) {
-        return report_failure(request->path, request->as_json);
+        hints_are_for(HINT_CREATE); /* nobody wants to make what is missing here */
+        return report_failure(failed_path(request->path, request->undo), request->as_json);
     }
     if (!request->as_json) {
         escape_print(stdout, request->path);

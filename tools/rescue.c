@@ -137,6 +137,7 @@ static int rescue_file(struct rescue *rescue)
         rescued = mpg_rescue(&result, rescue->source, rescue->destination, &how);
     } while (wait_while_busy(&busy, rescued, rescue->source));
     if (rescued != 0) {
+        const char *about = failed_path(rescue->source, rescue->destination);
         mpg_error_info info;
 
         (void)mpg_last_error(&info);
@@ -149,10 +150,10 @@ static int rescue_file(struct rescue *rescue)
         }
         if (rescue->as_json) {
             json_close(&rescue->json, ']');
-            json_error(&rescue->json, rescue->source, &info);
+            json_error(&rescue->json, about, &info);
             json_end(&rescue->json);
         }
-        return report_error(rescue->source, &info, false);
+        return report_error(about, &info, false);
     }
     progress_end(&rescue->progress);
     print_result(rescue, &result);

@@ -72,10 +72,27 @@ static bool is_about_name(int system_errno, const char *operation)
     }
 }
 
+/* What the system says of room that is lacking, in words of who asked for pages; NULL: it is about something else. */
+static const char *about_room(int system_errno)
+{
+    switch (system_errno) {
+    case ENOSPC:
+        return "No space left: the disk has not enough room for it";
+    case EDQUOT:
+        return "No space left: it is more than the quota of the disk allows";
+    case EFBIG:
+        return "No space left: no file may be that large here (limit of the process or the "
+               "filesystem)";
+    default:
+        return NULL;
+    }
+}
+
 int mpgi_fail_errno(int system_errno, const char *operation, uint64_t page, const char *path)
 {
     int code = code_of_errno(system_errno);
     const char *text = strerrordesc_np(system_errno);
+    const char *room = about_room(system_errno);
 
     begin(code, operation, page);
     last_error.system_errno = system_errno;
@@ -83,7 +100,9 @@ int mpgi_fail_errno(int system_errno, const char *operation, uint64_t page, cons
         text = "unknown error";
     if (code == MPG_E_EXISTS)
         text = "exists already";
-    if (is_about_name(system_errno, operation))
+    if (room != NULL)
+        text = room;
+    if (room != NULL || is_about_name(system_errno, operation))
         (void)snprintf(last_error.message, sizeof(last_error.message), "%s: %s", path, text);
     else
         (void)snprintf(last_error.message, sizeof(last_error.message), "%s: %s: %s", path,

@@ -48,6 +48,18 @@ umount -l m 2>/dev/null || fusermount3 -u -z m || fail "cannot unmount"
 mounts=
 expect 3 mappedpages alloc f.mpp
 complained "^mappedpages: f.mpp: busy: process $(cat m.pid) (.*mappedpagesf.*) holds it"
+# Another mount gets the number of the one that is gone.
+mkdir other
+expect 0 mappedpages create other.mpp
+mappedpagesfs -f other.mpp other & echo $! >other.pid
+mounts=other
+within 20 mountpoint -q other || fail "other: not mounted"
+expect 3 mappedpages alloc f.mpp
+complained "^mappedpages: f.mpp: busy: process $(cat m.pid) (.*mappedpagesf.*) holds it"
+expect 3 mappedpages alloc other.mpp
+complained "^mappedpages: other.mpp: busy: mounted on $work/other"
+take_down other
+mounts=
 (sleep 0.5 && kill -CONT "$(cat m.pid)") &
 expect 0 mappedpagesfs "$page_file" "$work/m" -o wait=60
 mounts=m

@@ -171,7 +171,7 @@ cat refused
 head -c 3000 /dev/urandom >broken.tar
 refuses "noise" .
 : >broken.tar
-expect 0 mappedpages load some.mpp <broken.tar
+refuses "nothing" "there is nothing in it"
 unchanged "an empty archive"
 
 # A mounted file is dumped as well.

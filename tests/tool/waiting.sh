@@ -13,11 +13,12 @@ done
 expect 2 mappedpages free f.mpp 5 --wait
 
 # Not for longer than that; and a signal ends the waiting.
+head -c 1024 /dev/zero >nothing.tar # an archive of nothing, and a page
 hold f.mpp
 for command in 'alloc -w 0 f.mpp' 'free --wait=0 f.mpp 5' 'write --wait 1 f.mpp 5' 'load -w 0 f.mpp' 'trim -w 0 f.mpp' \
     'label -w 0 f.mpp x' 'uuid -w 0 f.mpp new' 'rescue -w 1 f.mpp new.mpp'; do
     # shellcheck disable=SC2086 # the words are to be split
-    expect 3 mappedpages $command </dev/null 8>&-
+    expect 3 mappedpages $command <nothing.tar 8>&-
     said_nothing
     complained "^mappedpages: f.mpp: busy: open in process $holder "
 done

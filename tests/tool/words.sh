@@ -79,7 +79,25 @@ tells "my.mpp: there is no page 77; 'mappedpages alloc my.mpp 77' allocates it" 
 tells "my.mpp: there is no protected page 5; 'mappedpages alloc -p my.mpp 5' allocates it" write -p my.mpp 5 </dev/null
 expect 0 mappedpages alloc -p my.mpp 5
 expect 0 mappedpages write -p my.mpp 5 </dev/null
-tells "my.mpp: page 0 belongs to the file itself" read my.mpp 0
+tells "my.mpp: page 0 belongs to the file itself; 0, 1 and 2 always do: 'mappedpages list my.mpp' tells which are yours" \
+    read my.mpp 0
+
+# Of two files, which one it is about.
+echo x >second
+tells "second: exists already; it is no page file; take another name" rescue my.mpp second
+tells "none.undo: No such file or directory" check --undo none.undo my.mpp
+# Room, not what was called to get it.
+tells "huge.mpp: No space left: the disk has not enough room for it" create -n 99999999999 huge.mpp
+[ ! -e huge.mpp ] || fail "something is left of what had no room"
+# Nothing is no archive, and not a mistake without a word.
+tells "standard input: there is nothing in it, not even an empty archive; nothing was changed" load my.mpp </dev/null
+tar cf none.tar -T /dev/null
+expect 0 mappedpages load my.mpp <none.tar
+# Who types them the wrong way round.
+expect 2 mappedpages my.mpp info
+complained "no command 'my.mpp'; the command comes first: 'mappedpages info my.mpp'$"
+expect 2 mappedpages -j list
+complained "no command '-j'; the command comes first: 'mappedpages list -j'$"
 
 # Programs get it, too.
 expect 3 mappedpages info -j missing.mpp
@@ -98,5 +116,6 @@ complained "'mappedpages create missing.mpp' makes one"
 expect 32 mappedpagesfs text directory
 grep -q 'mappedpages check' err && fail "check is advised for a text"
 mount_file my.mpp mnt
+tells "my.mpp: busy: mounted on $work/mnt by process $(cat mnt.pid) (mappedpagesfs); use it there, or 'fusermount3 -u $work/mnt' unmounts it" alloc my.mpp
 tells "mnt: Is a directory; a page file is mounted there: 'cat mnt/info' shows it" info mnt
 unmount mnt
