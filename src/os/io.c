@@ -156,12 +156,11 @@ int mpgi_file_lock(struct file *file, enum io_lock lock)
     return 0;
 }
 
-int mpgi_file_read(const struct file *file, void *data, size_t length, uint64_t offset,
+static int read_by(const struct file *file, int fd, void *data, size_t length, uint64_t offset,
                    uint64_t page)
 {
     unsigned char *at = data;
     unsigned interrupted = 0;
-    int fd = mpgi_lanes_fd(file);
 
     if (file->ask)
         mpgi_file_forget(file, offset, length);
@@ -183,6 +182,12 @@ int mpgi_file_read(const struct file *file, void *data, size_t length, uint64_t 
         length -= (size_t)got;
     }
     return 0;
+}
+
+int mpgi_file_read(const struct file *file, void *data, size_t length, uint64_t offset,
+                   uint64_t page)
+{
+    return read_by(file, mpgi_lanes_fd(file), data, length, offset, page);
 }
 
 bool mpgi_file_read_sectors(const struct file *file, void *data, size_t length, uint64_t offset,
@@ -411,6 +416,10 @@ int mpgi_file_check_length(struct file *file)
     return mpgi_file_fail_changed(file, how);
 }
 
+/*
+ * Rule 12 looks by the descriptor that is written by, whatever else there is to read by: the program may have closed
+ * that, or put another file in its place, and then it is the other file that must be left alone.
+ */
 int mpgi_file_shows(bool *same, const struct file *file, const void *data, size_t length,
                     uint64_t offset, uint64_t page)
 {
@@ -421,7 +430,7 @@ int mpgi_file_shows(bool *same, const struct file *file, const void *data, size_
     mpgi_file_forget(file, offset, length);
     for (size_t at = 0; at < length && *same; at += sizeof(found)) {
         size_t piece = (size_t)min_u64(sizeof(found), length - at);
-        int result = mpgi_file_read(file, found, piece, offset + at, page);
+        int result = read_by(file, file->fd, found, piece, offset + at, page);
 
         if (result != 0)
             return result;
@@ -439,7 +448,7 @@ int mpgi_file_shows_written(bool *same, const struct file *file, const void *wri
     int result;
 
     mpgi_file_forget(file, offset, length);
-    result = length <= sizeof(found) ? mpgi_file_read(file, found, length, offset, page) : -1;
+    result = length <= sizeof(found) ? read_by(file, file->fd, found, length, offset, page) : -1;
     if (result != 0)
         return result;
     while (at < length && found[at] == new[at])

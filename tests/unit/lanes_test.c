@@ -182,6 +182,54 @@ static void another_file_of_that_name_is_not_taken(void **state)
     assert_int_equal(close(fd), 0);
 }
 
+/* Another file of that length, of zeros, which is open by now where the page file was. */
+static int put_in_place(int fd, const char *path)
+{
+    struct stat st;
+    int other = open(path, O_RDWR | O_CREAT, 0600);
+
+    assert_int_equal(fstat(fd, &st), 0);
+    assert_true(other >= 0 && ftruncate(other, st.st_size) == 0);
+    assert_int_equal(dup2(other, fd), fd);
+    return other;
+}
+
+/* The program closed what was not its own to close, or put another file there. */
+static void what_is_put_in_its_place_is_left_alone(void **state)
+{
+    const struct scratch *scratch = *state;
+    unsigned char found[PAGE_SIZE], content[PAGE_SIZE] = {9};
+    char path[512];
+    mpg_protected_id id;
+    mpg_pager *pager = open_with(scratch, &mpgi_io_system, &id);
+    struct reader here = {.pager = pager, .id = id, .processor = 1};
+    cpu_set_t before;
+    mpg_txn *txn;
+    int other;
+
+    if (!has_processor(1)) {
+        assert_int_equal(mpg_close(pager), 0);
+        skip(); /* no lane but the file's own */
+    }
+    snprintf(path, sizeof(path), "%s.other", scratch->path);
+    read_everywhere(pager, id);
+    assert_int_equal(sched_getaffinity(0, sizeof(before), &before), 0);
+    (void)read_there(&here); /* this thread reads by a lane from now on */
+    assert_true(here.fine);
+    other = put_in_place(mpg_descriptor(pager), path);
+    assert_int_equal(mpg_txn_begin(&txn, pager), 0);
+    assert_int_equal(mpg_txn_protected_write(txn, id, content, 0, PAGE_SIZE), 0);
+    assert_int_equal(mpg_txn_commit(txn, 0), MPG_E_CHANGED);
+    mpg_txn_abort(txn);
+    (void)mpg_close(pager);
+    assert_int_equal(sched_setaffinity(0, sizeof(before), &before), 0);
+    memset(content, 0, sizeof(content));
+    for (off_t at = 0; pread(other, found, sizeof(found), at) > 0; at += PAGE_SIZE)
+        assert_memory_equal(found, content, sizeof(found));
+    close(other);
+    unlink(path);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -189,6 +237,7 @@ int main(void)
         SCRATCH_TEST(several_have_one_each_and_none_is_left),
         SCRATCH_TEST(reading_goes_on_where_there_is_none_to_be_had),
         SCRATCH_TEST(another_file_of_that_name_is_not_taken),
+        SCRATCH_TEST(what_is_put_in_its_place_is_left_alone),
     };
 
     return SCRATCH_RUN("lanes", tests);
