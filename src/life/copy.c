@@ -454,7 +454,7 @@ static int make(struct copy *copy, const char *to, const struct format_ops *ops)
         copy->content.from = &copy->source->file;
         copy->content.to = &copy->target->file;
         copy->content.bytes = copy->content.written = 0;
-        copy->content.update = false;
+        copy->content.update = copy->content.by_hand = false;
         result = make_this_way(copy, to, ops, way);
         (void)mpg_last_error(&error);
         mpgi_copy_state_free(&copy->state);

@@ -105,16 +105,31 @@ static int copy_hole(struct copy_content *content, uint64_t offset, uint64_t len
     return result;
 }
 
+/* Nothing checks what is in regular pages: where the system copies it, it need not come here. */
+static size_t copy_by_system(struct copy_content *content, uint64_t offset, size_t length)
+{
+    size_t copied = 0;
+
+    if (!content->update && !content->by_hand)
+        copied = mpgi_file_copy(content->to, content->from, length, offset);
+    content->by_hand = copied < length;
+    content->written += copied;
+    return copied;
+}
+
 static int copy_data(struct copy_content *content, uint64_t offset, uint64_t length)
 {
     int result = 0;
 
     for (uint64_t done = 0; done < length && result == 0;) {
         size_t some = (size_t)min_u64(content->capacity, length - done);
+        size_t copied = copy_by_system(content, offset + done, some), rest = some - copied;
+        uint64_t at = offset + done + copied;
 
-        result = mpgi_file_read(content->from, content->buffer, some, offset + done, MPG_NO_PAGE);
-        if (result == 0)
-            result = write_changed(content, content->buffer, some, offset + done);
+        if (rest > 0)
+            result = mpgi_file_read(content->from, content->buffer, rest, at, MPG_NO_PAGE);
+        if (rest > 0 && result == 0)
+            result = write_changed(content, content->buffer, rest, at);
         if (result == 0)
             result = tell(content, some);
         done += some;

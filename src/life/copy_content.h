@@ -15,6 +15,7 @@ struct copy_content {
     unsigned char *buffer; /* COPY_BUFFER bytes, or a page if that is more */
     size_t capacity;       /* of it */
     unsigned char *other;  /* as many: what the copy has already */
+    bool by_hand;          /* the system copies nothing from the one to the other by itself */
     bool update;           /* it has contents already: only what differs is written */
     const mpg_copy_options *options;
     uint64_t bytes;    /* that were read */

@@ -284,6 +284,25 @@ void mpgi_file_start(const struct file *file, uint64_t offset, uint64_t length)
         file->io->start(file->context, file->fd, offset, length);
 }
 
+size_t mpgi_file_copy(struct file *to, const struct file *from, size_t length, uint64_t offset)
+{
+    size_t done = 0;
+    ssize_t got = 1;
+
+    /* What this system has cached of it need not be what is there. */
+    if (to->io->copy == NULL || from->sharing.others)
+        return 0;
+    while (done < length && got > 0) {
+        got = to->io->copy(to->context, to->fd, from->fd, offset + done, length - done);
+        done += got > 0 ? (size_t)got : 0;
+    }
+    if (to->counts != NULL && done > 0) {
+        count_up(&to->counts->writes, 1);
+        count_up(&to->counts->bytes_written, done);
+    }
+    return done;
+}
+
 int mpgi_file_sync(struct file *file)
 {
     uint64_t begun = file->counts != NULL ? now() : 0;

@@ -100,6 +100,11 @@ struct io {
      */
     int (*punch)(void *context, int fd, uint64_t offset, uint64_t length);
     int (*truncate)(void *context, int fd, uint64_t bytes);
+    /*
+     * Copies bytes of another file to the same place; how many, or -1 where the system does not do that between these
+     * two, or not now. May be NULL.
+     */
+    ssize_t (*copy)(void *context, int fd, int from, uint64_t offset, size_t length);
     /* Makes the whole content that of `from`, sharing its disk space. -1 where that is not to be had. May be NULL. */
     int (*clone)(void *context, int fd, int from);
     int (*unlink)(void *context, const char *path);
@@ -221,6 +226,11 @@ int mpgi_file_write_gathered(struct file *file, struct iovec *pieces, int count,
  * meanwhile is the sync's to say.
  */
 void mpgi_file_start(const struct file *file, uint64_t offset, uint64_t length);
+/*
+ * Copies bytes of another file to the same place, as far as the system does so by itself. Returns how many: the rest is to be
+ * read and written, which also tells what went wrong.
+ */
+size_t mpgi_file_copy(struct file *to, const struct file *from, size_t length, uint64_t offset);
 int mpgi_file_sync(struct file *file);
 /* The lowest offset >= this one where the file may have something but zeros, or UINT64_MAX. *end,
  * unless NULL: it may go on up to there. */

@@ -296,6 +296,16 @@ static int system_truncate(void *context, int fd, uint64_t bytes)
     return ftruncate(fd, (off_t)bytes);
 }
 
+static ssize_t system_copy(void *context, int fd, int from, uint64_t offset, size_t length)
+{
+    off_t in = (off_t)offset, out = (off_t)offset;
+
+    (void)context;
+    if (is_over_limit(offset + length))
+        return -1;
+    return copy_file_range(from, &in, fd, &out, length, 0);
+}
+
 static int system_clone(void *context, int fd, int from)
 {
     (void)context;
@@ -504,6 +514,7 @@ const struct io mpgi_io_system = {
     .backed = system_backed,
     .punch = system_punch,
     .truncate = system_truncate,
+    .copy = system_copy,
     .clone = system_clone,
     .unlink = system_unlink,
     .has_name = system_has_name,

@@ -59,17 +59,24 @@ same() { # FILE FILE
     expect 0 mappedpages check "$2"
 }
 
-fill() { # FILE - 500 pages of 4 KiB with something in each, and 24 protected pages
+fill() { # FILE - 500 pages of 4 KiB, of which half have something in them, and 24 protected pages
     expect 0 mappedpages create --format "$format" "$1"
     expect 0 mappedpages alloc "$1" 3-502
     expect 0 mappedpages alloc -p -c 24 "$1"
-    head -c 2048000 /dev/urandom >content
     mkdir -p tree/pages
-    for page in 3 100 200 300 400 502; do
-        head -c 4096 /dev/urandom >tree/pages/$page
-    done
+    python3 -c 'import os
+for page in range(3, 253):
+    open("tree/pages/%d" % page, "wb").write(os.urandom(4096))'
     tar cf tree.tar -C tree pages
     expect 0 mappedpages load "$1" <tree.tar
+}
+
+# passed_through BYTES - no more was read and written.
+passed_through() {
+    grep -E 'pread64|pwrite' calls | sed -n 's/.* = \([0-9]*\)$/\1/p' | awk -v most="$1" '
+        { sum += $1 }
+        END { if (sum > most) { print sum " bytes were read and written"; exit 1 } }' >&2 ||
+        fail "[$kind] contents came through the process"
 }
 
 # One call, and hardly a read: superblock, roots and trees.
@@ -80,9 +87,7 @@ clones() {
     copied 0 bytes_written
     if [ -n "$trace" ]; then
         [ "$(grep -c 'FICLONE.* = 0$' calls)" -eq 1 ] || fail "[$kind] $(grep FICLONE calls)"
-        grep -E 'pread64|pwrite' calls | sed -n 's/.* = \([0-9]*\)$/\1/p' |
-            awk '{ sum += $1 } END { if (sum > 300000) { print sum " bytes were read and written"; exit 1 } }' >&2 ||
-            fail "[$kind] a clone that is not one"
+        passed_through 300000
     fi
     same disk/file disk/clone
     # An older copy in the place is one that is replaced by a clone.
@@ -108,7 +113,7 @@ updates() {
     copied true updated
     # Two regular pages, a protected one, and where its content moves so does a page or two.
     [ "$(value bytes_written)" -le 24576 ] || fail "[$kind] $(value bytes_written) bytes were written"
-    [ "$(value bytes_read)" -ge 2000000 ] || fail "[$kind] only $(value bytes_read) bytes were read"
+    [ "$(value bytes_read)" -ge 1000000 ] || fail "[$kind] only $(value bytes_read) bytes were read"
     same file disk/older
 }
 
@@ -156,6 +161,8 @@ for kind in btrfs xfs ext4 tmpfs; do
             copies disk/file disk/copy
             copied false cloned
             [ "$(value bytes_written)" -ge 20000 ] || fail "[$kind] what was written? $(cat said)"
+            # Contents of regular pages need not come through the process, those of protected ones must.
+            [ -z "$trace" ] || passed_through 600000
             same disk/file disk/copy
             live false
             ;;

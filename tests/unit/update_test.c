@@ -37,6 +37,13 @@ static ssize_t count_pwrite(void *context, int fd, const void *data, size_t leng
     return mpgi_io_system.pwrite(context, fd, data, length, offset);
 }
 
+static ssize_t count_copy(void *context, int fd, int from, uint64_t offset, size_t length)
+{
+    count_call();
+    unsynced = fd;
+    return mpgi_io_system.copy(context, fd, from, offset, length);
+}
+
 static int count_truncate(void *context, int fd, uint64_t bytes)
 {
     count_call();
@@ -94,6 +101,7 @@ static void begin_calls(bool nameless)
     calls = mpgi_io_system;
     calls.pwrite = count_pwrite;
     calls.pwritev = NULL;
+    calls.copy = count_copy;
     calls.truncate = count_truncate;
     calls.punch = count_punch;
     calls.fdatasync = count_fdatasync;
