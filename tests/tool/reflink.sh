@@ -6,31 +6,14 @@
 # shellcheck source=tests/support/lib.sh
 . "${top_srcdir:?set by make check}/tests/support/lib.sh"
 
-[ "$(id -u)" -eq 0 ] || skip "only root can mount a disk"
-mounted=
+# shellcheck source=tests/support/disks.lib.sh
+. "$top_srcdir/tests/support/disks.lib.sh"
 writer=
-clean_up_disks() {
+end_writer() {
     [ -z "$writer" ] || kill "$writer" 2>/dev/null
-    for disk in $mounted; do
-        umount "$disk" 2>/dev/null || umount -l "$disk" 2>/dev/null
-    done
-    clean_up
+    clean_up_disks
 }
-trap clean_up_disks EXIT
-
-# new_disk KIND - mounted on the directory disk. False where that cannot be had.
-new_disk() {
-    mkdir -p disk
-    case $1 in
-    tmpfs) mount -t tmpfs -o size=64m none disk 2>err || return 1 ;;
-    *)
-        command -v "mkfs.$1" >/dev/null || return 1
-        rm -f image && truncate -s 320M image && "mkfs.$1" -q image >err 2>&1 || return 1
-        mount -o loop image disk 2>err || return 1
-        ;;
-    esac
-    mounted=disk
-}
+trap end_writer EXIT
 
 # copied NUMBER NAME - NAME is NUMBER in what copy --json said last.
 copied() {

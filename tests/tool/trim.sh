@@ -69,29 +69,8 @@ expect 3 mappedpages trim ./missing
 expect 0 mappedpages trim --quiet ./asked
 [ ! -s out ] || fail "--quiet: $(cat out)"
 
-[ "$(id -u)" -eq 0 ] || skip "only root can mount a disk"
-mounted=
-clean_up_disks() {
-    for disk in $mounted; do
-        umount "$disk" 2>/dev/null || umount -l "$disk" 2>/dev/null
-    done
-    clean_up
-}
-trap clean_up_disks EXIT
-
-# new_disk KIND - mounted on the directory disk. False where that cannot be had.
-new_disk() {
-    mkdir -p disk
-    case $1 in
-    tmpfs) mount -t tmpfs -o size=64m none disk 2>err || return 1 ;;
-    *)
-        command -v "mkfs.$1" >/dev/null || return 1
-        rm -f image && truncate -s 320M image && "mkfs.$1" -q image >err 2>&1 || return 1
-        mount -o loop image disk 2>err || return 1
-        ;;
-    esac
-    mounted=disk
-}
+# shellcheck source=tests/support/disks.lib.sh
+. "$top_srcdir/tests/support/disks.lib.sh"
 
 tried=
 for kind in ext4 xfs btrfs tmpfs; do
