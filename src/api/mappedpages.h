@@ -460,6 +460,21 @@ MPG_API MPG_MUST_CHECK int mpg_page_write(mpg_pager *pager, mpg_page_id id, cons
                                           size_t offset, size_t length);
 
 /*
+ * Gives a page that is in use a new content as a whole: the `length` bytes at `data`, at most a page, and zeros behind
+ * them (replace); or the content of another page, which is freed (move). Pointers to the page stay as they are and show it.
+ * Takes two syncs and is a commit of its own, for which operations of other threads wait; it waits for those
+ * before it. Needs a free page while it is at work. Meanwhile nobody should write to the page by other means;
+ * who reads it may see a part of the new content, but not after a crash.
+ * Errors: as mpg_page_get and mpg_free; OUT_OF_BOUNDS (length), INVALID (a page moved to itself), FILE_FULL, NO_SPACE,
+ * UNSUPPORTED (format 0.2 has no way for it), BUSY (views and transactions hold the free pages).
+ * Durability: on return. After a crash there is all of the new content or all of the old one, with the other page free or
+ * not.
+ */
+MPG_API MPG_MUST_CHECK int mpg_page_replace(mpg_pager *pager, mpg_page_id id, const void *data,
+                                            size_t length);
+MPG_API MPG_MUST_CHECK int mpg_page_move(mpg_pager *pager, mpg_page_id from, mpg_page_id to);
+
+/*
  * Makes the content of one page durable: it is mpg_sync, after a look whether there is such a page.
  * Errors: as mpg_sync; RESERVED_PAGE, OUT_OF_BOUNDS, NOT_ALLOCATED, NOT_REGULAR.
  */

@@ -37,6 +37,12 @@ enum rule {
     RULE_TWO_AHEAD = 207,        /* P7 */
     RULE_IDENTITY = 209,         /* P9 */
     RULE_LOOK_AGAIN = 210,       /* P10 */
+    RULE_REDO = 301,             /* R1: opening puts a content where a crash kept it from going */
+    RULE_REDO_SYNC = 302,        /* R2: it is there before the mark says so */
+    RULE_REDO_MARK = 303,        /* R3: the mark, without which it would be put there again */
+    RULE_REDO_RESTS = 304,       /* R4: the page beside rests */
+    RULE_REDO_LATE = 305,        /* R5: it is not put there before the record is durable */
+    RULE_REDO_AGAIN = 306,       /* R6: … nor at opening before that record was written again */
     RULE_CLOSE_PINS = 213,       /* P3: views that were taken without the lock count, too */
 };
 

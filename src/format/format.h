@@ -59,6 +59,12 @@ struct create_parameters {
     uint64_t generation;    /* numbers of commits begin behind this one */
 };
 
+/* A regular page in which a crash may have left a part of what it is to hold. */
+struct format_redo {
+    uint64_t page;          /* 0: there is none */
+    unsigned char *content; /* what is to be in it. Owned, and stays until the format is unloaded */
+};
+
 /* An open file's metadata: the head of each format's own structure. */
 struct format {
     const struct format_ops *ops;
@@ -79,6 +85,8 @@ struct format {
     /* From seal to publish: whose content the batch replaces or frees. Only where contents move. */
     const struct replaced_entry *replaced_entries;
     size_t replaced_count;
+    /* As of loading; until settle has put it there, that content counts, and not what the page holds. */
+    struct format_redo redo;
 };
 
 /* How far the writing of a sealed batch came. */
@@ -87,6 +95,7 @@ enum commit_step {
     STEP_FIRST_SYNC, /* … and made durable, in an ordered commit */
     STEP_ROOT,       /* what makes the batch count was being written */
     STEP_LAST_SYNC,  /* … and made durable */
+    STEP_REDO,       /* what it says of a page that is in use was being put there */
 };
 
 /* Whether find_free may give out pages that the last durable commit freed (rule 2). */
@@ -263,6 +272,23 @@ struct format_ops {
      * is kept twice and is not, so that one of both may go bad. May be NULL.
      */
     int (*make_alike)(struct format *format);
+
+    /*
+     * A new content for a regular page that is in use, as a whole. May be NULL, as the others: the format cannot. The first
+     * three are called while nothing gathers or is in flight, and nothing else is put into that batch but what
+     * frees a page. Chooses a page: then there is room for it in a batch that is sealed before the lock is given up.
+     * SEAL_NEEDS_ROOM: make_room first, and try again; REDO_NEEDS_PAGES: commit what is pending first.
+     */
+#define REDO_NEEDS_PAGES 2
+    int (*redo_prepare)(struct format *format);
+    /* After that: `content`, which stays until the batch is published or discarded, is for `page`. */
+    int (*redo_stage)(struct format *format, uint64_t page, const void *content);
+    /* Undoes both. */
+    void (*redo_cancel)(struct format *format);
+    /* Whether the sealed batch has one. When that is durable it is written, then synced, then marked as done. */
+    bool (*redo_is_sealed)(const struct format *format);
+    int (*redo_write)(struct format *format);
+    int (*redo_mark)(struct format *format);
 
     /*
      * Before the file is closed, with all of it durable: puts down that the last commit is whole, so that what goes bad

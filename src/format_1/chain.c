@@ -46,6 +46,9 @@ static bool fits(const struct format_1 *f, const struct chain_end *end, bool gap
         if (!is_page(f, record->parts[i].page))
             return false;
     }
+    if (record->redo.page != 0 &&
+        (!is_page(f, record->redo.from) || !is_page(f, record->redo.page)))
+        return false;
     return is_place(record, record->next) && is_place(record, record->after) &&
            (gap || record->next == end->after || !RULE_HOLDS(RULE_TWO_AHEAD));
 }

@@ -98,6 +98,7 @@ void mpgi_checkpoint_publish(struct format_1 *f)
     chain->generation = mpgi_root_generation(root);
     chain->records = 0;
     chain->is_twice = false;
+    chain->is_named = false;
     mpgi_checkpoint_let_go(f, &f->rest.old);
     mpgi_rest_turn(&f->rest);
     let_go_places(f);

@@ -30,6 +30,8 @@ static void reset_gathered(struct format_1 *f)
     f->gathered.structure = false;
     f->gathered.entries_came_or_went = false;
     f->gathered.sealing = false;
+    f->gathered.redo = (struct record_redo){0};
+    f->gathered.redo_content = NULL;
 }
 
 static void reset_sealed(struct format_1 *f)
@@ -42,6 +44,8 @@ static void reset_sealed(struct format_1 *f)
     sealed->replaced = NULL;
     sealed->blocks = NULL;
     sealed->second = false;
+    sealed->redo_content = NULL;
+    memset(&sealed->record, 0, sizeof(sealed->record));
     sealed->kind = SEALED_NOTHING;
     mpgi_output_clear(&sealed->contents);
     mpgi_output_clear(&sealed->marks);
@@ -50,8 +54,7 @@ static void reset_sealed(struct format_1 *f)
     f->head.replaced_count = 0;
 }
 
-/* Whether a record may say what the batch does. */
-static bool may_be_record(const struct format_1 *f)
+bool mpgi_commit_may_be_record(const struct format_1 *f, bool redo)
 {
     uint64_t total = get_u64(mpgi_root_get(f, VERSION_NEWEST) + ROOT_TOTAL);
     const struct changes *changes = &f->sealed.changes;
@@ -59,8 +62,13 @@ static bool may_be_record(const struct format_1 *f)
     return f->rest.next != 0 && !f->gathered.structure &&
            f->chain.records < mpgi_chain_limit(total) &&
            mpgi_cache_unwritten(&f->cache) <= DIRTY_NODES_MAX &&
-           mpgi_record_parts(f->cache.space.node_size, changes->count, changes->run_count) <=
+           mpgi_record_parts(f->cache.space.node_size, changes->count, changes->run_count, redo) <=
                PARTS_MAX;
+}
+
+static bool may_be_record(const struct format_1 *f)
+{
+    return mpgi_commit_may_be_record(f, f->gathered.redo.page != 0);
 }
 
 /* Whose content is replaced or freed: so that what views show is left alone. */
@@ -128,7 +136,7 @@ static int choose_places(struct format_1 *f, struct record *record)
         if (changes->entries[i].is_new)
             last = &changes->entries[i];
     }
-    behind = last != NULL ? last->entry.page + 1 : record->page + 1;
+    behind = last != NULL ? last->entry.page + 1 : max_u64(record->page, record->redo.from) + 1;
     /* Rule P7: places are named two ahead, or the end could not be told from a gap. */
     record->next = f->rest.after;
     if (record->next != 0)
@@ -148,6 +156,7 @@ static void fill_record(struct format_1 *f, struct record *record, bool ordered)
     record->root_crc = f->chain.root_crc;
     record->link = f->chain.link;
     record->ordered = ordered;
+    record->redo = f->gathered.redo;
     record->total = get_u64(root + ROOT_TOTAL);
     record->free = get_u64(root + ROOT_FREE);
     record->protected_pages = get_u64(root + ROOT_PROTECTED);
@@ -181,7 +190,7 @@ static int add_record(struct format_1 *f, const struct record *record)
     unsigned other = 3 - f->chain.root_page;
 
     if (!mpgi_output_reserve(marks, 2 + (size_t)record->part_count) ||
-        !mpgi_rest_reserve(&f->rest, 1 + (size_t)record->part_count))
+        !mpgi_rest_reserve(&f->rest, 2 + (size_t)record->part_count))
         return mpgi_fail_memory("commit");
     mpgi_output_add(marks, record->page * space->page_size, space->node_size, f->sealed.blocks,
                     record->page);
@@ -197,6 +206,21 @@ static int add_record(struct format_1 *f, const struct record *record)
     return 0;
 }
 
+/* What is to be in a page that is in use goes beside it first. */
+static int add_redo(struct format_1 *f, struct output *output)
+{
+    const struct record_redo *redo = &f->sealed.record.redo;
+    uint32_t page_size = f->head.page_size;
+
+    if (redo->page == 0)
+        return 0;
+    if (!mpgi_output_reserve(output, 1))
+        return mpgi_fail_memory("commit");
+    f->sealed.redo_content = f->gathered.redo_content;
+    mpgi_output_add(output, redo->from * page_size, page_size, f->sealed.redo_content, redo->from);
+    return 0;
+}
+
 /* 1: there is no room for its continuations. */
 static int seal_record(struct format_1 *f, bool unsynced_zeros, bool ordered)
 {
@@ -207,8 +231,8 @@ static int seal_record(struct format_1 *f, bool unsynced_zeros, bool ordered)
     fill_record(f, record, ordered);
     record->entry_count = (uint32_t)f->sealed.changes.count;
     record->run_count = (uint32_t)f->sealed.changes.run_count;
-    record->part_count =
-        mpgi_record_parts(f->cache.space.node_size, record->entry_count, record->run_count);
+    record->part_count = mpgi_record_parts(f->cache.space.node_size, record->entry_count,
+                                           record->run_count, record->redo.page != 0);
     error = choose_places(f, record);
     if (error == 0)
         error = encode_record(f, record);
@@ -216,6 +240,8 @@ static int seal_record(struct format_1 *f, bool unsynced_zeros, bool ordered)
         error = add_record(f, record);
     if (error == 0)
         error = add_contents(f, unsynced_zeros, ordered ? &f->sealed.contents : &f->sealed.marks);
+    if (error == 0)
+        error = add_redo(f, ordered ? &f->sealed.contents : &f->sealed.marks);
     if (error)
         return error;
     mpgi_tree_count(f, &f->space);
@@ -319,6 +345,10 @@ static int seal(struct format_1 *f, const struct id_map *contents, bool unsynced
     error = 1;
     if (may_be_record(f))
         error = seal_record(f, unsynced_zeros, *ordered);
+    if (error == 1 && f->gathered.redo.page != 0)
+        return mpgi_fail(MPG_E_NO_SPACE, "commit", f->gathered.redo.page,
+                         "%s: no page is free for the new content of page %llu", f->head.file->path,
+                         (unsigned long long)f->gathered.redo.page);
     if (error == 1)
         error = seal_root(f, unsynced_zeros, ordered);
     return error;
@@ -423,8 +453,8 @@ bool mpgi_commit_take_back(struct format *format, enum commit_step step, bool no
     f->chain.other_unknown |= f->sealed.second;
     if (step == STEP_CONTENTS)
         return true;
-    if (step == STEP_FIRST_SYNC)
-        return false;
+    if (step == STEP_FIRST_SYNC || step == STEP_REDO)
+        return false; /* … and it stands: who opens the file carries the redo out */
     if (f->sealed.kind == SEALED_RECORD && step == STEP_ROOT)
         return !RULE_HOLDS(RULE_ANNUL) || annul(f, true);
     if (f->sealed.kind == SEALED_RECORD)
@@ -472,6 +502,9 @@ static void publish_record(struct format_1 *f)
     mpgi_rest_add(&f->rest, record->page);
     for (unsigned i = 0; i < record->part_count; i++)
         mpgi_rest_add(&f->rest, record->parts[i].page);
+    if (record->redo.page != 0 && RULE_HOLDS(RULE_REDO_RESTS))
+        mpgi_rest_add(&f->rest, record->redo.from);
+    chain->is_named = false;
     f->rest.next = record->next;
     f->rest.after = record->after;
     chain->last_page = record->page;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Folding: a checkpoint without a batch, and its root twice. Afterwards no chain follows the root, and nothing rests.
+ * Folding: a checkpoint without a batch, and its root twice. Afterwards no chain follows the root, and nothing rests, but
+ * the places of the records to come where they are wanted.
  *
  *     nodes · sync · root · sync · the same root over the other one · sync
  *
@@ -14,6 +15,19 @@
 static bool rests_nothing(const struct format_1 *f)
 {
     return f->rest.next == 0 && f->rest.current.count == 0 && f->rest.old.count == 0;
+}
+
+/* The places of the two records that follow it, as far as there are any. */
+static int name_places(struct format_1 *f, unsigned char *root)
+{
+    uint64_t next = 0, after = 0;
+    int error = mpgi_place_record(f, 0, 0, 1, &next);
+
+    if (error == 0)
+        error = mpgi_place_record(f, 0, next, 1, &after);
+    put_u64(root + ROOT_NEXT, next);
+    put_u64(root + ROOT_AFTER, after);
+    return error == 1 ? 0 : error;
 }
 
 /* `closing`: what nobody changes any more is to be there twice. */
@@ -30,7 +44,9 @@ static int begin(struct format_1 *f, bool closing)
         put_u64(root + ROOT_TWICE, f->next_generation);
     put_u64(root + ROOT_NEXT, 0);
     put_u64(root + ROOT_AFTER, 0);
-    error = mpgi_checkpoint_salt(root, format->file);
+    error = f->wants_chain ? name_places(f, root) : 0;
+    if (error == 0)
+        error = mpgi_checkpoint_salt(root, format->file);
     if (error == 0)
         error = mpgi_checkpoint_seal(f, f->next_generation++, true, true, &f->sealed.contents,
                                      &f->sealed.marks);
@@ -43,7 +59,7 @@ int mpgi_fold_begin(struct format *format)
 {
     struct format_1 *f = format_1_of(format);
 
-    return rests_nothing(f) ? 1 : begin(f, false);
+    return rests_nothing(f) && !f->wants_chain ? 1 : begin(f, false);
 }
 
 /* Nor is put back over somebody else's work what was there before it (rule 12). */
@@ -128,20 +144,26 @@ void mpgi_fold_end(struct format *format, int result)
 {
     struct format_1 *f = format_1_of(format);
 
+    bool named = f->wants_chain;
+
     f->folding = false;
+    f->wants_chain = false;
     mpgi_output_clear(&f->sealed.contents);
     mpgi_output_clear(&f->sealed.marks);
     if (result != 0) {
         mpgi_cache_not_written(&f->cache);
         put_u64(f->root.durable->bytes + NODE_GENERATION, f->chain.generation);
         put_u64(f->root.durable->bytes + ROOT_TWICE, f->twice_before);
+        mpgi_checkpoint_let_go(f, &f->rest.chosen);
         return;
     }
     mpgi_checkpoint_publish(f);
     mpgi_checkpoint_let_go(f, &f->rest.old);
     memcpy(f->chain.other_head, f->chain.root, sizeof(f->chain.other_head));
     f->chain.second_is_due = false;
-    f->chain.is_twice = true;
+    f->chain.is_twice = f->rest.next == 0;
+    f->chain.is_named = named;
+    mpgi_id_map_clear(&f->rest.chosen);
 }
 
 static int fold(struct format_1 *f, bool closing)

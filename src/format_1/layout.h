@@ -107,12 +107,24 @@
 #define RECORD_AFTER 80           /* 8: page of the one behind that, or 0 */
 #define RECORD_ENTRIES 88         /* 4: directory deltas */
 #define RECORD_RUNS 92            /* 4: space deltas */
-#define RECORD_PARTS 96           /* 4: continuations, and 4 of zero */
+#define RECORD_PARTS 96           /* 4: continuations */
+#define RECORD_REDOS 100          /* 4: 1 if it has a redo, or 0 */
 #define RECORD_BODY 104
 
 #define PART_PAGE 0 /* 8 */
 #define PART_CRC 8  /* 4, and 4 of zero */
 #define PART_SIZE 16
+
+/* Behind the names of the continuations: what is to be put into a page that is in use. */
+#define REDO_PAGE 0 /* 8: that page */
+#define REDO_FROM 8 /* 8: the page that holds what is to be in it */
+#define REDO_CRC 16 /* 4: CRC32 of that, and 4 of zero */
+#define REDO_SIZE 24
+
+/* It has been put there: right behind what is used of such a record, so that its CRC does not cover it. */
+#define MARK_TYPE 0 /* 4: "MPGD" */
+#define MARK_CRC 4  /* 4: of the record */
+#define MARK_SIZE 8
 
 #define CONTINUATION_TYPE 0 /* 4: "MPGC" */
 #define CONTINUATION_USED 4 /* 4 */
@@ -131,6 +143,7 @@
 
 #define TYPE_RECORD "MPGL"
 #define TYPE_CONTINUATION "MPGC"
+#define TYPE_MARK "MPGD"
 
 /* What it names was synced before the record was written. */
 #define RECORD_ORDERED 1u
@@ -164,8 +177,9 @@ static_assert(ENTRY_FLAGS + 4 == ENTRY_SIZE, "entry");
 static_assert(ROOT_LOG2 == NODE_BODY && ROOT_UUID + UUID_SIZE == ROOT_TOTAL, "root");
 static_assert(ROOT_FEATURES + 24 == ROOT_NEXT && ROOT_TWICE + 8 == ROOT_AREAS, "root fields");
 static_assert(ROOT_AREAS % 8 == 0, "root areas");
-static_assert(RECORD_PARTS + 8 == RECORD_BODY && RECORD_BODY % 8 == 0, "record");
+static_assert(RECORD_REDOS + 4 == RECORD_BODY && RECORD_BODY % 8 == 0, "record");
 static_assert(DELTA_FLAGS + 4 == DELTA_SIZE && RUN_USE + 4 == RUN_SIZE, "deltas");
+static_assert(REDO_CRC + 8 == REDO_SIZE && MARK_CRC + 4 == MARK_SIZE, "redo");
 static_assert(RECORD_BODY + PARTS_MAX * PART_SIZE > 1024, "a record of 1 KiB has fewer parts");
 static_assert(ROOT_AREAS + ROOT_END_SIZE == ROOT_OVERHEAD, "root overhead");
 

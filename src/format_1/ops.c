@@ -14,6 +14,7 @@ static void unload(struct format *format)
     struct format_1 *f = format_1_of(format);
 
     mpgi_record_free(&f->recovered.last);
+    mpgi_redo_forget(format);
     mpgi_changes_free(&f->sealed.changes);
     free(f->sealed.replaced);
     free(f->sealed.blocks);
@@ -178,6 +179,12 @@ const struct format_ops mpgi_format_1 = {
     .make_room_begin = mpgi_fold_begin,
     .make_room_write = mpgi_fold_write,
     .make_room_end = mpgi_fold_end,
+    .redo_prepare = mpgi_redo_prepare,
+    .redo_stage = mpgi_redo_stage,
+    .redo_cancel = mpgi_redo_cancel,
+    .redo_is_sealed = mpgi_redo_is_sealed,
+    .redo_write = mpgi_redo_write,
+    .redo_mark = mpgi_redo_mark,
     .close = mpgi_close_1,
     .write_label = mpgi_label_write_1,
     .label_written = mpgi_label_written_1,

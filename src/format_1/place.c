@@ -354,15 +354,20 @@ static int choose(struct format_1 *f, uint64_t page)
     return mpgi_id_map_put(&f->rest.chosen, page) != NULL ? 0 : mpgi_fail_memory("commit");
 }
 
-int mpgi_place_one(struct format_1 *f, uint64_t *page)
+int mpgi_place_near(struct format_1 *f, uint64_t near, uint64_t *page)
 {
     struct finding finding = {0};
-    int error = find_pages(f, 0, 1, false, &finding);
+    int error = find_pages(f, near, 1, false, &finding);
 
     if (error == 0)
         *page = finding.runs[0].first;
     free(finding.runs);
     return error ? error : choose(f, *page);
+}
+
+int mpgi_place_one(struct format_1 *f, uint64_t *page)
+{
+    return mpgi_place_near(f, 0, page);
 }
 
 /* The beginning of a run with room for `expected` contents behind it, and more for the commits that follow. 1: none. */

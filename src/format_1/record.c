@@ -20,16 +20,22 @@ struct share {
     uint32_t used;
 };
 
-/* What block number `block`, of a record with `parts` continuations, takes of what is left. */
-static struct share share_of(uint32_t node_size, unsigned parts, unsigned block, uint64_t entries,
+/* What stands before the changes in a record: with its redo goes room for the mark behind them. */
+struct lead {
+    unsigned parts;
+    bool redo;
+};
+
+/* What block number `block` takes of what is left. */
+static struct share share_of(uint32_t node_size, struct lead lead, unsigned block, uint64_t entries,
                              uint64_t runs)
 {
     struct share share = {.first = CONTINUATION_BODY};
     uint32_t room;
 
     if (block == 0)
-        share.first = RECORD_BODY + parts * PART_SIZE;
-    room = node_size - share.first;
+        share.first = RECORD_BODY + lead.parts * PART_SIZE + (lead.redo ? REDO_SIZE : 0);
+    room = node_size - share.first - (block == 0 && lead.redo ? MARK_SIZE : 0);
     share.entries = min_u64(entries, room / DELTA_SIZE);
     room -= (uint32_t)share.entries * DELTA_SIZE;
     if (share.entries == entries)
@@ -39,10 +45,10 @@ static struct share share_of(uint32_t node_size, unsigned parts, unsigned block,
     return share;
 }
 
-static bool fits(uint32_t node_size, unsigned parts, uint64_t entries, uint64_t runs)
+static bool fits(uint32_t node_size, struct lead lead, uint64_t entries, uint64_t runs)
 {
-    for (unsigned block = 0; block <= parts; block++) {
-        struct share share = share_of(node_size, parts, block, entries, runs);
+    for (unsigned block = 0; block <= lead.parts; block++) {
+        struct share share = share_of(node_size, lead, block, entries, runs);
 
         entries -= share.entries;
         runs -= share.runs;
@@ -51,15 +57,17 @@ static bool fits(uint32_t node_size, unsigned parts, uint64_t entries, uint64_t 
 }
 
 /* The most continuations that a record can name. */
-static unsigned most_parts(uint32_t node_size)
+static unsigned most_parts(uint32_t node_size, bool redo)
 {
-    return (unsigned)min_u64(PARTS_MAX, (node_size - RECORD_BODY) / PART_SIZE);
+    uint32_t room = node_size - RECORD_BODY - (redo ? REDO_SIZE + MARK_SIZE : 0);
+
+    return (unsigned)min_u64(PARTS_MAX, room / PART_SIZE);
 }
 
-unsigned mpgi_record_parts(uint32_t node_size, uint64_t entries, uint64_t runs)
+unsigned mpgi_record_parts(uint32_t node_size, uint64_t entries, uint64_t runs, bool redo)
 {
-    for (unsigned parts = 0; parts <= most_parts(node_size); parts++) {
-        if (fits(node_size, parts, entries, runs))
+    for (unsigned parts = 0; parts <= most_parts(node_size, redo); parts++) {
+        if (fits(node_size, (struct lead){parts, redo}, entries, runs))
             return parts;
     }
     return PARTS_MAX + 1;
@@ -104,6 +112,18 @@ static void put_changes(unsigned char *block, const struct share *share,
         put_run(at, &record->runs[runs + i]);
 }
 
+static void put_redo(unsigned char *at, const struct record_redo *redo)
+{
+    put_u64(at + REDO_PAGE, redo->page);
+    put_u64(at + REDO_FROM, redo->from);
+    put_u32(at + REDO_CRC, redo->crc);
+}
+
+static struct lead lead_of(const struct record *record)
+{
+    return (struct lead){record->part_count, record->redo.page != 0};
+}
+
 static void put_head(unsigned char *block, const struct record *record, uint32_t used)
 {
     memcpy(block + RECORD_TYPE, TYPE_RECORD, TYPE_SIZE);
@@ -122,10 +142,13 @@ static void put_head(unsigned char *block, const struct record *record, uint32_t
     put_u32(block + RECORD_ENTRIES, record->entry_count);
     put_u32(block + RECORD_RUNS, record->run_count);
     put_u32(block + RECORD_PARTS, record->part_count);
+    put_u32(block + RECORD_REDOS, record->redo.page != 0);
     for (unsigned i = 0; i < record->part_count; i++) {
         put_u64(block + RECORD_BODY + i * PART_SIZE + PART_PAGE, record->parts[i].page);
         put_u32(block + RECORD_BODY + i * PART_SIZE + PART_CRC, record->parts[i].crc);
     }
+    if (record->redo.page != 0)
+        put_redo(block + RECORD_BODY + record->part_count * PART_SIZE, &record->redo);
 }
 
 void mpgi_record_encode(struct record *record, const struct node_space *space,
@@ -138,7 +161,7 @@ void mpgi_record_encode(struct record *record, const struct node_space *space,
     memset(blocks, 0, (size_t)(1 + record->part_count) * size);
     for (unsigned i = 0; i <= record->part_count; i++) {
         unsigned char *block = blocks + (size_t)i * size;
-        struct share share = share_of(size, record->part_count, i, record->entry_count - entries,
+        struct share share = share_of(size, lead_of(record), i, record->entry_count - entries,
                                       record->run_count - runs);
 
         put_changes(block, &share, record, entries, runs);
@@ -152,6 +175,7 @@ void mpgi_record_encode(struct record *record, const struct node_space *space,
         put_u32(block + CONTINUATION_USED, share.used);
         record->parts[i - 1].crc = crc_extend(space->seed, block, share.used);
     }
+    record->used = used;
     put_head(blocks, record, used);
     record->crc = crc_of_record(space, blocks);
     put_u32(blocks + RECORD_CRC, record->crc);
@@ -176,8 +200,19 @@ static bool is_record(const struct node_space *space, const unsigned char *block
         return false;
     if (get_u64(block + RECORD_PAGE) != page)
         return false;
+    if (get_u32(block + RECORD_REDOS) > 1 ||
+        (get_u32(block + RECORD_REDOS) == 1 && used > space->node_size - MARK_SIZE))
+        return false;
     return get_u64(block + RECORD_GENERATION) < GENERATION_END &&
-           get_u32(block + RECORD_PARTS) <= most_parts(space->node_size);
+           get_u32(block + RECORD_PARTS) <=
+               most_parts(space->node_size, get_u32(block + RECORD_REDOS) == 1);
+}
+
+static void get_redo(struct record_redo *redo, const unsigned char *at)
+{
+    redo->page = get_u64(at + REDO_PAGE);
+    redo->from = get_u64(at + REDO_FROM);
+    redo->crc = get_u32(at + REDO_CRC);
 }
 
 static void get_head(struct record *record, const unsigned char *block)
@@ -189,6 +224,7 @@ static void get_head(struct record *record, const unsigned char *block)
     record->root_crc = get_u32(block + RECORD_ROOT_CRC);
     record->link = get_u32(block + RECORD_LINK);
     record->crc = get_u32(block + RECORD_CRC);
+    record->used = get_u32(block + RECORD_USED);
     record->ordered = (get_u32(block + RECORD_FLAGS) & RECORD_ORDERED) != 0;
     record->total = get_u64(block + RECORD_TOTAL);
     record->free = get_u64(block + RECORD_FREE);
@@ -202,6 +238,8 @@ static void get_head(struct record *record, const unsigned char *block)
         record->parts[i].page = get_u64(block + RECORD_BODY + i * PART_SIZE + PART_PAGE);
         record->parts[i].crc = get_u32(block + RECORD_BODY + i * PART_SIZE + PART_CRC);
     }
+    if (get_u32(block + RECORD_REDOS) != 0)
+        get_redo(&record->redo, block + RECORD_BODY + record->part_count * PART_SIZE);
 }
 
 int mpgi_record_read(struct record *record, const struct node_space *space, uint64_t page)
@@ -214,6 +252,8 @@ int mpgi_record_read(struct record *record, const struct node_space *space, uint
     if (!is_record(space, block, page))
         return 1;
     get_head(record, block);
+    if (get_u32(block + RECORD_REDOS) != 0 && record->redo.page == 0)
+        return 1;
     record->page = page;
     return 0;
 }
@@ -268,14 +308,14 @@ int mpgi_record_read_changes(struct record *record, const struct node_space *spa
     uint64_t entries = 0, runs = 0; /* that were read already */
     unsigned char block[NODE_SIZE_MAX];
 
-    if (!fits(space->node_size, record->part_count, record->entry_count, record->run_count))
+    if (!fits(space->node_size, lead_of(record), record->entry_count, record->run_count))
         return 1;
     record->entries = calloc((size_t)record->entry_count + 1, sizeof(*record->entries));
     record->runs = calloc((size_t)record->run_count + 1, sizeof(*record->runs));
     if (record->entries == NULL || record->runs == NULL)
         return mpgi_fail_memory("open");
     for (unsigned i = 0; i <= record->part_count; i++) {
-        struct share share = share_of(space->node_size, record->part_count, i,
+        struct share share = share_of(space->node_size, lead_of(record), i,
                                       record->entry_count - entries, record->run_count - runs);
         int error = read_share(record, space, i, block, &share);
 
@@ -286,6 +326,17 @@ int mpgi_record_read_changes(struct record *record, const struct node_space *spa
         runs += share.runs;
     }
     return 0;
+}
+
+uint64_t mpgi_record_mark_at(const struct record *record, const struct node_space *space)
+{
+    return record->page * space->page_size + record->used;
+}
+
+void mpgi_record_mark(unsigned char mark[MARK_SIZE], const struct record *record)
+{
+    memcpy(mark + MARK_TYPE, TYPE_MARK, TYPE_SIZE);
+    put_u32(mark + MARK_CRC, record->crc);
 }
 
 void mpgi_record_free(struct record *record)

@@ -28,6 +28,16 @@ struct record_run {
     uint8_t use; /* enum mpg_page_use: free or regular */
 };
 
+/*
+ * What a regular page that is in use is to hold: it has no other place to go to, so that is put into it once the record is
+ * durable, and again where a crash came between.
+ */
+struct record_redo {
+    uint64_t page; /* 0: none */
+    uint64_t from; /* the page that holds it meanwhile: a free one */
+    uint32_t crc;
+};
+
 struct record_part {
     uint64_t page;
     uint32_t crc;
@@ -40,6 +50,7 @@ struct record {
     uint32_t root_crc;
     uint32_t link; /* CRC of the record, or root, before it */
     uint32_t crc;
+    uint32_t used; /* bytes of its own block */
     bool ordered;
     uint64_t total, free, protected_pages; /* afterwards */
     uint64_t next, after;                  /* places of the records that follow, or 0 */
@@ -47,10 +58,14 @@ struct record {
     struct record_entry *entries; /* by id. Owned */
     struct record_run *runs;      /* by page. Owned */
     struct record_part parts[PARTS_MAX];
+    struct record_redo redo;
 };
 
-/* How many blocks continue a record of so many changes; more than PARTS_MAX where it would take too many. */
-unsigned mpgi_record_parts(uint32_t node_size, uint64_t entries, uint64_t runs);
+/*
+ * How many blocks continue a record of so many changes, and a redo or none; more than PARTS_MAX where it would take too
+ * many.
+ */
+unsigned mpgi_record_parts(uint32_t node_size, uint64_t entries, uint64_t runs, bool redo);
 
 /*
  * The bytes of a record and its continuations: (1 + part_count) blocks of node_size bytes at `blocks`, the
@@ -70,6 +85,11 @@ int mpgi_record_read(struct record *record, const struct node_space *space, uint
  * name is not looked at. To be freed in any case.
  */
 int mpgi_record_read_changes(struct record *record, const struct node_space *space);
+
+/* Where the mark of a record is that says that its redo was carried out, in bytes from the start of the file. */
+uint64_t mpgi_record_mark_at(const struct record *record, const struct node_space *space);
+/* That mark. */
+void mpgi_record_mark(unsigned char mark[MARK_SIZE], const struct record *record);
 
 void mpgi_record_free(struct record *record);
 

@@ -84,6 +84,7 @@ static int start_again(struct format_1 *f)
     mpgi_rest_free(&f->rest);
     mpgi_record_free(&f->recovered.last);
     memset(&f->recovered, 0, sizeof(f->recovered));
+    mpgi_redo_forget(&f->head);
     memset(&f->rest, 0, sizeof(f->rest));
     f->chain.records = 0;
     mpgi_cache_free(&f->cache);
@@ -95,9 +96,11 @@ static int start_again(struct format_1 *f)
 /* The end of the chain has moved behind a record. */
 static int note_record(struct format_1 *f, const struct record *record)
 {
-    if (!mpgi_rest_reserve(&f->rest, 1 + (size_t)record->part_count))
+    if (!mpgi_rest_reserve(&f->rest, 2 + (size_t)record->part_count))
         return mpgi_fail_memory("open");
     mpgi_rest_add(&f->rest, record->page);
+    if (record->redo.page != 0)
+        mpgi_rest_add(&f->rest, record->redo.from);
     for (unsigned i = 0; i < record->part_count; i++)
         mpgi_rest_add(&f->rest, record->parts[i].page);
     f->chain.records++;
@@ -186,16 +189,28 @@ static bool has_successor(struct format_1 *f, const struct chain_end *end)
     return true;
 }
 
+/* A reader finds something else in the page beside where a writer has gone on. */
+static int load_redo(struct format_1 *f, const struct record *last)
+{
+    int error = mpgi_redo_load(f, last);
+
+    return error == MPG_E_CORRUPT_PAGE && f->head.read_only ? LOOK_AGAIN : error;
+}
+
 /* The last record: taken if it is complete. */
 static int decide(struct format_1 *f, const struct chain_end *end, struct record *last)
 {
-    int error = 0;
+    bool marked;
+    int error = mpgi_redo_is_marked(&marked, f, last);
+    bool doubted = (!last->ordered || last->redo.page != 0) && !marked;
 
-    if (!last->ordered && RULE_HOLDS(RULE_LAST_IS_VERIFIED) && RULE_HOLDS(4))
+    if (error == 0 && doubted && RULE_HOLDS(RULE_LAST_IS_VERIFIED) && RULE_HOLDS(4))
         error = mpgi_verify_record(f, last, false);
     if (error == 0) {
         error = accept(f, last);
-        if (error == 0 && !last->ordered) {
+        if (error == 0 && !marked)
+            error = load_redo(f, last);
+        if (error == 0 && doubted) {
             f->recovered.last_verified = true;
             f->recovered.last = *last;
             return 0;
@@ -449,7 +464,7 @@ static int write_again(struct format_1 *f)
         error = mpgi_verify_root(f, f->chain.root, true);
     if (error == 0 && f->recovered.last_verified)
         error = mpgi_verify_record(f, &f->recovered.last, true);
-    return error;
+    return error ? error : mpgi_redo_write_again(f, &f->recovered.last);
 }
 
 int mpgi_settle_1(struct format *format)
@@ -460,9 +475,13 @@ int mpgi_settle_1(struct format *format)
     /* Rule 1: before anything is built on what was found. */
     if (error == 0 && RULE_HOLDS(1) && (f->recovered.clean || RULE_HOLDS(RULE_1_RECOVERY)))
         error = mpgi_file_sync(format->file);
+    if (error == 0)
+        error = mpgi_redo_carry_out(f);
     if (error == 0 && !f->recovered.clean && RULE_HOLDS(RULE_NEW_EPOCH))
         error = mpgi_fold(f);
-    if (error == 0)
+    if (error == 0) {
         mpgi_record_free(&f->recovered.last);
+        format->redo.page = 0;
+    }
     return error;
 }

@@ -144,6 +144,36 @@ static int apply_runs(struct format_1 *f, const struct record *record)
     return error;
 }
 
+/* ---- A redo -------------------------------------------------------------------------------- */
+
+static bool has_use(struct format_1 *f, const struct record *record, uint64_t page,
+                    enum mpg_page_use wanted)
+{
+    enum mpg_page_use use;
+
+    return page >= FIRST_USER_PAGE && page < record->total &&
+           mpgi_space_get_use(&f->head, VERSION_NEWEST, page, &use) == 0 && use == wanted;
+}
+
+/* What it puts into a page, which is a regular one, lies in a page that is nobody's. */
+static int check_redo(struct format_1 *f, const struct record *record)
+{
+    const struct record_redo *redo = &record->redo;
+
+    if (redo->page == 0)
+        return 0;
+    if (!has_use(f, record, redo->page, MPG_USE_REGULAR))
+        return fail_record(f, record, "it gives a new content to page", redo->page);
+    if (!has_use(f, record, redo->from, MPG_USE_FREE) || redo->from == record->page ||
+        redo->from == record->next || redo->from == record->after)
+        return fail_record(f, record, "it takes a new content from page", redo->from);
+    for (unsigned i = 0; i < record->part_count; i++) {
+        if (redo->from == record->parts[i].page)
+            return fail_record(f, record, "it takes a new content from page", redo->from);
+    }
+    return 0;
+}
+
 /* ---- All of it ----------------------------------------------------------------------------- */
 
 static int grow(struct format_1 *f, const struct record *record)
@@ -180,6 +210,8 @@ static int apply(struct format_1 *f, const struct record *record)
         error = apply_entries(f, record);
     if (error == 0)
         error = apply_runs(f, record);
+    if (error == 0)
+        error = check_redo(f, record);
     return error ? error : check_counts(f, record);
 }
 

@@ -501,6 +501,17 @@ static int join_records(struct join *join)
 
 /* ---- The chain ----------------------------------------------------------------------------- */
 
+/* What a record gives a page counts as long as nothing says that it is there. */
+static void note_redo(const struct findings *found, const struct record *record)
+{
+    struct salvage_redo *redo = &found->salvage->redo;
+    bool marked = true;
+
+    *redo = (struct salvage_redo){0};
+    if (record->redo.page != 0 && mpgi_redo_is_marked(&marked, found->f, record) == 0 && !marked)
+        *redo = (struct salvage_redo){record->redo.page, record->redo.from, record->redo.crc};
+}
+
 /* Follows the chain of the newest root. Returns the number of its last commit; *total: pages afterwards. */
 static uint64_t follow_chain(const struct findings *found, uint64_t *total)
 {
@@ -517,6 +528,7 @@ static uint64_t follow_chain(const struct findings *found, uint64_t *total)
             break;
         *total = record.total;
         last = record.generation;
+        note_redo(found, &record);
         mpgi_chain_advance(&end, &record);
         mpgi_record_free(&record);
     }

@@ -15,6 +15,7 @@
  *   fold.c            a checkpoint without a batch, after which nothing rests
  *   anew.c            all nodes made anew, elsewhere
  *   commit.c          a batch: sealed, written, published or forgotten
+ *   redo.c            a regular page that gets a new content as a whole
  *   replay.c          what a record changes, applied to the trees
  *   chain.c           which records there are behind a root, and do they count
  *   verify.c          is all there that a commit wrote
@@ -123,6 +124,8 @@ struct gathered {
     bool structure;             /* it made a node, or raised a tree: no record can say that */
     bool entries_came_or_went;  /* how many entries of a leaf are in use is another number now */
     bool sealing;               /* it is being sealed: its pages were counted before */
+    struct record_redo redo; /* a regular page that gets a new content; then it is all there is */
+    const void *redo_content;
 };
 
 /* What becomes of one entry in the batch being sealed. */
@@ -160,6 +163,7 @@ struct sealed {
     struct record record;            /* entries and runs are not used */
     unsigned char *blocks;           /* the record's, and its continuations'. Owned */
     bool second;                     /* it writes the durable root a second time */
+    const void *redo_content;        /* of the record's redo, if it has one */
 };
 
 /* The root that is on the disk, and the chain behind it. */
@@ -172,6 +176,7 @@ struct chain {
     unsigned records;    /* in the chain */
     bool is_twice;       /* the other root page says the same state, and nothing follows it */
     bool second_is_due;  /* the root is to be written a second time with the next record */
+    bool is_named;       /* it was begun, with as many places as there were, for a redo */
     /* Rule 12: the header of what the other root page holds, and of the last record, if there is one. */
     unsigned char other_head[NODE_BODY];
     bool other_unknown; /* a commit that failed may have written there */
@@ -215,6 +220,7 @@ struct format_1 {
     bool folding;          /* between begin and end: both root pages are being written */
     bool closing;          /* … for the last time */
     uint64_t twice_before; /* … ROOT_TWICE as it was, in case that fails */
+    bool wants_chain;      /* what is folded is to be followed by a record, whose place it names */
 };
 
 static inline struct format_1 *format_1_of(struct format *format)
@@ -350,7 +356,9 @@ void mpgi_changes_free(struct changes *changes);
  * there are too few pages. `near`: a page behind which they may go, or 0.
  */
 int mpgi_place_contents(struct format_1 *f, struct changes *changes, uint64_t near);
-/* One more page, which rests until the commit is through. 1 if there is none. */
+/* One more page, which rests until the commit is through; `near`, if it can be had. 1 if there is none. */
+int mpgi_place_near(struct format_1 *f, uint64_t near, uint64_t *page);
+/* Likewise, anywhere. */
 int mpgi_place_one(struct format_1 *f, uint64_t *page);
 /*
  * The place of a record, with room for `expected` contents behind it if that can be had; `near`, if that is
@@ -399,6 +407,9 @@ int mpgi_close_1(struct format *format);
 /* See begin_anew in struct format_ops. */
 int mpgi_begin_anew_1(struct format *format, uint64_t total);
 
+/* Whether a record may say what the batch does. `redo`: with one. */
+bool mpgi_commit_may_be_record(const struct format_1 *f, bool redo);
+
 int mpgi_commit_seal(struct format *format, const struct id_map *contents, bool unsynced_zeros,
                      bool *ordered);
 int mpgi_commit_write_contents(struct format *format, bool ordered);
@@ -408,6 +419,25 @@ void mpgi_commit_publish(struct format *format);
 void mpgi_commit_discard(struct format *format);
 /* Forgets what gathered, and what is pending or frozen. */
 void mpgi_commit_forget(struct format_1 *f);
+
+/* ---- redo.c -------------------------------------------------------------------------------- */
+
+/* See struct format_ops. */
+int mpgi_redo_prepare(struct format *format);
+int mpgi_redo_stage(struct format *format, uint64_t page, const void *content);
+void mpgi_redo_cancel(struct format *format);
+bool mpgi_redo_is_sealed(const struct format *format);
+int mpgi_redo_write(struct format *format);
+int mpgi_redo_mark(struct format *format);
+void mpgi_redo_forget(struct format *format);
+/* Whether the redo of a record was carried out: then all that the record names was durable before. */
+int mpgi_redo_is_marked(bool *marked, const struct format_1 *f, const struct record *record);
+/* The last record of a file that is opened, not marked: reads what is to be put into a page, if anything. */
+int mpgi_redo_load(struct format_1 *f, const struct record *record);
+/* Writes that record again: it must be durable before its page is touched, whatever became of an earlier sync. */
+int mpgi_redo_write_again(const struct format_1 *f, const struct record *record);
+/* Does it, and syncs. */
+int mpgi_redo_carry_out(struct format_1 *f);
 
 /* ---- replay.c, chain.c, verify.c, recover.c ------------------------------------------------ */
 

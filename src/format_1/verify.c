@@ -60,22 +60,22 @@ static int read_page(struct verification *v, uint64_t page, bool again, uint32_t
     return 0;
 }
 
-static int verify_data(struct verification *v, uint64_t id, uint64_t page, uint32_t expected)
+static int verify_data(struct verification *v, const char *what, uint64_t id, uint64_t page,
+                       uint32_t expected)
 {
     uint32_t crc;
     int error;
 
     if (page < FIRST_USER_PAGE || page >= v->total)
         return mpgi_fail(MPG_E_CORRUPT_PROTECTED_DIRECTORY, "open", page,
-                         "%s: the content of protected page %" PRIu64
-                         " is said to be in page %" PRIu64,
-                         v->f->head.file->path, id, page);
+                         "%s: the content of %s %" PRIu64 " is said to be in page %" PRIu64,
+                         v->f->head.file->path, what, id, page);
     error = read_page(v, page, false, &crc);
     if (error)
         return error;
     if (crc != expected)
         return mpgi_fail_crc(MPG_E_CORRUPT_PAGE, "open", id, expected, crc, v->f->head.file->path,
-                             "protected page");
+                             what);
     return v->again ? read_page(v, page, true, &crc) : 0;
 }
 
@@ -91,7 +91,7 @@ static int verify_entries(struct verification *v, const unsigned char *content, 
             continue;
         error = count_unit(v);
         if (error == 0)
-            error = verify_data(v, first + i, entry_page(&entry), entry.crc);
+            error = verify_data(v, "protected page", first + i, entry_page(&entry), entry.crc);
         if (error)
             return error;
     }
@@ -198,8 +198,11 @@ int mpgi_verify_record(struct format_1 *f, const struct record *record, bool aga
         const struct record_entry *entry = &record->entries[i];
 
         if (entry->in_use)
-            error = verify_data(&v, entry->id, entry->page, entry->crc);
+            error = verify_data(&v, "protected page", entry->id, entry->page, entry->crc);
     }
+    if (error == 0 && record->redo.page != 0)
+        error =
+            verify_data(&v, "regular page", record->redo.page, record->redo.from, record->redo.crc);
     free(v.piece);
     return error;
 }

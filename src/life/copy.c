@@ -99,6 +99,17 @@ static int fail_content(const struct copy *copy, const struct copy_entry *entry)
                      (unsigned long long)entry->id);
 }
 
+/* What a crash kept from going to its page, or a writer is about to put there, goes to it in the copy. */
+static int copy_redo(struct copy *copy, const struct format *format)
+{
+    const struct format_redo *redo = &format->redo;
+
+    if (redo->page == 0)
+        return 0;
+    return mpgi_file_write(&copy->target->file, redo->content, format->page_size,
+                           redo->page * format->page_size, redo->page);
+}
+
 /* Copies what `state` names, which is what is there then. `all`: a content that fails is damage. */
 static int copy_state(struct copy *copy, struct copy_state *state, bool all)
 {
@@ -110,6 +121,8 @@ static int copy_state(struct copy *copy, struct copy_state *state, bool all)
 
     if (result == 0)
         result = mpgi_copy_runs(&copy->content, state, &copy->state);
+    if (result == 0)
+        result = copy_redo(copy, copy->source->format);
     if (result == 0)
         result = mpgi_copy_entries(&copy->content, state, &failures, &failed);
     if (result == 0 && all && failures > 0)
@@ -280,7 +293,9 @@ static int read_clone(struct copy *copy)
         result = copy->source->ops->load(&format, file, true, copy->source->format->cache_size);
     if (result != 0)
         return result;
-    result = mpgi_copy_state_read(&copy->state, format);
+    result = copy_redo(copy, format);
+    if (result == 0)
+        result = mpgi_copy_state_read(&copy->state, format);
     copy->source->ops->unload(format);
     return result;
 }

@@ -49,9 +49,26 @@ static int allocate(struct rescue *rescue, mpg_pager *pager, uint64_t total)
     return error;
 }
 
+/* The page that has the content of a regular page: another one, where the last commit did not get to put it there. */
+static uint64_t source_of(struct rescue *rescue, uint64_t page)
+{
+    const struct salvage_redo *redo = &rescue->salvage.redo;
+    uint32_t crc = 0;
+
+    if (page != redo->page || page == 0)
+        return page;
+    for (uint32_t done = 0; done < rescue->salvage.page_size; done += rescue->piece_size) {
+        if (mpgi_file_read(&rescue->source, rescue->piece, rescue->piece_size,
+                           redo->from * rescue->salvage.page_size + done, redo->from) != 0)
+            return page;
+        crc = crc_extend(crc, rescue->piece, rescue->piece_size);
+    }
+    return crc == redo->crc ? redo->from : page;
+}
+
 static int copy_page(struct rescue *rescue, mpg_pager *pager, uint64_t page)
 {
-    uint64_t at = page * rescue->salvage.page_size;
+    uint64_t at = source_of(rescue, page) * rescue->salvage.page_size;
     bool whole = true;
     int error = 0;
 

@@ -9,6 +9,7 @@
  *     write root  into the root page that is not the durable one (rule 7)
  *     sync        from here on it is durable
  *     look        whether nobody wrote or cut meanwhile: else nothing is acknowledged (rule 12)
+ *     redo        a regular page that gets a new content gets it now: written, synced, marked as done
  *     publish     under the lock: readers see it, freed pages become available (rule 2)
  *
  * One thread does this at a time, so nothing of batch N+1 is written before N is durable (rule 3).
@@ -93,6 +94,23 @@ static int write_below(mpg_pager *pager, const struct batch *batch, uint64_t byt
     return result != 0 ? result : mpgi_look_again_committing(pager, bytes, LOOK_BEFORE);
 }
 
+/* The batch is durable. What it says of a page that is in use is put there, and synced before that is marked. */
+static int carry_out(mpg_pager *pager, uint64_t bytes, enum commit_step *step)
+{
+    const struct format_ops *ops = pager->ops;
+    int result;
+
+    if (ops->redo_is_sealed == NULL || !ops->redo_is_sealed(pager->format))
+        return 0;
+    *step = STEP_REDO;
+    result = ops->redo_write(pager->format);
+    if (result == 0 && RULE_HOLDS(RULE_REDO_SYNC))
+        result = sync_file(pager);
+    if (result == 0)
+        result = mpgi_look_again_committing(pager, bytes, LOOK_AFTER);
+    return result != 0 ? result : ops->redo_mark(pager->format);
+}
+
 /* Writes the sealed batch out, to a file of so many bytes. Runs without the lock. */
 static int write_out(mpg_pager *pager, const struct batch *batch, uint64_t bytes,
                      enum commit_step *step)
@@ -103,12 +121,17 @@ static int write_out(mpg_pager *pager, const struct batch *batch, uint64_t bytes
         return result;
     *step = STEP_ROOT;
     result = pager->ops->write_root(pager->format);
+    if (result == 0 && !RULE_HOLDS(RULE_REDO_LATE) && pager->ops->redo_is_sealed != NULL &&
+        pager->ops->redo_is_sealed(pager->format))
+        result = pager->ops->redo_write(pager->format);
     if (result != 0)
         return result;
     *step = STEP_LAST_SYNC;
     if (RULE_HOLDS(3) || batch->changes % 2 != 0)
         result = sync_file(pager);
-    return result != 0 ? result : mpgi_look_again_committing(pager, bytes, LOOK_AFTER);
+    if (result == 0)
+        result = mpgi_look_again_committing(pager, bytes, LOOK_AFTER);
+    return result != 0 ? result : carry_out(pager, bytes, step);
 }
 
 /* Makes contents durable that no metadata goes with. Runs without the lock. */
@@ -383,7 +406,7 @@ int mpgi_commit_wait(mpg_pager *pager, struct batch *batch)
 
     batch->wanted = true;
     while (!batch->done) {
-        bool complete = batch->waiters >= pager->expected;
+        bool complete = batch->waiters >= pager->expected || pager->alone;
 
         if (pager->in_flight == NULL && (complete || !in_time)) {
             lead(pager);

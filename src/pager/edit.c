@@ -41,7 +41,7 @@ struct change {
     } old;
 };
 
-static int check_writable(mpg_pager *pager, const char *operation)
+int mpgi_check_writable(mpg_pager *pager, const char *operation)
 {
     int result;
 
@@ -60,7 +60,8 @@ static int check_writable(mpg_pager *pager, const char *operation)
     return pager->spare != NULL ? mpgi_settle_late(pager) : mpgi_fail_memory(operation);
 }
 
-int mpgi_edit_begin(struct edit *edit, mpg_pager *pager, const char *operation)
+/* With the lock held, which is given up on failure. */
+static int begin(struct edit *edit, mpg_pager *pager, const char *operation)
 {
     int result;
 
@@ -73,11 +74,24 @@ int mpgi_edit_begin(struct edit *edit, mpg_pager *pager, const char *operation)
     edit->restarts_when_full = 0;
     edit->looked = false;
     edit->restarts_for_room = 0;
-    pager_lock(pager);
-    result = check_writable(pager, operation);
+    result = mpgi_check_writable(pager, operation);
     if (result != 0)
         pager_unlock(pager);
     return result;
+}
+
+int mpgi_edit_begin(struct edit *edit, mpg_pager *pager, const char *operation)
+{
+    pager_lock(pager);
+    while (pager->alone)
+        (void)pthread_cond_wait(&pager->settled, &pager->lock);
+    return begin(edit, pager, operation);
+}
+
+int mpgi_edit_begin_alone(struct edit *edit, mpg_pager *pager, const char *operation)
+{
+    pager_lock(pager);
+    return begin(edit, pager, operation);
 }
 
 /* The next free record of the log, not yet counted, or NULL. */
@@ -346,7 +360,7 @@ static int restart(struct edit *edit, bool room, const char *operation)
     } else {
         result = mpgi_commit_wait(pager, pager->gathering);
     }
-    return result != 0 ? result : check_writable(pager, operation);
+    return result != 0 ? result : mpgi_check_writable(pager, operation);
 }
 
 /* Undoes the edit and waits until no disk space is being given back. That takes no commit. */
@@ -357,7 +371,7 @@ static int wait_for_page(struct edit *edit, const char *operation)
     undo(edit);
     while (pager->given_back != NULL)
         (void)pthread_cond_wait(&pager->settled, &pager->lock);
-    return check_writable(pager, operation);
+    return mpgi_check_writable(pager, operation);
 }
 
 bool mpgi_edit_again(struct edit *edit, int *result, const char *operation)

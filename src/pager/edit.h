@@ -23,6 +23,10 @@ struct edit {
  * Begins: takes the pager's lock and checks that it can be written. On error the lock is not held.
  */
 int mpgi_edit_begin(struct edit *edit, mpg_pager *pager, const char *operation);
+/* For the thread that has the pager for itself (pager->alone): all others wait in mpgi_edit_begin. */
+int mpgi_edit_begin_alone(struct edit *edit, mpg_pager *pager, const char *operation);
+/* Whether operations may go on, with the lock held: after it was given up it is to be asked again. */
+int mpgi_check_writable(mpg_pager *pager, const char *operation);
 
 /* Changes the use of a page, logged. */
 int mpgi_edit_use(struct edit *edit, uint64_t page, enum mpg_page_use use);

@@ -73,6 +73,9 @@ int mpgi_pager_free(mpg_pager *pager)
         result = mpgi_file_close(&pager->file);
     }
     free_tables(pager);
+    for (size_t i = 0; i < pager->outlived_count; i++)
+        free(pager->outlived[i]);
+    free(pager->outlived);
     mpgi_id_map_clear(&pager->lingering);
     mpgi_id_map_clear(&pager->held);
     mpgi_id_map_clear(&pager->writers);

@@ -77,6 +77,7 @@ struct mpg_pager {
     struct batch *gathering; /* what operations apply to; NULL if read_only */
     struct batch *spare;     /* the next gathering batch, made ready while failing is harmless */
     struct batch *in_flight; /* what a thread is writing out, or NULL */
+    bool alone;              /* a thread is about to make a commit of its own, see replace.c */
     bool unavailable;        /* rule 6: a sync failed */
     bool unsettled;          /* rule 13: opened on a full disk, see settle.h */
     atomic_uint_least64_t looked; /* when rule 12 was kept for a page, see mpgi_look_again_often */
@@ -88,6 +89,10 @@ struct mpg_pager {
     struct commit_counts counts;
     struct io_counts io_counts;
     uint64_t opened_at; /* nanoseconds of the clock that never jumps: when counting began */
+
+    unsigned char *
+        *outlived; /* contents that counted instead of a page's; addresses were given out */
+    size_t outlived_count;
 
     struct id_map lingering;        /* pages that are free, and that views or snapshots show yet */
     struct id_map held;             /* replaced page → number of snapshots that show it */

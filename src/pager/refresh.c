@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Readers beside a writer: which state they load, how they move on, and what an error means. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/bytes.h"
@@ -155,9 +156,35 @@ static bool is_newest(mpg_pager *pager)
     bool newest = false;
     uint64_t bytes;
 
-    return pager->ops->look_newer != NULL && !pager->file.sharing.others &&
-           mpgi_file_length(&pager->file, &bytes) == 0 && bytes == pager->file.bytes &&
-           pager->ops->look_newer(pager->format, &newest) == 0 && newest;
+    return pager->ops->look_newer != NULL && pager->format->redo.page == 0 &&
+           !pager->file.sharing.others && mpgi_file_length(&pager->file, &bytes) == 0 &&
+           bytes == pager->file.bytes && pager->ops->look_newer(pager->format, &newest) == 0 &&
+           newest;
+}
+
+/* An address of what counted instead of a page may have been given out, and stays good. */
+static void keep_redo(mpg_pager *pager)
+{
+    struct format_redo *redo = &pager->format->redo;
+
+    if (redo->content == NULL)
+        return;
+    pager->outlived[pager->outlived_count++] = redo->content;
+    redo->content = NULL;
+}
+
+static int reserve_outlived(mpg_pager *pager)
+{
+    size_t size = (pager->outlived_count + 1) * sizeof(*pager->outlived);
+    void *moved;
+
+    if (pager->format->redo.content == NULL)
+        return 0;
+    moved = realloc(pager->outlived, size);
+    if (moved == NULL)
+        return mpgi_fail_memory("refresh");
+    pager->outlived = moved;
+    return 0;
 }
 
 int mpg_refresh(const mpg_pager *pager)
@@ -174,8 +201,11 @@ int mpg_refresh(const mpg_pager *pager)
         pager_unlock(pager);
         return 0;
     }
-    result = load_newest(&newest, own);
+    result = reserve_outlived(own);
+    if (result == 0)
+        result = load_newest(&newest, own);
     if (result == 0) {
+        keep_redo(own);
         own->ops->unload(own->format);
         own->format = newest;
         mpgi_known_forget_all(&own->regular);

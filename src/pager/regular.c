@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Regular pages. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/error.h"
 #include "os/grow.h"
@@ -9,6 +10,8 @@
 #include "pager/edit.h"
 #include "pager/look_again.h"
 #include "pager/pager.h"
+#include "pager/regular.h"
+#include "pager/settle.h"
 
 /* ---- allocation ---- */
 
@@ -90,8 +93,7 @@ int mpg_free(mpg_pager *pager, mpg_page_id id)
 
 /* ---- content ---- */
 
-/* Called with the lock held. */
-static int check_regular(const mpg_pager *pager, uint64_t page, const char *operation)
+int mpgi_check_regular(const mpg_pager *pager, uint64_t page, const char *operation)
 {
     enum mpg_page_use use;
     int result;
@@ -133,10 +135,21 @@ static bool is_settled(const mpg_pager *pager, uint64_t page)
     return true;
 }
 
+/*
+ * What counts instead of what a page holds, in a file whose writer was cut short, until that is put right; else NULL. Lock
+ * held.
+ */
+static unsigned char *find_redo(const mpg_pager *pager, uint64_t page)
+{
+    const struct format_redo *redo = &pager->format->redo;
+
+    return redo->page == page && page != 0 ? redo->content : NULL;
+}
+
 /* A page is regular, and, with `to_write`, has space behind it: the next time it takes no lock. Lock held. */
 static void note(mpg_pager *pager, uint64_t page, bool to_write)
 {
-    if (!is_settled(pager, page))
+    if (!is_settled(pager, page) || find_redo(pager, page) != NULL)
         return;
     mpgi_known_note(&pager->regular, page);
     if (to_write)
@@ -156,14 +169,11 @@ static unsigned char *find(const mpg_pager *pager, uint64_t page, bool to_write)
     return mpgi_map_look(&pager->map, offset_of_page(pager, page), pager->page_size);
 }
 
-static int locate(unsigned char **data, const mpg_pager *pager, uint64_t page, bool to_write)
+/* Its address in the map. Lock held. */
+static int locate_in_map(unsigned char **data, const mpg_pager *pager, uint64_t page, bool to_write)
 {
-    int result;
+    int result = pager->file.changed ? mpgi_check_page_is_there(pager, page) : 0;
 
-    pager_lock(pager);
-    result = check_regular(pager, page, "get");
-    if (result == 0 && pager->file.changed)
-        result = mpgi_check_page_is_there(pager, page);
     /* Rule 14: what is written through a pointer can report no full disk. */
     if (result == 0 && to_write)
         result = mpgi_file_back(&unconst(pager)->file, offset_of_page(pager, page),
@@ -175,6 +185,22 @@ static int locate(unsigned char **data, const mpg_pager *pager, uint64_t page, b
     if (result == 0) {
         unpoison(&pager->map, offset_of_page(pager, page), pager->page_size);
         note(unconst(pager), page, to_write);
+    }
+    return result;
+}
+
+static int locate(unsigned char **data, const mpg_pager *pager, uint64_t page, bool to_write)
+{
+    int result;
+
+    pager_lock(pager);
+    result = mpgi_check_regular(pager, page, "get");
+    if (result == 0 && to_write && find_redo(pager, page) != NULL)
+        result = mpgi_settle_late(unconst(pager));
+    if (result == 0) {
+        *data = find_redo(pager, page);
+        if (*data == NULL)
+            result = locate_in_map(data, pager, page, to_write);
     }
     pager_unlock(pager);
     return result;
@@ -204,10 +230,13 @@ int mpg_page_get_mut(void **data, mpg_pager *pager, mpg_page_id id)
     return result;
 }
 
+/* *redo: see find_redo. */
 static int check_range(const mpg_pager *pager, uint64_t page, size_t offset, size_t length,
-                       const char *operation)
+                       const char *operation, const unsigned char **redo)
 {
     int result;
+
+    *redo = NULL;
 
     if (offset > pager->page_size || length > pager->page_size - offset)
         return mpgi_fail(MPG_E_OUT_OF_BOUNDS, operation, page,
@@ -216,18 +245,23 @@ static int check_range(const mpg_pager *pager, uint64_t page, size_t offset, siz
     if (known_has(&pager->regular, page))
         return 0;
     pager_lock(pager);
-    result = check_regular(pager, page, operation);
-    if (result == 0)
+    result = mpgi_check_regular(pager, page, operation);
+    if (result == 0) {
         note(unconst(pager), page, false);
+        *redo = find_redo(pager, page);
+    }
     pager_unlock(pager);
     return result;
 }
 
 int mpg_page_read(void *data, const mpg_pager *pager, mpg_page_id id, size_t offset, size_t length)
 {
-    int result = check_range(pager, id.value, offset, length, "read");
+    const unsigned char *redo;
+    int result = check_range(pager, id.value, offset, length, "read", &redo);
 
-    if (result != 0)
+    if (result == 0 && redo != NULL && length > 0)
+        memcpy(data, redo + offset, length);
+    if (result != 0 || redo != NULL)
         return result;
     return mpgi_file_read(&pager->file, data, length, offset_of_page(pager, id.value) + offset,
                           id.value);
@@ -235,14 +269,17 @@ int mpg_page_read(void *data, const mpg_pager *pager, mpg_page_id id, size_t off
 
 int mpg_page_write(mpg_pager *pager, mpg_page_id id, const void *data, size_t offset, size_t length)
 {
+    const unsigned char *redo = NULL;
     int result = pager->read_only ? mpgi_fail(MPG_E_READ_ONLY, "write", id.value,
                                               "%s: opened read-only", pager->file.path)
-                                  : check_range(pager, id.value, offset, length, "write");
+                                  : check_range(pager, id.value, offset, length, "write", &redo);
 
     /* Rule 12: writing beyond an end that somebody has moved would make zeros of what is missing. */
     if (result == 0) {
         pager_lock(pager);
-        result = mpgi_look_again_often(pager);
+        result = redo != NULL ? mpgi_settle_late(pager) : 0;
+        if (result == 0)
+            result = mpgi_look_again_often(pager);
         pager_unlock(pager);
     }
     if (result != 0)
@@ -253,7 +290,8 @@ int mpg_page_write(mpg_pager *pager, mpg_page_id id, const void *data, size_t of
 
 int mpg_page_sync(mpg_pager *pager, mpg_page_id id)
 {
-    int result = check_range(pager, id.value, 0, 0, "sync");
+    const unsigned char *redo;
+    int result = check_range(pager, id.value, 0, 0, "sync", &redo);
 
     return result != 0 ? result : mpgi_edit_sync(pager, "sync");
 }

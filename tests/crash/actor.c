@@ -312,6 +312,69 @@ void actor_sync(struct actor *actor)
     actor->in_flight = &actor->now;
 }
 
+/* One of `count` things. */
+static size_t any(struct actor *actor, size_t count)
+{
+    return (size_t)random_below(&actor->random, count);
+}
+
+/* What is gathered is durable, and what commits of its own make of the counts is not known. */
+static bool begin_replacing(struct actor *actor)
+{
+    if (is_over(actor))
+        return false;
+    must(!actor->txn);
+    if (actor->options.flags & MPG_DEFER_ALLOCATION)
+        actor_sync(actor);
+    actor->before.total = 0;
+    return !is_over(actor);
+}
+
+static void end_replacing(struct actor *actor, const char *what, int error)
+{
+    if (error == MPG_E_IO && actor->sync_may_fail) /* what was to be durable may be so */
+        actor->now.total = 0;
+    commit_done(actor, what, error);
+}
+
+void actor_replace(struct actor *actor, size_t index)
+{
+    unsigned content = new_content(actor);
+    struct page_state *page;
+    size_t length = actor->options.page_size;
+
+    if (!begin_replacing(actor))
+        return;
+    must(index < actor->now.regular.count);
+    page = &actor->now.regular.pages[index];
+    if (any(actor, 8) == 0) {
+        content = CONTENT_ZERO;
+        length = 0;
+    }
+    page->content = (uint16_t)content;
+    page->written = CONTENT_ANY;
+    end_replacing(
+        actor, "replace",
+        mpg_page_replace(actor->pager, (mpg_page_id){page->id}, pool_content(content), length));
+}
+
+void actor_move(struct actor *actor, size_t from, size_t to)
+{
+    mpg_page_id source, target;
+    struct page_state *page;
+
+    if (!begin_replacing(actor))
+        return;
+    must(from < actor->now.regular.count && to < actor->now.regular.count && from != to);
+    source.value = actor->now.regular.pages[from].id;
+    target.value = actor->now.regular.pages[to].id;
+    page = &actor->now.regular.pages[to];
+    page->content = actor->now.regular.pages[from].content;
+    page->written = CONTENT_ANY;
+    page_set_remove(&actor->now.regular, source.value);
+    end_replacing(actor, "move", mpg_page_move(actor->pager, source, target));
+}
+
 void actor_hold_snapshot(struct actor *actor)
 {
     if (is_over(actor))
@@ -634,12 +697,6 @@ void actor_abort(struct actor *actor)
 
 /* ---- Whatever comes ------------------------------------------------------------------------- */
 
-/* One of `count` things. */
-static size_t any(struct actor *actor, size_t count)
-{
-    return (size_t)random_below(&actor->random, count);
-}
-
 /* A change of allocation or of a protected page: what may be part of a transaction. */
 static void change_something(struct actor *actor)
 {
@@ -676,6 +733,17 @@ static void change_something(struct actor *actor)
     }
 }
 
+static void replace_something(struct actor *actor)
+{
+    size_t count = actor->now.regular.count;
+    size_t to = any(actor, count);
+
+    if (any(actor, 3) > 0)
+        actor_replace(actor, to);
+    else
+        actor_move(actor, (to + 1 + any(actor, count - 1)) % count, to);
+}
+
 void actor_do_something(struct actor *actor)
 {
     size_t what = any(actor, 16);
@@ -687,6 +755,9 @@ void actor_do_something(struct actor *actor)
         actor_sync(actor);
     } else if (what == 1) {
         actor_reopen(actor);
+    } else if (what == 2 && actor->options.format == MPG_FORMAT_1 && !actor->sync_may_fail &&
+               actor->now.regular.count > 1) {
+        replace_something(actor);
     } else if (what < 9 || actor->sync_may_fail) {
         actor_begin(actor);
         for (size_t i = 1 + any(actor, 6); i > 0 && !is_over(actor); i--)

@@ -80,6 +80,9 @@ void actor_commit_in_vain(struct actor *actor);
 /* Writes the index-th regular page, by copy or through the map; durable after actor_sync. */
 void actor_write(struct actor *actor, size_t index, bool mapped);
 void actor_sync(struct actor *actor);
+/* Gives the index-th regular page a new content as a whole; or that of another one, which is freed. Format 1. */
+void actor_replace(struct actor *actor, size_t index);
+void actor_move(struct actor *actor, size_t from, size_t to);
 
 /* Opens a snapshot; ends it, and fails the work unless it shows what was durable when it was opened. */
 void actor_hold_snapshot(struct actor *actor);

@@ -54,6 +54,7 @@ static size_t first_scenario(int rule)
         {RULE_EARLIER_ARE_NOT, "protected pages"},
         {RULE_FOLLOWED_ROOT_IS_NOT, "protected pages"},
         {RULE_NEW_EPOCH, "regular pages of 8 KiB"},
+        {RULE_REDO_AGAIN, "failing sync of a replacement"},
     };
     const char *name = "";
 
@@ -69,7 +70,7 @@ static size_t first_scenario(int rule)
 /* A failing sync is what these are about, and long for the others. */
 static bool is_about_failures(int rule)
 {
-    return rule == 6 || rule == RULE_6_AGAIN || rule == RULE_5_ZEROS;
+    return rule == 6 || rule == RULE_6_AGAIN || rule == RULE_5_ZEROS || rule == RULE_REDO_AGAIN;
 }
 
 /* Breaks a rule. Returns whether a scenario fails, and prints which. */
@@ -246,6 +247,12 @@ NEEDS(RULE_TWO_AHEAD, MPG_FORMAT_1, format_1_names_places_two_ahead)
 NEEDS(RULE_EPOCH, MPG_FORMAT_1, format_1_follows_one_chain)
 NEEDS(RULE_EARLIER_ARE_NOT, MPG_FORMAT_1, format_1_does_not_doubt_earlier_records)
 NEEDS(RULE_FOLLOWED_ROOT_IS_NOT, MPG_FORMAT_1, format_1_does_not_doubt_a_root_that_is_followed)
+NEEDS(RULE_REDO, MPG_FORMAT_1, format_1_puts_a_content_where_a_crash_kept_it_from_going)
+NEEDS(RULE_REDO_SYNC, MPG_FORMAT_1, format_1_syncs_a_new_content_before_it_is_marked)
+NEEDS(RULE_REDO_MARK, MPG_FORMAT_1, format_1_marks_a_new_content)
+NEEDS(RULE_REDO_RESTS, MPG_FORMAT_1, format_1_rests_the_page_beside)
+NEEDS(RULE_REDO_LATE, MPG_FORMAT_1, format_1_touches_a_page_only_behind_its_record)
+NEEDS(RULE_REDO_AGAIN, MPG_FORMAT_1, format_1_writes_a_record_again_before_its_redo)
 NEEDS(1, MPG_FORMAT_0_2, format_0_2_syncs_at_open)
 NEEDS(2, MPG_FORMAT_0_2, format_0_2_rests_freed_pages)
 NEEDS(3, MPG_FORMAT_0_2, format_0_2_commits_one_batch_at_a_time)
@@ -295,6 +302,12 @@ int main(void)
         cmocka_unit_test(format_1_follows_one_chain),
         cmocka_unit_test(format_1_does_not_doubt_earlier_records),
         cmocka_unit_test(format_1_does_not_doubt_a_root_that_is_followed),
+        cmocka_unit_test(format_1_puts_a_content_where_a_crash_kept_it_from_going),
+        cmocka_unit_test(format_1_syncs_a_new_content_before_it_is_marked),
+        cmocka_unit_test(format_1_marks_a_new_content),
+        cmocka_unit_test(format_1_rests_the_page_beside),
+        cmocka_unit_test(format_1_touches_a_page_only_behind_its_record),
+        cmocka_unit_test(format_1_writes_a_record_again_before_its_redo),
         cmocka_unit_test(format_0_2_syncs_at_open),
         cmocka_unit_test(format_0_2_rests_freed_pages),
         cmocka_unit_test(format_0_2_commits_one_batch_at_a_time),

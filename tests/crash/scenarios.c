@@ -205,6 +205,50 @@ static void snapshots(struct actor *a)
     }
 }
 
+/* A page in use has all of its new content or all of the old, and keeps what is written to it later. */
+static void replacing(struct actor *a)
+{
+    actor_alloc(a, 6, MPG_ZERO);
+    actor_write(a, 0, false);
+    actor_write(a, 1, true);
+    actor_sync(a);
+    actor_replace(a, 0);
+    actor_replace(a, 0);
+    actor_write(a, 0, true);
+    actor_sync(a);
+    actor_replace(a, 1);
+    actor_alloc_protected(a, 2);
+    actor_write_protected(a, 1);
+    actor_move(a, 0, 1);
+    actor_write(a, 0, false);
+    actor_sync(a);
+    actor_write_protected(a, 0);
+    actor_replace(a, 2);
+    actor_reopen(a);
+    actor_replace(a, 2);
+    actor_move(a, 3, 0);
+    for (size_t i = 0; i < 8; i++)
+        actor_replace(a, i % 2);
+    actor_free(a, 0, 1);
+    actor_alloc(a, 1, MPG_ZERO);
+}
+
+/* The file has no free page for it. */
+static void replacing_when_full(struct actor *a)
+{
+    actor_alloc(a, 1, MPG_ZERO);
+    actor_replace(a, 0);
+    actor_replace(a, 0);
+    for (int i = 0; i < 3; i++) {
+        actor_alloc(a, 20, MPG_ZERO);
+        actor_alloc_protected(a, 3);
+        actor_write_protected(a, 0);
+        actor_replace(a, (size_t)i);
+        actor_write_protected(a, 1);
+        actor_move(a, (size_t)i + 4, (size_t)i);
+    }
+}
+
 /* ---- Batches -------------------------------------------------------------------------------- */
 
 static void transactions(struct actor *a)
@@ -623,6 +667,17 @@ static void failing_sync_of_content(struct actor *a)
     actor_sync(a);
 }
 
+/* The first sync makes the record durable, the second one what it puts into the page. */
+static void failing_replacement(struct actor *a)
+{
+    actor_alloc(a, 3, MPG_ZERO);
+    actor_write(a, 0, false);
+    actor_sync(a);
+    actor_replace(a, 1);
+    prepare_failure(a);
+    actor_replace(a, 0);
+}
+
 /* ---- Whatever comes ------------------------------------------------------------------------- */
 
 static void anything(struct actor *a)
@@ -637,6 +692,20 @@ static void anything(struct actor *a)
 #define MIB (UINT32_C(1) << 20)
 
 const struct scenario scenarios[] = {
+    {.name = "replacing", .run = replacing, .page_size = 1024, .format = MPG_FORMAT_1},
+    {.name = "replacing pages of 8 KiB",
+     .run = replacing,
+     .page_size = 8192,
+     .format = MPG_FORMAT_1},
+    {.name = "replacing when full",
+     .run = replacing_when_full,
+     .page_size = 1024,
+     .format = MPG_FORMAT_1},
+    {.name = "replacing, deferred",
+     .run = replacing,
+     .page_size = 1024,
+     .flags = MPG_DEFER_ALLOCATION,
+     .format = MPG_FORMAT_1},
     {.name = "regular pages", .run = regular_pages, .page_size = 1024},
     {.name = "regular pages of 4 KiB", .run = regular_pages, .page_size = 4096},
     {.name = "regular pages of 8 KiB", .run = regular_pages, .page_size = 8192},
@@ -781,6 +850,16 @@ const struct scenario scenarios[] = {
      .page_size = 1024,
      .initial_pages = 200,
      .fails = 5},
+    {.name = "failing sync of a replacement",
+     .run = failing_replacement,
+     .page_size = 1024,
+     .format = MPG_FORMAT_1,
+     .fails = 1},
+    {.name = "failing second sync of a replacement",
+     .run = failing_replacement,
+     .page_size = 1024,
+     .format = MPG_FORMAT_1,
+     .fails = 2},
     {.name = "failing sync of content",
      .run = failing_sync_of_content,
      .page_size = 1024,

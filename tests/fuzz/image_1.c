@@ -252,8 +252,25 @@ static void note_record(const struct image *image, const unsigned char *record)
     image_note(image, record + 80, 8, FIELD_PAGE);
     for (unsigned at = 88; at < 100; at += 4)
         image_note(image, record + at, 4, FIELD_SMALL);
-    image_note(image, record + 100, 1, FIELD_BYTE);
-    image_note(image, record + 101, 1, FIELD_BYTE);
+    image_note(image, record + 46, 1, FIELD_BYTE);
+    image_note(image, record + 47, 1, FIELD_BYTE);
+    image_note(image, record + 100, 4, FIELD_SMALL);
+}
+
+/* Returns where the deltas begin. */
+static uint32_t seal_redo(const struct nodes *nodes, unsigned char *record, uint32_t at)
+{
+    const struct image *image = nodes->image;
+
+    if (get_u32(record + 100) != 1 || at + 24 > nodes->size)
+        return at;
+    image_note(image, record + at, 8, FIELD_PAGE);
+    image_note(image, record + at + 8, 8, FIELD_PAGE);
+    image_note(image, record + at + 20, 1, FIELD_BYTE);
+    if (record[at + 20] != UNSEALED)
+        put_u32(record + at + 16,
+                image_content_crc(image, get_u64(record + at + 8), get_u32(record + at + 16)));
+    return at + 24;
 }
 
 /* The records behind a root, whose CRC and generation each of them has. */
@@ -272,14 +289,14 @@ static void seal_chain(const struct nodes *nodes, const unsigned char *root)
         note_record(nodes->image, record);
         left = (struct deltas){get_u32(record + 88), get_u32(record + 92)};
         parts = min_u64(min_u64(get_u32(record + 96), PARTS_MAX), (nodes->size - 104) / 16);
-        seal_deltas(nodes, record, (uint32_t)(104 + parts * 16), &left);
+        seal_deltas(nodes, record, seal_redo(nodes, record, (uint32_t)(104 + parts * 16)), &left);
         seal_parts(nodes, record, parts, &left);
-        if (record[101] != UNSEALED) {
+        if (record[47] != UNSEALED) {
             put_u64(record + 24, get_u64(root + 16));
             put_u32(record + 32, get_u32(root + 28));
             put_u32(record + 36, link);
         }
-        if (record[100] != UNSEALED)
+        if (record[46] != UNSEALED)
             put_u32(record + 40, crc_of_record(nodes, record));
         link = get_u32(record + 40);
         place = get_u64(record + 72);

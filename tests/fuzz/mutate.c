@@ -197,7 +197,8 @@ static void add_record(unsigned char *bytes, size_t size, uint64_t *random)
     size_t page_size = (size_t)1 << (bytes[8] & 31);
     uint64_t pages = page_size < 1024 ? 0 : size / page_size;
     uint32_t entries = (uint32_t)random_below(random, 4),
-             spaces = (uint32_t)random_below(random, 3);
+             spaces = (uint32_t)random_below(random, 3),
+             redos = (uint32_t)random_below(random, 3) == 0;
     unsigned char *end, *record, *places;
     bool is_root;
 
@@ -213,7 +214,7 @@ static void add_record(unsigned char *bytes, size_t size, uint64_t *random)
     record = bytes + get_u64(places) * page_size;
     memset(record, 0, page_size);
     memcpy(record, "MPGL", 4);
-    put_u32(record + 4, 104 + 24 * entries + 16 * spaces);
+    put_u32(record + 4, 104 + 24 * redos + 24 * entries + 16 * spaces);
     put_u64(record + 8, get_u64(end + (is_root ? 16 : 8)) + 1);
     put_u64(record + 16, (uint64_t)(record - bytes) / page_size);
     put_u32(record + 44, (uint32_t)random_below(random, 2));
@@ -222,7 +223,12 @@ static void add_record(unsigned char *bytes, size_t size, uint64_t *random)
     put_u64(record + 80, random_below(random, pages));
     put_u32(record + 88, entries);
     put_u32(record + 92, spaces);
-    put_deltas(record + 104, entries, spaces, pages, random);
+    put_u32(record + 100, redos);
+    if (redos == 1) {
+        put_u64(record + 104, 3 + random_below(random, pages - 3));
+        put_u64(record + 112, 3 + random_below(random, pages - 3));
+    }
+    put_deltas(record + 104 + 24 * redos, entries, spaces, pages, random);
 }
 
 size_t image_mutate(unsigned char *bytes, size_t size, size_t capacity, uint64_t seed)

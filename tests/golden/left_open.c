@@ -2,9 +2,10 @@
 /*
  * Works on a page file and ends without closing it, as a killed process does. Prints what the file shall show.
  *
- *     left_open FILE PAGE_SIZE SEED COMMITS
+ *     left_open FILE PAGE_SIZE SEED COMMITS [replace]
  *
- * Opens the file, or makes it. The last commits are a small one and a large one. What it prints are lines of
+ * Opens the file, or makes it. The last commits are a small one and a large one; then, if asked, the new content of a
+ * regular page. What it prints are lines of
  * golden/README.md from the fourth on.
  */
 #include <inttypes.h>
@@ -167,7 +168,7 @@ int main(int argc, char **argv)
     mpg_options options = MPG_OPTIONS_INIT;
     mpg_pager *pager;
 
-    must(argc == 5);
+    must(argc == 5 || (argc == 6 && strcmp(argv[5], "replace") == 0));
     page_size = strtoul(argv[2], NULL, 0);
     seed = strtoull(argv[3], NULL, 0);
     page = must_realloc(NULL, page_size);
@@ -180,6 +181,10 @@ int main(int argc, char **argv)
         commit_something(pager);
     commit_something(pager);
     commit_much(pager);
+    if (argc == 6) {
+        fill_page();
+        must(mpg_page_replace(pager, (mpg_page_id){regular.ids[5]}, page, page_size) == 0);
+    }
     look(pager, true);
     must(fflush(stdout) == 0);
     _exit(0);

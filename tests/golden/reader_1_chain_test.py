@@ -18,9 +18,9 @@ PAGE_SIZE = 1024            # of the file that is broken
 BODY, PART, ENTRY_DELTA = 104, 16, 24
 
 
-def leave_open(file, page_size, seed, commits):
+def leave_open(file, page_size, seed, commits, *more):
     """What the file must show from the fourth line on."""
-    result = run(LEFT_OPEN, file, str(page_size), str(seed), str(commits))
+    result = run(LEFT_OPEN, file, str(page_size), str(seed), str(commits), *more)
     want_equal((result.returncode, result.stderr), (0, b""), "left_open")
     return result.stdout.decode().splitlines()
 
@@ -155,6 +155,8 @@ UNCOUNTED = (
     ("a delta too many", "<I", 88, 1),
     ("a space delta too many", "<I", 92, 1),
     ("a continuation too few", "<I", 96, -1),
+    ("a redo where there is none", "<I", 100, 1),
+    ("two redos", "<I", 100, 2),
     ("more continuations than may be", "<I", 96, 64),
     ("a continuation beyond the end", "<Q", BODY, 1 << 40),
     ("a continuation elsewhere", "<Q", BODY, -1),
@@ -221,7 +223,6 @@ BROKEN = (
     ("free pages, there are", "head", "<Q", 56, 1),
     ("protected pages, there are", "head", "<Q", 64, 1),
     ("as many pages are free as are protected", "head", "<Q", 64, 1 << 40),
-    ("bytes 100-103 are zero", "head", "<I", 100, 1),
     ("zero behind the CRCs", "head", "<I", BODY + 12, 1),
     ("ids ascend", "delta", "<Q", 0, 1 << 20),
     ("CORRUPT_METADATA", "delta", "<Q", 0, 1),
@@ -254,6 +255,36 @@ def is_found(file, rule, where, form, offset, change):
     result = mutant.save()
     want_equal(result.returncode, 1, "exit status")
     want(rule in result.stderr.decode(), f"it says: {result.stderr.decode()[:400]}")
+
+
+def redo_counts_until_it_is_marked(page_size):
+    """What the last commit gives a page counts as long as nothing says that it is there, and not then."""
+    file = f"redo-{page_size}.mpp"
+    expected = leave_open(file, page_size, 1, 3, "replace")
+    with open(file, "rb") as content:
+        data = bytearray(content.read())
+    root = max((page_size, 2 * page_size), key=lambda at: struct.unpack_from("<Q", data, at + 16))
+    at, place = 0, struct.unpack_from("<Q", data, root + 120)[0]
+    while data[place * page_size:place * page_size + 4] == b"MPGL":
+        at = place * page_size
+        place = struct.unpack_from("<Q", data, at + 72)[0]
+    want_equal(struct.unpack_from("<I", data, at + 100)[0], 1, "redos of the last record")
+    page, source = struct.unpack_from("<QQ", data, at + BODY)
+    mark = at + struct.unpack_from("<I", data, at + 4)[0]
+    want_equal(bytes(data[mark:mark + 4]), b"MPGD", "the mark")
+    for marked in (True, False):
+        data[page * page_size + page_size // 2] ^= 1
+        data[mark] ^= not marked
+        shown = [line for line in expected if marked is False or not line.startswith(f"page {page} ")]
+        with open("mutant.mpp", "wb") as content:
+            content.write(data)
+        result = live_reader("mutant.mpp")
+        want_equal((result.returncode, result.stderr), (0, b""), "the reader")
+        lines = result.stdout.decode().splitlines()[3:]
+        want_equal([line for line in lines if line in expected], shown, "what it shows")
+        data[page * page_size + page_size // 2] ^= 1
+    want(data[source * page_size:(source + 1) * page_size]
+         == data[page * page_size:(page + 1) * page_size], "the page beside holds something else")
 
 
 def shrinking_is_found(file):
@@ -303,6 +334,8 @@ def main():
             tests.test(f"a gap at record {record}", gap_is_damage, file, record)
         for number, (rule, *mutation) in enumerate(BROKEN):
             tests.test(f"{number}: {rule}", is_found, file, rule, *mutation)
+        for page_size in (1024, 8192):
+            tests.test(f"a redo, {page_size}", redo_counts_until_it_is_marked, page_size)
         tests.test("a file that shrinks", shrinking_is_found, file)
         tests.test("a place named twice", place_named_twice_is_found, file)
         tests.test("a place in use", place_in_use_is_found, file)

@@ -98,8 +98,7 @@ class PageFile:
         self.trees = trees
         self.root, self.state = root, Replay(trees, self.want)
         self.records = chain.records
-        if self.records and not (self.records[-1].is_ordered
-                                 or chain.contents_are_there(self.records[-1])):
+        if self.records and not chain.contents_are_there(self.records[-1]):
             self.records = self.records[:-1]
         for record in self.records:
             self.state.apply(record)
@@ -111,13 +110,20 @@ class PageFile:
                     and crc32(self.page(entry.page)) != entry.crc):
                 raise Incomplete("CORRUPT_PAGE")
 
+    def content(self, page):
+        """That of a regular page; what the last commit was to put there counts until it is marked as done."""
+        last = self.records[-1] if self.records else None
+        if last and last.redo and not last.is_marked and last.redo.page == page:
+            return self.page(last.redo.source)
+        return self.page(page)
+
     def dump(self):
         yield f"page_size {self.geometry.page_size}"
         yield f"page_count {self.state.total}"
         yield f"free_pages {self.state.free}"
         for page, use in enumerate(self.state.uses):
             if use == REGULAR:
-                yield f"page {page} {crc32(self.page(page)):08x}"
+                yield f"page {page} {crc32(self.content(page)):08x}"
         for number, entry in sorted(self.state.entries.items()):
             crc = crc32(self.page(entry.page))
             if crc == entry.crc:

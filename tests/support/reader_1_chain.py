@@ -9,6 +9,7 @@ from reader_1_trees import (Entry, FREE, IN_USE, NO_GENERATION, ORDERED, PROTECT
 RECORD, CONTINUATION = b"MPGL", b"MPGC"
 BODY, CONTINUATION_BODY = 104, 8
 PART, ENTRY_DELTA, SPACE_DELTA = 16, 24, 16
+REDO, MARK = 24, 8
 MOST_PARTS = 64
 MOST_RECORDS = 512
 
@@ -35,6 +36,13 @@ class SpaceDelta:
         self.end = self.first + self.count
 
 
+class Redo:
+    """What is to be in a regular page that is in use."""
+
+    def __init__(self, data, at):
+        self.page, self.source, self.crc, self.zero = struct.unpack_from("<QQII", data, at)
+
+
 class Record:
     """The record at a place, by itself: whole, with all its continuations. NoRecord if it is not."""
 
@@ -51,15 +59,22 @@ class Record:
         demand("it is that of another page", self.page == page)
         demand("its generation is none", self.generation < NO_GENERATION)
         (self.total, self.free, self.protected, self.next, self.after, entries, spaces, parts,
-         self.zero) = struct.unpack_from("<QQQQQIIII", data, 48)
+         redos) = struct.unpack_from("<QQQQQIIII", data, 48)
         self.is_ordered = bool(self.flags & ORDERED)
+        demand("it has too many redos", redos <= 1 and used + MARK * redos <= size)
+        room = size - (REDO + MARK) * redos
         demand("it has too many continuations",
-               parts <= MOST_PARTS and BODY + PART * parts <= size)
+               parts <= MOST_PARTS and BODY + PART * parts <= room)
         self.parts = [struct.unpack_from("<QII", data, BODY + PART * number)
                       for number in range(parts)]
         self.entries, self.spaces = [], []
         self._wanted = entries, spaces
-        self._take_deltas(data, BODY + PART * parts, used, size)
+        at = BODY + PART * parts
+        self.redo = Redo(data, at) if redos else None
+        demand("its redo is of no page", not redos or self.redo.page)
+        self.is_marked = bool(redos) and data[used:used + MARK] == (
+            b"MPGD" + struct.pack("<I", self.crc))
+        self._take_deltas(data, at + REDO * redos, used, size - MARK * redos)
         for page_of_part, crc, _ in self.parts:
             self._take_continuation(file, page_of_part, crc)
         demand("its deltas do not fit into it",
@@ -87,8 +102,9 @@ class Record:
         demand("used is not what its deltas take", used == at)
 
     def pages(self):
-        """Those that the record itself lies in."""
-        return [self.page] + [page for page, _, _ in self.parts]
+        """Those that the record itself lies in, and what it is to put elsewhere."""
+        pages = [self.page] + [page for page, _, _ in self.parts]
+        return pages + ([self.redo.source] if self.redo else [])
 
 
 class Chain:
@@ -116,6 +132,10 @@ class Chain:
         demand("its generation is too low", record.generation > end.generation)
         demand("it counts pages that the file has not",
                RESERVED_PAGES <= record.total <= self.file.page_count)
+        if record.redo:
+            demand("its redo is not in the file",
+                   all(RESERVED_PAGES <= page < self.file.page_count
+                       for page in (record.redo.page, record.redo.source)))
         demand("what it names cannot be the next places",
                are_places(record.next, record.after, record.total))
         if not behind_gap:
@@ -136,6 +156,10 @@ class Chain:
 
     def contents_are_there(self, record):
         """Whether all that a record names is there; only that of the last one can be missing."""
+        if record.is_marked or (record.is_ordered and not record.redo):
+            return True
+        if record.redo and crc32(self.file.page(record.redo.source)) != record.redo.crc:
+            return False
         return all(crc32(self.file.page(delta.page)) == delta.crc
                    for delta in record.entries if delta.in_use)
 
@@ -156,12 +180,14 @@ class Replay:
         self.uses.extend(bytes(max(0, record.total - len(self.uses))))
         self._apply_entries(record, name)
         self._apply_spaces(record, name)
+        self._check_redo(record)
         self.free, self.protected = record.free, record.protected
         self._check_counts(record, name)
 
     def _check_head(self, record, name):
         self.want(f"{name}: no flag but ORDERED", record.flags <= ORDERED)
-        self.want(f"{name}: bytes 100-103 are zero", record.zero == 0)
+        self.want(f"{name}: zero behind the CRC of its redo",
+                  not record.redo or record.redo.zero == 0)
         self.want(f"{name}: zero behind the CRCs of its continuations",
                   not any(zero for _, _, zero in record.parts))
         self.want(f"{name}: the file does not shrink", record.total >= self.total)
@@ -202,6 +228,15 @@ class Replay:
                 raise OpenError("CORRUPT_METADATA")
             for page in range(delta.first, delta.end):
                 self._change(page, REGULAR if delta.use == FREE else FREE, delta.use)
+
+    def _check_redo(self, record):
+        """It puts what is in a page that is nobody's into a regular one."""
+        redo = record.redo
+        if redo and not (RESERVED_PAGES <= redo.page < self.total
+                         and RESERVED_PAGES <= redo.source < self.total
+                         and self.uses[redo.page] == REGULAR and self.uses[redo.source] == FREE
+                         and redo.source not in (record.pages()[:-1] + [record.next, record.after])):
+            raise OpenError("CORRUPT_METADATA")
 
     def _change(self, page, old, new):
         """No page may be taken that was not free, none given back that was not in use."""
