@@ -7,9 +7,10 @@
  *   number  → number    likewise, and the old page is freed, in the same transaction
  *   number  → scratch   refused: a page may never live in memory alone
  *
- * All of it is one commit, so that after a crash either all or nothing happened; but for a regular
- * page that exists, whose content no commit covers: it is written in place and synced before the
- * old page is freed.
+ * All of it is one commit, so that after a crash either all or nothing happened. Two things the
+ * library cannot do: where a protected page goes over a regular one that exists, the old page is freed
+ * by a second commit; and in format 0.2 a regular page that exists is written in place and synced
+ * before the old page is freed.
  *
  * The kernel goes on using the renamed file's node under the new name; so from then on that node
  * stands for the page.
@@ -109,29 +110,46 @@ static int stage_free(mpg_txn *txn, const struct end *from)
     }
 }
 
+static int write_in_place(struct fs *fs, mpg_page_id id, const void *data)
+{
+    int code = mpg_page_write(fs->writable, id, data, 0, fs->page_size);
+
+    return code == MPG_OK ? mpg_page_sync(fs->writable, id) : code;
+}
+
+/* A regular page that exists gets the content. *freed: the page that it came from is free. */
+static int replace_page(struct fs *fs, const struct end *from, const struct end *to,
+                        const void *data, bool *freed)
+{
+    mpg_page_id id = {to->id};
+    int code;
+
+    *freed = from->kind == NODE_PAGE;
+    code = *freed ? mpg_page_move(fs->writable, (mpg_page_id){from->id}, id)
+                  : mpg_page_replace(fs->writable, id, data, fs->page_size);
+    if (code != MPG_E_UNSUPPORTED) {
+        return code;
+    }
+    *freed = false;
+    return write_in_place(fs, id, data);
+}
+
 static int commit_move(struct fs *fs, const struct end *from, const struct end *to,
                        const void *data)
 {
-    const bool in_place = to->kind == NODE_PAGE && to->exists;
+    const bool replaces = to->kind == NODE_PAGE && to->exists;
+    bool freed = false;
     mpg_txn *txn;
-    int code = MPG_OK;
+    int code = replaces ? replace_page(fs, from, to, data, &freed) : MPG_OK;
 
-    if (in_place) {
-        mpg_page_id id = {to->id};
-
-        code = mpg_page_write(fs->writable, id, data, 0, fs->page_size);
-        if (code == MPG_OK) {
-            code = mpg_page_sync(fs->writable, id);
-        }
-        if (code != MPG_OK || from->kind == NODE_SCRATCH) {
-            return code;
-        }
+    if (code != MPG_OK || (replaces && (freed || from->kind == NODE_SCRATCH))) {
+        return code;
     }
     code = mpg_txn_begin(&txn, fs->writable);
     if (code != MPG_OK) {
         return code;
     }
-    if (!in_place) {
+    if (!replaces) {
         code = stage_target(txn, to, data, fs->page_size);
     }
     if (code == MPG_OK) {
