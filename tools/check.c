@@ -53,6 +53,18 @@ static void begin_report(struct report *report, FILE *out)
     }
 }
 
+/* What could not be looked at, if there is any: the first and the last of them. */
+static void print_unchecked(struct report *report, const char *name, uint64_t first, uint64_t end)
+{
+    if (end <= first) {
+        return;
+    }
+    json_open(&report->json, name, '{');
+    json_number(&report->json, "first", first);
+    json_number(&report->json, "last", end - 1);
+    json_close(&report->json, '}');
+}
+
 static void report_fault(void *context, const mpg_fault *fault)
 {
     struct report *report = context;
@@ -69,15 +81,9 @@ static void report_fault(void *context, const mpg_fault *fault)
             json_number(&report->json, kind, fault->page);
         }
         json_string(&report->json, "message", message);
-        if (fault->pages_end > fault->pages_first) {
-            json_number(&report->json, "unchecked_page", fault->pages_first);
-            json_number(&report->json, "unchecked_pages", fault->pages_end - fault->pages_first);
-        }
-        if (fault->protected_end > fault->protected_first) {
-            json_number(&report->json, "unchecked_protected", fault->protected_first);
-            json_number(&report->json, "unchecked_protected_ids",
-                        fault->protected_end - fault->protected_first);
-        }
+        print_unchecked(report, "unchecked_pages", fault->pages_first, fault->pages_end);
+        print_unchecked(report, "unchecked_protected", fault->protected_first,
+                        fault->protected_end);
         json_close(&report->json, '}');
         return;
     }

@@ -55,7 +55,8 @@ static void report_lost(const struct walk *walk, const struct node_reference *re
     int code = mpg_last_error(&info);
 
     (void)snprintf(message, sizeof(message),
-                   "%s; nor is its other slot; so nothing is known of %s %" PRIu64 " to %" PRIu64,
+                   "%s, and its other slot does not hold it either: nothing is known of %s %" PRIu64
+                   " to %" PRIu64,
                    info.message, is_space ? "the use of pages" : "protected pages", first, end - 1);
     walk->fault(walk->context,
                 &(mpg_fault){code, info.page, message, "node", is_space ? first : 0,

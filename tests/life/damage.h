@@ -26,6 +26,7 @@ struct specimen_kind {
 struct specimen {
     const struct specimen_kind *kind;
     char path[256];
+    char older[270]; /* a copy of it, as it was before it was opened for the last time */
     uint64_t pages;
     unsigned char *uses; /* enum mpg_page_use, a byte a page; owned */
     uint64_t *content;   /* where the content of each protected page is, 0: it was freed; owned */
@@ -34,6 +35,8 @@ struct specimen {
 
 /* The share of what was not destroyed that is still there. */
 struct tally {
+    bool
+        may_be_older; /* what says which state counts was made older: that is no damage that can be seen */
     bool counts_lost; /* a content that is nowhere any more is counted, and else ends the program */
     uint64_t lost;    /* … so many */
     uint64_t trials;

@@ -27,9 +27,9 @@ static const struct specimen_kind kinds[] = {
 };
 #define KINDS (sizeof(kinds) / sizeof(kinds[0]))
 
-enum manner { ZEROS, GARBAGE, SHIFTED, SWAPPED, MANNERS };
+enum manner { ZEROS, GARBAGE, SHIFTED, SWAPPED, STALE, MANNERS };
 
-static const char *const names[MANNERS] = {"zeros", "garbage", "shifted", "swapped"};
+static const char *const names[MANNERS] = {"zeros", "garbage", "shifted", "swapped", "stale"};
 
 /* ---- one damage ---- */
 
@@ -101,6 +101,32 @@ static void put_shifted(int fd, const struct run *run)
     free(bytes);
 }
 
+/* What stood there before the file was opened for the last time. */
+static void put_stale(const struct specimen *specimen, int fd, const struct run *run)
+{
+    unsigned char *bytes = room(run->length);
+    int older = open(specimen->older, O_RDONLY | O_CLOEXEC);
+
+    memset(bytes, 0, run->length);
+    if (older < 0 || pread(older, bytes, run->length, (off_t)run->at) < 0)
+        damage_die(specimen->older);
+    (void)close(older);
+    put(fd, run, bytes);
+    free(bytes);
+}
+
+/*
+ * Whether nothing says that what stands there is older: both roots of format 1; in format 0.2 any directory block, which
+ * has no number of the commit that wrote it.
+ */
+static bool hides_its_age(const struct specimen *specimen, const struct destroyed *destroyed)
+{
+    uint64_t middle = UINT64_C(2) * specimen->kind->page_size;
+
+    return specimen->kind->format == MPG_FORMAT_0_2 ||
+           (destroyed->first < middle && destroyed->end > middle);
+}
+
 static void damage_once(const struct specimen *specimen, enum manner manner, struct tally *tally,
                         uint64_t number)
 {
@@ -119,6 +145,8 @@ static void damage_once(const struct specimen *specimen, enum manner manner, str
         put_garbage(fd, &runs[0], manner);
     else if (manner == SHIFTED)
         put_shifted(fd, &runs[0]);
+    else if (manner == STALE)
+        put_stale(specimen, fd, &runs[0]);
     if (manner == SWAPPED) {
         put(fd, &runs[0], runs[1].before);
         put(fd, &runs[1], runs[0].before);
@@ -128,6 +156,7 @@ static void damage_once(const struct specimen *specimen, enum manner manner, str
     (void)snprintf(what, sizeof(what),
                    "number %" PRIu64 ": %zu sectors %s at byte %" PRIu64 " and %" PRIu64, number,
                    runs[0].length / SECTOR, names[manner], runs[0].at, runs[count - 1].at);
+    tally->may_be_older = manner == STALE && hides_its_age(specimen, &destroyed[0]);
     damage_try(specimen, destroyed, count, tally, what);
     /* The first one last: they may overlap, and were read in that order. */
     for (size_t i = count; i-- > 0;) {

@@ -88,3 +88,36 @@ expect 3 mappedpages alloc broken 5
 expect 3 mappedpages free broken 4
 same broken before
 expect 0 mappedpages check tall
+
+# A node that is lost is one fault, whatever is behind it; what cannot be looked at is said, and the rest is looked at. Where one
+# of its slots is left nothing is lost, and that is a warning, until it is repaired.
+expect 0 mappedpages create --page-size 1K nodes
+expect 0 mappedpages alloc -p --count 100 nodes
+leaf=$(python3 -c '
+data = open("nodes", "rb").read()
+for page in range(3, len(data) // 1024):
+    node = data[page * 1024:(page + 1) * 1024]
+    if node[:5] == b"MPGD\0" and node[8] == 1:
+        print(page)
+        break')
+cp nodes broken
+for page in "$leaf" $((leaf + 1)); do
+    printf XXXX | dd of=broken bs=1 seek=$((page * 1024 + 100)) conv=notrunc status=none
+done
+expect 1 mappedpages check --json broken
+python3 -c '
+import json, sys
+c = json.load(sys.stdin)
+(f,) = c["faults"]
+assert f["fault"] == "node" and f["page"] == int(sys.argv[1]), f
+assert f["unchecked_protected"] == {"first": 31, "last": 61} and "unchecked_pages" not in f, f
+assert c["protected_checked"] == 69 and c["protected_unchecked"] == 31 and c["pages_unchecked"] == 0, c' "$leaf" <out ||
+    fail "check --json: $(cat out)"
+printf XXXX | dd of=nodes bs=1 seek=$((leaf * 1024 + 100)) conv=notrunc status=none
+expect 0 mappedpages check nodes
+grep -q "^WARNING page $leaf: .*\[node-copy\]$" out || fail "no warning: $(cat out)"
+grep -q '(.* and 100 protected pages checked)' out || fail "not all was looked at: $(cat out)"
+expect 0 mappedpages check --repair nodes
+grep -q '^node-copy: ' out || fail "not told: $(cat out)"
+expect 0 mappedpages check nodes
+grep -q ': no fault (' out || fail "it is not whole: $(cat out)"
