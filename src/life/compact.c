@@ -25,6 +25,7 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "pager/edit.h"
+#include "pager/settle.h"
 
 /* Bytes that are moved at once. */
 #define COMPACT_BUFFER ((size_t)1 << 20)
@@ -432,10 +433,13 @@ static int begin(mpg_pager *pager)
         pager_unlock(pager);
         result = mpgi_edit_sync(pager, "compact");
     }
+    /* What was found is written again before anything is built on it, if opening had no room for that. */
+    if (result == 0)
+        result = mpgi_settle_late(pager);
     return result != 0 ? result : check_idle(pager);
 }
 
-/* What was built in memory and not committed is forgotten, and what the disk says loaded. */
+/* What was built in memory and not committed is forgotten, and what the disk says loaded, as in opening. */
 static int load_again(mpg_pager *pager)
 {
     struct format *format;
@@ -444,11 +448,10 @@ static int load_again(mpg_pager *pager)
 
     if (result != 0)
         return result;
-    result = pager->ops->settle != NULL ? pager->ops->settle(format) : mpgi_file_sync(&pager->file);
     pager->ops->unload(pager->format);
     pager->format = format;
     mpgi_pager_tell(pager, format);
-    return result;
+    return mpgi_settle_found(pager);
 }
 
 int mpg_compact(mpg_compact_result *result, mpg_pager *pager, const mpg_compact_options *options)

@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "format_1/layout.h"
+#include "mappedpages_compact.h"
 #include "os/io.h"
 #include "pager/open.h"
 
@@ -199,6 +200,43 @@ static void what_a_failed_growth_has_taken_is_given_back(void **state)
     assert_int_equal(mpg_close(pager), 0);
 }
 
+/* A copy on a full disk, where opening found no room to write again what it found. */
+static void a_compaction_without_room_leaves_the_pager_as_it_was(void **state)
+{
+    static const int formats[] = {MPG_FORMAT_1, MPG_FORMAT_0_2};
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        mpg_options options = MPG_OPTIONS_INIT;
+        mpg_protected_id guarded;
+        mpg_page_id ids[50];
+        mpg_pager *pager;
+
+        options.format = formats[i];
+        (void)unlink(PATH);
+        disk_end = UINT64_MAX;
+        assert_int_equal(mpgi_create_with(&pager, PATH, &options, &calls, NULL), 0);
+        assert_int_equal(mpg_alloc_bulk(ids, pager, 50, 0), 0);
+        assert_int_equal(mpg_alloc_protected(&guarded, pager), 0);
+        assert_int_equal(mpg_free_bulk(pager, ids, 40), 0);
+        assert_int_equal(mpg_close(pager), 0);
+        disk_end = 0;
+        assert_int_equal(mpgi_open_with(&pager, PATH, NULL, false, &calls, NULL), 0);
+        assert_int_equal(mpg_alloc(ids, pager, 0), MPG_E_NO_SPACE);
+        assert_int_equal(mpg_compact(NULL, pager, NULL), MPG_E_NO_SPACE);
+        assert_int_equal(mpg_alloc(ids, pager, 0), MPG_E_NO_SPACE);
+        disk_end = UINT64_MAX;
+        assert_int_equal(mpg_alloc(ids, pager, 0), 0);
+        disk_end = 0;
+        assert_int_equal(mpg_compact(NULL, pager, NULL), MPG_E_NO_SPACE);
+        assert_int_equal(mpg_alloc(ids, pager, 0), MPG_E_NO_SPACE);
+        disk_end = UINT64_MAX;
+        assert_int_equal(mpg_compact(NULL, pager, NULL), 0);
+        assert_int_equal(mpg_alloc(ids, pager, 0), 0);
+        assert_int_equal(mpg_close(pager), 0);
+    }
+}
+
 static bool has_space[4096]; /* by page */
 static bool is_full;
 
@@ -265,6 +303,8 @@ int main(void)
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_a_failed_growth_has_taken_is_given_back, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(a_compaction_without_room_leaves_the_pager_as_it_was,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(
             a_page_that_has_space_keeps_its_address_when_the_disk_is_full, set_up, tear_down),
     };
