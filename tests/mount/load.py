@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""One client of several that ask a mount for this and that at random: load.py DIRECTORY SECONDS SEED
+"""One client of several that ask a mount for this and that at random.
+
+load.py DIRECTORY SECONDS SEED
 
 What may fail where others do the same is fine; anything else is told, and the exit status is 1."""
 import errno
