@@ -62,6 +62,10 @@ def main():
         faults.append(f"few documents: {documents}")
     for path in documents - reachable(top / "doc" / "README.md", faults):
         faults.append(f"{path} cannot be reached from doc/README.md")
+    listed = (top / "doc" / "README.md").read_text(encoding="utf-8")
+    for page in (top / "doc").glob("*.[1-8]"):
+        if f"`{page.stem}`" not in listed and f"`{page.name}`" not in listed:
+            faults.append(f"doc/README.md does not list the manual page {page.name}")
     with tempfile.TemporaryDirectory() as root:
         root = pathlib.Path(root).resolve()
         for directory in (".", "doc"):
