@@ -1,7 +1,7 @@
 #!/usr/bin/env -S python3 -B
 # SPDX-License-Identifier: MIT
 """Each option that a program tells of in its help stands in its manual page: in the synopsis of its command, and
-with a paragraph of its own; and the manual has none that the help does not."""
+with a paragraph of its own; and the manual has none that the help does not. README names every command."""
 import os
 import pathlib
 import re
@@ -107,6 +107,10 @@ if len(commands) < 17:
     faults.append(f"only these commands found: {commands}")
 for command in commands:
     look_at_command(tool_page, command)
+readme = (top / "README.md").read_text()
+for command in commands:
+    if f"`{command}`" not in readme:
+        faults.append(f"README.md does not name the command {command}")
 look_at_driver(plain((top / "doc/mappedpagesfs.1").read_text()))
 for fault in faults:
     print(fault, file=sys.stderr)
