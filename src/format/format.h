@@ -111,6 +111,16 @@ enum look {
 /* Hears of a fault, or of a warning: that has code 0. */
 typedef void format_fault(void *context, const mpg_fault *fault);
 
+/* Units that are told from what they were at another time: by where they are, and what was written there. */
+struct span_mark {
+    uint64_t first, end; /* the units, `end` not */
+    bool
+        known; /* what follows tells: where it is the same, so are the units; else they are to be read */
+    uint64_t slot; /* 0: there is nothing of them, and none is in use */
+    uint64_t generation;
+    uint32_t crc;
+};
+
 struct format_ops {
     int id; /* MPG_FORMAT_… */
     /*
@@ -223,6 +233,11 @@ struct format_ops {
     /* As scan_use, for ids in use. */
     int (*scan_entries)(struct format *format, enum version version, uint64_t first, uint64_t *bits,
                         unsigned words, uint64_t *next);
+    /*
+     * May be NULL. By what the entries around `id` in the durable version are told from those in another state of
+     * the same file, without looking at each.
+     */
+    int (*mark_entries)(struct format *format, uint64_t id, struct span_mark *mark);
     /* --- a commit --- */
 
     /*

@@ -209,6 +209,13 @@ int mpgi_directory_put(struct format *format, uint64_t id, const struct entry *e
     return 0;
 }
 
+int mpgi_directory_mark(struct format *format, uint64_t id, struct span_mark *mark)
+{
+    struct format_1 *f = format_1_of(format);
+
+    return mpgi_tree_mark(mark, f, &f->directory, id);
+}
+
 int mpgi_directory_find_owner(struct format *format, uint64_t page, uint64_t *id)
 {
     struct format_1 *f = format_1_of(format);

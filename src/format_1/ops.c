@@ -167,6 +167,7 @@ const struct format_ops mpgi_format_1 = {
     .find_owner = mpgi_directory_find_owner,
     .find_free_entry = mpgi_directory_find_free,
     .scan_entries = mpgi_directory_scan,
+    .mark_entries = mpgi_directory_mark,
     .renew_entry = mpgi_directory_renew,
     .seal = mpgi_commit_seal,
     .write_contents = mpgi_commit_write_contents,

@@ -270,6 +270,11 @@ uint64_t mpgi_root_generation(const unsigned char *root);
 int mpgi_tree_leaf(struct node **leaf, struct format_1 *f, struct tree *tree, uint64_t unit);
 /* The leaf at a unit will be looked at soon: has it read ahead if it is not in memory, but what leads to it is. */
 void mpgi_tree_will_need(struct format_1 *f, struct tree *tree, uint64_t unit);
+/*
+ * By what the units of a leaf in the durable version are told from those of another state; for a pager that
+ * changes nothing.
+ */
+int mpgi_tree_mark(struct span_mark *mark, struct format_1 *f, struct tree *tree, uint64_t unit);
 /* What is at a unit in a version. */
 int mpgi_tree_look(struct leaf_view *view, struct format_1 *f, struct tree *tree,
                    enum version version, uint64_t unit);
@@ -339,6 +344,7 @@ int mpgi_directory_find_owner(struct format *format, uint64_t page, uint64_t *id
 int mpgi_directory_find_free(struct format *format, uint64_t from, uint64_t *id);
 int mpgi_directory_scan(struct format *format, enum version version, uint64_t first, uint64_t *bits,
                         unsigned words, uint64_t *next);
+int mpgi_directory_mark(struct format *format, uint64_t id, struct span_mark *mark);
 /* Puts an entry and looks after nothing else. The pending version of its leaf is there. */
 void mpgi_directory_store(struct format_1 *f, uint64_t id, const struct entry *entry);
 

@@ -151,6 +151,63 @@ int mpgi_tree_look(struct leaf_view *view, struct format_1 *f, struct tree *tree
     return 0;
 }
 
+/* Where the reference to the leaf at a unit is, NULL where it or its parent is not there: *absent as get_node. */
+static int find_reference(const unsigned char **at, struct format_1 *f, struct tree *tree,
+                          uint64_t unit, unsigned *absent)
+{
+    const unsigned char *root = mpgi_root_get(f, VERSION_NEWEST);
+    uint64_t index = unit / tree->leaf_units;
+    struct node *parent;
+    int error;
+
+    *absent = 0;
+    if (mpgi_tree_height(tree, root) == 1) {
+        *at = root + tree->area + index * REF_SIZE;
+    } else {
+        error = get_node(&parent, f, tree, 1, index / tree->node_refs, absent);
+        *at = NULL;
+        if (error || parent == NULL)
+            return error;
+        *absent = 0;
+        *at = newest_content(parent) + index % tree->node_refs * REF_SIZE;
+    }
+    if (get_u64(*at + REF_SLOT) == 0)
+        *at = NULL;
+    return 0;
+}
+
+int mpgi_tree_mark(struct span_mark *mark, struct format_1 *f, struct tree *tree, uint64_t unit)
+{
+    unsigned height = mpgi_tree_height(tree, mpgi_root_get(f, VERSION_NEWEST));
+    uint64_t coverage = mpgi_tree_coverage(tree, height), span;
+    const unsigned char *at = NULL;
+    const struct node *leaf;
+    unsigned absent;
+    int error;
+
+    *mark = (struct span_mark){.first = coverage, .end = UINT64_MAX, .known = true};
+    if (unit >= coverage)
+        return 0;
+    if (height == 0) {
+        *mark = (struct span_mark){.end = coverage};
+        return 0;
+    }
+    error = find_reference(&at, f, tree, unit, &absent);
+    if (error)
+        return error;
+    span = mpgi_tree_span(tree, absent);
+    mark->first = unit / span * span;
+    mark->end = span < UINT64_MAX - mark->first ? mark->first + span : UINT64_MAX;
+    if (at == NULL)
+        return 0;
+    leaf = mpgi_cache_find(&f->cache, tree->kind, 0, unit / tree->leaf_units);
+    mark->known = leaf == NULL || !leaf->dirty; /* its slot holds what it was before the records */
+    mark->slot = get_u64(at + REF_SLOT);
+    mark->generation = get_u64(at + REF_GENERATION);
+    mark->crc = get_u32(at + REF_CRC);
+    return 0;
+}
+
 int mpgi_tree_seek(struct format_1 *f, struct tree *tree, uint64_t *unit)
 {
     const unsigned char *root = mpgi_root_get(f, VERSION_NEWEST);

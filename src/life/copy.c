@@ -52,6 +52,7 @@ struct copy {
     mpg_pager *older;  /* that the copy takes the place of, which nobody else has open; or NULL */
     mpg_pager *target; /* for its file; it is no pager until that is whole */
     struct copy_state state;
+    struct copy_changes changes; /* all entries of it that are not copied */
     struct copy_content content;
     uint64_t session;    /* of the writer since the copying of regular pages began */
     uint64_t generation; /* that the first pass found then */
@@ -69,8 +70,11 @@ static uint64_t now(void)
 
 /* ---- passes ---- */
 
-/* The newest state of the file, with what of it was copied. STALE where it was overtaken. */
-static int look_at_newest(struct copy *copy, struct copy_state *state)
+/*
+ * The newest state of the file, with what of it was copied. STALE where it was overtaken. *advanced: its entries are in
+ * copy->state, where those that changed since are now as they are in it; that takes less time.
+ */
+static int look_at_newest(struct copy *copy, struct copy_state *state, bool *advanced)
 {
     const mpg_pager *source = copy->source;
     mpg_error_info error;
@@ -79,7 +83,10 @@ static int look_at_newest(struct copy *copy, struct copy_state *state)
     if (result != 0)
         return result;
     pager_lock(source);
-    result = mpgi_copy_state_read(state, source->format);
+    result = mpgi_copy_state_advance(state, &copy->state, &copy->changes, source->format);
+    *advanced = result != COPY_LOOK_AT_ALL;
+    if (!*advanced)
+        result = mpgi_copy_state_read(state, source->format);
     if (result != 0) {
         result = mpgi_explain_damage(source, result);
         (void)mpg_last_error(&error);
@@ -87,9 +94,17 @@ static int look_at_newest(struct copy *copy, struct copy_state *state)
         (void)mpgi_fail_again(&error);
     }
     pager_unlock(source);
-    if (result == 0)
+    if (result == 0 && !*advanced)
         mpgi_copy_state_carry(state, &copy->state);
     return result;
+}
+
+/* Bytes that are to be copied of what was looked at. */
+static uint64_t rest_of(const struct copy *copy, const struct copy_state *state, bool advanced)
+{
+    uint64_t rest = mpgi_copy_rest(state, &copy->state, copy->content.page_size);
+
+    return advanced ? rest + copy->changes.count * copy->content.page_size : rest;
 }
 
 static int fail_content(const struct copy *copy, const struct copy_entry *entry)
@@ -110,26 +125,39 @@ static int copy_redo(struct copy *copy, const struct format *format)
                            redo->page * format->page_size, redo->page);
 }
 
+static int copy_entries(struct copy *copy, struct copy_state *state, bool advanced, bool all)
+{
+    const struct copy_entry *failed = NULL;
+    size_t failures = 0;
+    int result = advanced
+                     ? mpgi_copy_changed(&copy->content, state, &copy->changes, &failures, &failed)
+                     : mpgi_copy_entries(&copy->content, state, &failures, &failed);
+
+    return result == 0 && all && failures > 0 ? fail_content(copy, failed) : result;
+}
+
 /* Copies what `state` names, which is what is there then. `all`: a content that fails is damage. */
-static int copy_state(struct copy *copy, struct copy_state *state, bool all)
+static int copy_state(struct copy *copy, struct copy_state *state, bool advanced, bool all)
 {
     struct file *file = &copy->target->file;
-    const struct copy_entry *failed = NULL;
     uint64_t bytes = state->total * copy->content.page_size;
-    size_t failures = 0;
     int result = bytes > file->bytes ? mpgi_file_grow(file, bytes) : 0;
 
     if (result == 0)
         result = mpgi_copy_runs(&copy->content, state, &copy->state);
+    if (advanced)
+        mpgi_copy_state_take(state, &copy->state);
     if (result == 0)
         result = copy_redo(copy, copy->source->format);
     if (result == 0)
-        result = mpgi_copy_entries(&copy->content, state, &failures, &failed);
-    if (result == 0 && all && failures > 0)
-        result = fail_content(copy, failed);
+        result = copy_entries(copy, state, advanced, all);
     copy->result.passes++;
     mpgi_copy_state_free(&copy->state);
     copy->state = *state;
+    if (advanced)
+        mpgi_copy_changes_settle(&copy->changes, state);
+    else if (result == 0)
+        result = mpgi_copy_changes_begin(&copy->changes, state);
     return result;
 }
 
@@ -137,7 +165,8 @@ static int copy_state(struct copy *copy, struct copy_state *state, bool all)
 static int pass(struct copy *copy, uint64_t *rest)
 {
     struct copy_state state;
-    int result = look_at_newest(copy, &state);
+    bool advanced;
+    int result = look_at_newest(copy, &state, &advanced);
 
     *rest = UINT64_MAX;
     if (result != 0)
@@ -145,9 +174,9 @@ static int pass(struct copy *copy, uint64_t *rest)
     if (!copy->begun)
         copy->generation = state.generation;
     copy->begun = true;
-    *rest = mpgi_copy_rest(&state, &copy->state, copy->content.page_size);
+    *rest = rest_of(copy, &state, advanced);
     copy->content.expected = copy->content.bytes + *rest;
-    return copy_state(copy, &state, false);
+    return copy_state(copy, &state, advanced, false);
 }
 
 /* STALE where the file moved on meanwhile. */
@@ -225,19 +254,20 @@ static int forget_marked(struct copy *copy, const struct copy_state *state)
 static int last_pass(struct copy *copy)
 {
     struct copy_state state;
-    int result = look_at_newest(copy, &state);
+    bool advanced;
+    int result = look_at_newest(copy, &state, &advanced);
 
     if (result != 0)
         return result;
     result = forget_marked(copy, &state);
-    if (result == 0 && mpgi_copy_rest(&state, &copy->state, copy->content.page_size) > REST_MOST)
+    if (result == 0 && rest_of(copy, &state, advanced) > REST_MOST)
         result = mpgi_fail(MPG_E_STALE, "copy", MPG_NO_PAGE,
                            "%s: more is written to it than can be copied", copy->from);
     if (result != 0) {
         mpgi_copy_state_free(&state);
         return result;
     }
-    result = copy_state(copy, &state, true);
+    result = copy_state(copy, &state, advanced, true);
     return check_current(copy, result);
 }
 
@@ -473,6 +503,7 @@ static int make(struct copy *copy, const char *to, const struct format_ops *ops)
         result = make_this_way(copy, to, ops, way);
         (void)mpg_last_error(&error);
         mpgi_copy_state_free(&copy->state);
+        mpgi_copy_changes_free(&copy->changes);
         (void)mpgi_pager_free(copy->target);
         if (result != 0)
             (void)mpgi_fail_again(&error);

@@ -279,6 +279,23 @@ static int copy_together(struct copy_content *content, struct copy_state *now, s
     return result != 0 ? result : tell(content, length);
 }
 
+int mpgi_copy_changed(struct copy_content *content, struct copy_state *now,
+                      const struct copy_changes *changes, size_t *failures,
+                      const struct copy_entry **failed)
+{
+    int result = 0;
+
+    *failures = 0;
+    for (size_t i = 0; i < changes->count && result == 0; i++) {
+        size_t entry = changes->entries[i];
+
+        if (!now->entries[entry].copied)
+            result = copy_together(content, now, entry, count_together(content, now, entry),
+                                   failures, failed);
+    }
+    return result;
+}
+
 int mpgi_copy_entries(struct copy_content *content, struct copy_state *now, size_t *failures,
                       const struct copy_entry **failed)
 {

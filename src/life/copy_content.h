@@ -33,9 +33,13 @@ uint64_t mpgi_copy_rest(const struct copy_state *now, const struct copy_state *b
 int mpgi_copy_runs(struct copy_content *content, const struct copy_state *now,
                    const struct copy_state *before);
 /*
- * Copies the contents of protected pages that were not copied. Those that fail their checksum are not, and counted:
+ * Copies the contents of those protected pages that were not copied. Those that fail their checksum are not, and counted:
  * *failed is one of them, for a message.
  */
+int mpgi_copy_changed(struct copy_content *content, struct copy_state *now,
+                      const struct copy_changes *changes, size_t *failures,
+                      const struct copy_entry **failed);
+/* The same, of all. */
 int mpgi_copy_entries(struct copy_content *content, struct copy_state *now, size_t *failures,
                       const struct copy_entry **failed);
 
