@@ -8,7 +8,7 @@
  * mixture, none older than what was committed before the copying began.
  *
  * MPG_TEST_COPIES=n makes so many copies, MPG_TEST_GROUP=n groups of so many pages, MPG_TEST_FILE_MIB=n a file of
- * at least that size. What commits took without and with copies is printed, and asserted of nothing: other machines, and
+ * at least that size, MPG_TEST_PROTECTED=n so many more protected pages, which nobody writes. What commits took without and with copies is printed, and asserted of nothing: other machines, and
  * what else they do, are not ours. That no copy keeps a commit waiting for long is what the gate itself sees to.
  */
 #include <pthread.h>
@@ -255,6 +255,16 @@ static void create_groups(const struct scratch *scratch)
         assert_int_equal(mpg_txn_alloc_protected_at(txn, id), 0);
     }
     assert_int_equal(mpg_txn_commit(txn, 0), 0);
+    for (uint64_t left = from_environment("MPG_TEST_PROTECTED", 0), some; left > 0; left -= some) {
+        static mpg_protected_id more[10000];
+        struct mpg_stat st = stat_of(pager);
+
+        some = left < 10000 ? left : 10000;
+        if (some > (st.max_pages - st.total_pages) / 2 ||
+            some > st.max_protected - st.protected_pages)
+            break; /* format 0.2 is small */
+        assert_int_equal(mpg_alloc_protected_bulk(more, pager, some), 0);
+    }
     assert_int_equal(mpg_close(pager), 0);
 }
 
@@ -262,7 +272,8 @@ static void copies_show_one_state(void **state)
 {
     const struct scratch *scratch = *state;
     unsigned copies = from_environment("MPG_TEST_COPIES", 6);
-    bool may_convert = from_environment("MPG_TEST_FILE_MIB", 0) == 0; /* format 0.2 is small */
+    bool may_convert = from_environment("MPG_TEST_FILE_MIB", 0) == 0 &&
+                       from_environment("MPG_TEST_PROTECTED", 0) == 0; /* format 0.2 is small */
     uint64_t held = 0, passes = 0;
     char path[80];
     int status;
@@ -278,7 +289,6 @@ static void copies_show_one_state(void **state)
         write_all(scratch->path);
     for (unsigned i = 0; i < 20000 && board->commits < copies * 25; i++)
         (void)usleep(1000);
-    board->copying = true;
     for (unsigned i = 0; i < copies; i++) {
         mpg_copy_options options = MPG_COPY_OPTIONS_INIT;
         mpg_copy_result result;
@@ -288,12 +298,14 @@ static void copies_show_one_state(void **state)
             least[group] = board->committed[group];
         options.format =
             i % 3 == 2 && may_convert ? MPG_FORMAT_1 + MPG_FORMAT_0_2 - scratch->format : 0;
+        board->copying = true;
         if (mpg_copy(&result, scratch->path, path, &options) != 0) {
             mpg_error_info error;
 
             mpg_last_error(&error);
             fail_msg("copy %u: %d, %s", i, error.code, error.message);
         }
+        board->copying = false;
         held = result.held > held ? result.held : held;
         passes += result.passes;
         check_copy(path, options.format != 0 ? options.format : scratch->format, least);
