@@ -454,6 +454,18 @@ static int load_again(mpg_pager *pager)
     return mpgi_settle_found(pager);
 }
 
+/* After a sync that failed nothing may be written any more, but what was built and not committed must not be shown either. */
+static void show_durable(mpg_pager *pager)
+{
+    struct format *format;
+
+    if (pager->ops->load(&format, &pager->file, true, pager->format->cache_size) != 0)
+        return;
+    pager->ops->unload(pager->format);
+    pager->format = format;
+    mpgi_pager_tell(pager, format);
+}
+
 int mpg_compact(mpg_compact_result *result, mpg_pager *pager, const mpg_compact_options *options)
 {
     static const mpg_compact_options defaults = MPG_COMPACT_OPTIONS_INIT;
@@ -475,6 +487,8 @@ int mpg_compact(mpg_compact_result *result, mpg_pager *pager, const mpg_compact_
         (void)mpg_last_error(&error);
         if (!pager->unavailable && !pager->file.changed)
             pager->unavailable = load_again(pager) != 0;
+        if (pager->unavailable)
+            show_durable(pager);
         forget_places(pager);
         if (outcome != 0)
             (void)mpgi_fail_again(&error);

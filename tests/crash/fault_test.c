@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "crash/state.h"
+#include "mappedpages_compact.h"
 #include "mappedpages_snapshot.h"
 #include "pager/open.h"
 #include "support/harness.h"
@@ -287,6 +288,14 @@ static int step_free_protected_bulk(void)
     return CALL(mpg_free_protected_bulk(pager, protected_ids, 20));
 }
 
+/* What it shows stays. */
+static int step_compact(void)
+{
+    int result;
+
+    return CALL(mpg_compact(NULL, pager, NULL));
+}
+
 static int step_look(void)
 {
     mpg_check_result checked;
@@ -344,6 +353,7 @@ static const struct step steps[] = {
     {"free_bulk", step_free_bulk, false},
     {"look", step_look, false},
     {"free_protected_bulk", step_free_protected_bulk, false},
+    {"compact", step_compact, false},
     {"reopen again", step_reopen, false},
     {"close", step_close, false},
 };

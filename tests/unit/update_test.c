@@ -17,43 +17,54 @@
 #define DIED 77
 
 static struct io calls;
-static unsigned countdown; /* calls until the process dies; 0: it lives */
+static unsigned countdown; /* calls until the process dies, or one fails; 0: never */
+static int failure;        /* with what errno; 0: it dies */
+static bool replaced;      /* it had its name when the last call was made */
 static unsigned counted;
 static int unsynced = -1; /* the descriptor that something was written to since it was synced */
 
 /* ---- calls ---- */
 
-static void count_call(void)
+/* Whether the call is to fail. */
+static bool count_call(void)
 {
     counted++;
-    if (countdown != 0 && --countdown == 0)
+    if (countdown == 0 || --countdown > 0)
+        return false;
+    if (failure == 0)
         _exit(DIED);
+    errno = failure;
+    return true;
 }
 
 static ssize_t count_pwrite(void *context, int fd, const void *data, size_t length, uint64_t offset)
 {
-    count_call();
+    if (count_call())
+        return -1;
     unsynced = fd;
     return mpgi_io_system.pwrite(context, fd, data, length, offset);
 }
 
 static ssize_t count_copy(void *context, int fd, int from, uint64_t offset, size_t length)
 {
-    count_call();
+    if (count_call())
+        return -1;
     unsynced = fd;
     return mpgi_io_system.copy(context, fd, from, offset, length);
 }
 
 static int count_truncate(void *context, int fd, uint64_t bytes)
 {
-    count_call();
+    if (count_call())
+        return -1;
     unsynced = fd;
     return mpgi_io_system.truncate(context, fd, bytes);
 }
 
 static int count_punch(void *context, int fd, uint64_t offset, uint64_t length)
 {
-    count_call();
+    if (count_call())
+        return -1;
     unsynced = fd;
     return mpgi_io_system.punch(context, fd, offset, length);
 }
@@ -62,7 +73,8 @@ static int count_punch(void *context, int fd, uint64_t offset, uint64_t length)
 static int count_fdatasync(void *context, int fd)
 {
     (void)context;
-    count_call();
+    if (count_call())
+        return -1;
     if (unsynced == fd)
         unsynced = -1;
     return 0;
@@ -70,22 +82,26 @@ static int count_fdatasync(void *context, int fd)
 
 static int count_link(void *context, int fd, const char *path)
 {
-    count_call();
+    if (count_call())
+        return -1;
     return mpgi_io_system.link(context, fd, path);
 }
 
 /* What takes the place is durable by then. */
 static int count_replace(void *context, int fd, int old, const char *from, const char *to)
 {
-    count_call();
+    if (count_call())
+        return -1;
     assert_int_equal(unsynced, -1);
-    return mpgi_io_system.replace(context, fd, old, from, to);
+    replaced = mpgi_io_system.replace(context, fd, old, from, to) == 0;
+    return replaced ? 0 : -1;
 }
 
 static int count_sync_name(void *context, int fd, const char *path)
 {
     (void)context, (void)fd, (void)path;
-    count_call();
+    if (count_call())
+        return -1;
     return 0;
 }
 
@@ -111,6 +127,8 @@ static void begin_calls(bool nameless)
     calls.clone = clone_by_hand;
     unsynced = -1;
     countdown = counted = 0;
+    failure = 0;
+    replaced = false;
 }
 
 /* ---- files ---- */
@@ -430,6 +448,61 @@ static void shows_old_or_new_when_killed(void **state)
     }
 }
 
+/* ---- something fails ---- */
+
+static unsigned open_descriptors(void)
+{
+    DIR *listing = opendir("/proc/self/fd");
+    unsigned count = 0;
+
+    assert_non_null(listing);
+    while (readdir(listing) != NULL)
+        count++;
+    (void)closedir(listing);
+    return count;
+}
+
+/* What can be done without is; else the older one stays, unless it was to be made sure that the new one will. */
+static void a_call_fails(const struct scratch *scratch, unsigned call, int error, uint64_t older,
+                         uint64_t file)
+{
+    unsigned descriptors = open_descriptors();
+    uint64_t shown;
+    int result;
+
+    begin_calls(true);
+    countdown = call;
+    failure = error;
+    result = update_with(NULL, scratch, 0, &calls);
+    shown = shown_by(copy_path);
+    assert_true(shown == (replaced ? file : older));
+    assert_true(result != 0 || replaced);
+    assert_int_equal(clear_directory(scratch, ".mapped"), 0);
+    assert_int_equal(open_descriptors(), descriptors);
+    assert_int_equal(shown_by(scratch->path), file);
+}
+
+static void each_call_can_fail(void **state)
+{
+    static const int errors[] = {EIO, ENOSPC, EINTR};
+    const struct scratch *scratch = *state;
+    uint64_t file, older;
+    unsigned last;
+    char kept[80];
+
+    create_both(scratch, &file, &older);
+    keep_older(scratch, kept, sizeof(kept));
+    begin_calls(true);
+    clone_only = copy_path;
+    assert_int_equal(update_with(NULL, scratch, 0, &calls), 0);
+    last = counted;
+    have_older_again(kept);
+    for (unsigned call = 1; call <= last; call++) {
+        a_call_fails(scratch, call, errors[call % 3], older, file);
+        have_older_again(kept);
+    }
+}
+
 /* ---- what is refused ---- */
 
 static void is_busy_where_somebody_writes_to_it(void **state)
@@ -563,17 +636,12 @@ static void what_is_missing_is_made(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(shows_what_the_file_shows),
-        TEST(writes_nothing_where_nothing_differs),
-        TEST(becomes_shorter_with_the_file),
-        TEST(keeps_uuid_and_mode_and_links),
-        TEST(shows_old_or_new_when_killed),
-        TEST(is_busy_where_somebody_writes_to_it),
-        TEST(strangers_are_refused),
-        TEST(the_file_is_no_copy_of_its_copy),
-        TEST(another_format_or_page_size_is_refused),
-        TEST(a_failure_leaves_the_older_one),
-        TEST(what_is_missing_is_made),
+        TEST(shows_what_the_file_shows),           TEST(writes_nothing_where_nothing_differs),
+        TEST(becomes_shorter_with_the_file),       TEST(keeps_uuid_and_mode_and_links),
+        TEST(shows_old_or_new_when_killed),        TEST(each_call_can_fail),
+        TEST(is_busy_where_somebody_writes_to_it), TEST(strangers_are_refused),
+        TEST(the_file_is_no_copy_of_its_copy),     TEST(another_format_or_page_size_is_refused),
+        TEST(a_failure_leaves_the_older_one),      TEST(what_is_missing_is_made),
     };
 
     api_page_size = 1024;
