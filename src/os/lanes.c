@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "os/lanes.h"
 
+#include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
 
@@ -33,8 +34,8 @@ void mpgi_lanes_end(struct file *file)
 /* Relaxed: all that hangs on it is how fast it goes. A program of one thread opens nothing more. */
 static bool several_read(struct lanes *lanes)
 {
-    unsigned self = thread_number() | 1;
-    unsigned first = atomic_load_explicit(&lanes->first, memory_order_relaxed);
+    uintptr_t self = (uintptr_t)pthread_self(); /* never 0 */
+    uintptr_t first = atomic_load_explicit(&lanes->first, memory_order_relaxed);
 
     if (first == self)
         return atomic_load_explicit(&lanes->several, memory_order_relaxed);

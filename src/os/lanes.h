@@ -20,22 +20,10 @@
 struct file;
 
 struct lanes {
-    atomic_uint first;         /* the number of the thread that read first; 0: nobody has */
+    atomic_uintptr_t first;    /* the thread that read first; 0: nobody has */
     atomic_bool several;       /* another one has read since */
     atomic_int fds[LANES - 1]; /* a descriptor, owned; 0: not asked for yet; -1: there is none */
 };
-
-/* Stacks of threads lie at least this far apart. */
-#define STACK_STEP 65536u
-
-/* A number that is mostly the same for a thread, and mostly another one for another thread. */
-static inline unsigned thread_number(void)
-{
-    char here;
-    uint64_t place = (uintptr_t)&here / STACK_STEP;
-
-    return (unsigned)(place * UINT64_C(0x9E3779B97F4A7C15) >> 40);
-}
 
 /* For a file that was just opened. Cannot fail: without lanes there is one descriptor. */
 void mpgi_lanes_begin(struct file *file);
