@@ -31,6 +31,8 @@ struct salvaged_block {
     uint64_t page[2]; /* 0: not known */
     unsigned active;
     bool named; /* by the index, or what is left of it */
+    bool
+        moved; /* what is in its pages may be another's: nothing in a block says which number it has */
 };
 
 struct remains {
@@ -410,6 +412,99 @@ static int name_blocks(struct remains *r)
     return r->index_holds ? 0 : name_the_rest(r);
 }
 
+/* ---- Blocks in each other's place ---------------------------------------------------------- */
+
+/* How many entries two blocks have of which both name the same pages, and of which they do not. */
+struct likeness {
+    unsigned same, other;
+};
+
+static void compare(const struct remains *r, const struct sheet *a, const struct sheet *b,
+                    struct likeness *likeness)
+{
+    for (uint32_t slot = 0; (slot = mpgi_0_2_next_slot(&r->own, a, slot)) != UINT32_MAX; slot++) {
+        struct entry one, other;
+
+        mpgi_0_2_get_entry(a, slot, &one);
+        mpgi_0_2_get_entry(b, slot, &other);
+        if (other.page[0] == 0)
+            continue;
+        if (one.page[0] == other.page[0] && one.page[1] == other.page[1])
+            likeness->same++;
+        else
+            likeness->other++;
+    }
+}
+
+/* A copy of a block, NULL if it is not whole or memory ran out. */
+static struct sheet *read_copy(const struct remains *r, const struct salvaged_block *block,
+                               unsigned copy)
+{
+    struct sheet *content = block->named ? read_page(r, block->page[copy]) : NULL;
+
+    if (content != NULL && is_block(r, content))
+        return content;
+    mpgi_sheet_free(content);
+    return NULL;
+}
+
+/* Whether the copies of a block do not belong together, or only one of them is whole. */
+static bool is_suspect(const struct remains *r, const struct salvaged_block *block, bool *differ)
+{
+    struct sheet *one = read_copy(r, block, 0), *other = read_copy(r, block, 1);
+    bool whole = one != NULL && other != NULL;
+    struct likeness likeness = {0, 0};
+
+    if (whole)
+        compare(r, one, other, &likeness);
+    *differ = likeness.same == 0 && likeness.other > 0;
+    mpgi_sheet_free(one);
+    mpgi_sheet_free(other);
+    return !whole || *differ;
+}
+
+/* Whether a block's copy is also what another block shows. */
+static bool find_double(struct remains *r, uint32_t number, const struct sheet *content)
+{
+    bool found = false;
+
+    for (uint32_t i = 0; i < r->block_count; i++) {
+        for (unsigned copy = 0; copy < 2 && i != number; copy++) {
+            struct sheet *other = read_copy(r, &r->blocks[i], copy);
+            struct likeness likeness = {0, 0};
+
+            if (other != NULL)
+                compare(r, content, other, &likeness);
+            mpgi_sheet_free(other);
+            if (likeness.same == 0 || likeness.same < likeness.other)
+                continue;
+            r->blocks[i].moved = true;
+            found = true;
+        }
+    }
+    return found;
+}
+
+/* Looks for blocks that parts of the file which changed places have put into each other's. */
+static void find_moved(struct remains *r)
+{
+    for (uint32_t i = 0; i < r->block_count; i++) {
+        struct salvaged_block *block = &r->blocks[i];
+        bool differ;
+
+        if (!block->named || !is_suspect(r, block, &differ))
+            continue;
+        block->moved |= differ;
+        for (unsigned copy = 0; copy < 2; copy++) {
+            struct sheet *content = read_copy(r, block, copy);
+
+            if (content != NULL)
+                block->moved |= find_double(r, i, content);
+            mpgi_sheet_free(content);
+        }
+    }
+}
+
 /* ---- Entries ------------------------------------------------------------------------------- */
 
 static int add_entry(const struct remains *r, const struct sheet *block, uint32_t number,
@@ -457,7 +552,7 @@ static int take_entries(const struct remains *r, uint32_t number, struct sheet *
 static enum known worth_of(const struct remains *r, const struct salvaged_block *block,
                            unsigned copy, const struct sheet *content)
 {
-    if (!is_block(r, content))
+    if (!is_block(r, content) || block->moved)
         return KNOWN_TORN;
     return block->active == copy ? KNOWN_ACTIVE : KNOWN_OLDER;
 }
@@ -516,6 +611,8 @@ static int collect_all(struct remains *r)
         error = find_blocks(r);
     if (error == 0)
         error = name_blocks(r);
+    if (error == 0)
+        find_moved(r);
     for (uint32_t i = 0; i < r->block_count && error == 0; i++) {
         if (r->blocks[i].named)
             error = take_block(r, i);

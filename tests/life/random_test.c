@@ -166,6 +166,32 @@ static void damage_once(const struct specimen *specimen, enum manner manner, str
     (void)close(fd);
 }
 
+/* Copies of two directory blocks of format 0.2 in each other's place: once met at random. */
+static void swap_blocks(const char *directory)
+{
+    struct specimen specimen;
+    struct tally tally = {.counts_lost = true};
+    struct run runs[2] = {{8192, 3072, NULL}, {3072, 3072, NULL}};
+    struct destroyed destroyed[2] = {{8192, 8192 + 3072}, {3072, 2 * 3072}};
+    int fd;
+
+    damage_make(&specimen, &kinds[3], directory);
+    fd = open(specimen.path, O_RDWR | O_CLOEXEC);
+    for (unsigned i = 0; i < 2; i++) {
+        runs[i].before = room(runs[i].length);
+        if (fd < 0 ||
+            pread(fd, runs[i].before, runs[i].length, (off_t)runs[i].at) != (ssize_t)runs[i].length)
+            damage_die("pread");
+    }
+    put(fd, &runs[0], runs[1].before);
+    put(fd, &runs[1], runs[0].before);
+    damage_try(&specimen, destroyed, 2, &tally, "blocks in each other's place");
+    (void)close(fd);
+    free(runs[0].before);
+    free(runs[1].before);
+    damage_free(&specimen);
+}
+
 /* ---- the table ---- */
 
 static void print_share(uint64_t part, uint64_t whole)
@@ -219,6 +245,7 @@ int main(void)
     printf("| file | damage | trials | opened | rescued | repaired | protected pages saved | under "
            "another id | lost | regular pages saved | protected pages right after a repair "
            "|\n|---|---|---|---|---|---|---|---|---|---|---|\n");
+    swap_blocks(made);
     for (size_t i = 0; i < KINDS; i++)
         run_kind(&kinds[i], made, damages / KINDS);
     (void)rmdir(made);
