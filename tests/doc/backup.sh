@@ -19,3 +19,15 @@ for file in backup.mpp restored.mpp live.mpp another.mpp for-the-crate.mpp ours.
     [ "$(mappedpages list $file | wc -l)" -eq 28 ] || fail "$file has other pages: $(mappedpages list $file)"
 done
 [ "$(mappedpages info --json for-the-crate.mpp | grep -c '"format": "0.2"')" -eq 1 ] || fail "the format for the crate"
+
+# What it says of a mount.
+grep -q '`cat pages.tar >mnt/batch`' "$top_srcdir/doc/backup.md" || fail "another command for a mount"
+if [ -w /dev/fuse ] && command -v fusermount3 >/dev/null; then
+    expect 0 mappedpages create mounted.mpp
+    mount_file mounted.mpp mnt
+    cat pages.tar >mnt/batch || fail "batch"
+    grep -q committed mnt/batch || fail "batch says: $(cat mnt/batch)"
+    unmount mnt
+    [ "$(mappedpages read -p mounted.mpp 5 | tr -d '\0')" = "protected 5" ] || fail "protected page 5 by batch"
+    [ "$(mappedpages list mounted.mpp | wc -l)" -eq 28 ] || fail "by batch there are other pages"
+fi

@@ -41,6 +41,10 @@ by_rsync() {
     rsync -a from/ to/ && rsync -a --delete --itemize-changes from/ to/
 }
 
+by_rsync_in_place() {
+    rsync -a --inplace from/ to/ && rsync -a --inplace --delete --itemize-changes from/ to/
+}
+
 by_tar() {
     tar cf - -C from . | tar xf - -C to
 }
@@ -57,8 +61,23 @@ for from in 1 0.2; do
         between $from $to by_tar
         if command -v rsync >/dev/null; then
             between $from $to by_rsync
+            between $from $to by_rsync_in_place
         fi
     done
+done
+
+# mv takes a page from the one mount to the other, whatever their formats.
+for from in 1 0.2; do
+    to=0.2
+    [ $from = 1 ] || to=1
+    cp from-$from/pages/3 wanted
+    cp from-$from/protected/20 wanted-protected
+    rm -f from-$to/pages/3 from-$to/protected/20 || fail "rm"
+    expect 0 mv from-$from/pages/3 from-$to/pages/3
+    expect 0 mv from-$from/protected/20 from-$to/protected/20
+    same wanted from-$to/pages/3
+    same wanted-protected from-$to/protected/20
+    [ ! -e from-$from/pages/3 ] && [ ! -e from-$from/protected/20 ] || fail "mv left what it moved"
 done
 
 # What is not listed is there.
