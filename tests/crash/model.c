@@ -5,6 +5,8 @@
 
 #include "support/harness.h"
 
+#define MOST_ON_32_BITS (UINT64_C(256) << 20)
+
 const struct model_kind model_kinds[MODEL_KINDS] = {
     {1024, 0, 1, 60},          {1024, MPG_DEFER_ALLOCATION, 2, 60},
     {2048, MPG_SPARSE, 4, 60}, {4096, 0, 4, 60},
@@ -212,6 +214,9 @@ void model_begin(struct actor *actor, struct memory_disk *disk, const struct mod
     options.format = format;
     options.flags = kind->flags;
     options.address_space = (uint64_t)kind->page_size * 4000;
+    /* The disk is in memory, three times. */
+    if (sizeof(void *) < 8 && options.address_space > MOST_ON_32_BITS)
+        options.address_space = MOST_ON_32_BITS;
     options.cache_size = cache_sizes[seed % 3];
     pool_init(kind->page_size);
     memory_disk_init(disk, options.address_space);
