@@ -115,7 +115,6 @@ static int send(int fd, const char *path)
     int status = STATUS_FINE;
 
     while (status == STATUS_FINE && (length = read(fd, buffer, size)) != 0) {
-        let_signals_end();
         if (length < 0) {
             status = fail_temporary(path);
         } else if (fwrite(buffer, 1, (size_t)length, stdout) != (size_t)length) {
@@ -144,6 +143,7 @@ static int make_and_send(struct copy *copy, mpg_copy_options *how, bool quiet)
     }
     (void)rmdir(directory);
     if (fd >= 0) {
+        stop_holding_signals(); /* who reads may keep it waiting for ever */
         status = send(fd, path);
         (void)close(fd);
     }

@@ -66,7 +66,6 @@ static int add_page(struct dump *dump, const char *folder, uint64_t id, int stat
         return report_failure(dump->path, false);
     }
     (void)snprintf(name, sizeof name, "%s/%" PRIu64, folder, id);
-    let_signals_end(); /* that were held back while a copy was made; an archive that ends here is seen to be cut short */
     progress_update(&dump->progress, dump->regular + dump->protected);
     return add(dump, name, dump->content, mpg_page_size(dump->pager));
 }
@@ -233,6 +232,8 @@ static int run(int argc, char **argv)
     if (status != STATUS_FINE) {
         return status;
     }
+    /* Held back while a copy was made. An archive that ends before its end is seen to be cut short. */
+    stop_holding_signals();
     status = dump_to_output(&dump, quiet || json);
     if (status == STATUS_FINE && json) {
         tell_dumped(&dump);

@@ -141,6 +141,36 @@ mappedpages copy live - | cat >piped || fail "copy to a pipe"
 expect 0 mappedpages check piped
 [ "$(value piped protected_pages)" = 100 ] || fail "what came through the pipe"
 
+# One whose reader is stuck can be ended all the same, and nothing is left of it.
+mkfifo stuck
+mkdir temporary
+for command in 'copy wide -' 'dump wide'; do
+    # As if it were written to, for dump.
+    rm -f began
+    (
+        head -c 1 >/dev/null
+        : >began
+        exec sleep 60
+    ) <stuck &
+    reader=$!
+    # shellcheck disable=SC2086
+    TMPDIR=$PWD/temporary timeout -k 1 50 mappedpages $command >stuck 2>err &
+    sender=$!
+    tries=0
+    while [ ! -e began ] && [ $tries -lt 600 ]; do
+        sleep 0.1
+        tries=$((tries + 1))
+    done
+    sleep 0.5
+    kill $sender
+    wait $sender
+    status=$?
+    kill $reader
+    wait $reader 2>/dev/null
+    [ $status -ne 137 ] || fail "$command: it cannot be ended"
+    [ -z "$(ls temporary)" ] || fail "$command: left in the temporary directory: $(ls temporary)"
+done
+
 # ---- what cannot be ----
 
 expect 3 mappedpages copy live other
