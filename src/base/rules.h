@@ -44,6 +44,9 @@ enum rule {
     RULE_REDO_LATE = 305,        /* R5: it is not put there before the record is durable */
     RULE_REDO_AGAIN = 306,       /* R6: … nor at opening before that record was written again */
     RULE_CLOSE_PINS = 213,       /* P3: views that were taken without the lock count, too */
+    RULE_COMPACT_CONTENTS =
+        401, /* compaction: contents and nodes are synced before what makes them count */
+    RULE_COMPACT_ROOT = 402, /* … that before the other root is written, or anything given back */
 };
 
 #ifdef MPG_BREAK_RULES

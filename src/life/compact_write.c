@@ -86,7 +86,8 @@ static int write_out(mpg_pager *pager, enum commit_step *step)
     if (result != 0)
         return result;
     *step = STEP_FIRST_SYNC;
-    result = RULE_HOLDS(5) ? mpgi_file_sync(&pager->file) : 0;
+    if (RULE_HOLDS(5) && RULE_HOLDS(RULE_COMPACT_CONTENTS))
+        result = mpgi_file_sync(&pager->file);
     if (result == 0)
         result = look(pager, LOOK_BEFORE);
     if (result != 0)
@@ -96,7 +97,8 @@ static int write_out(mpg_pager *pager, enum commit_step *step)
     if (result != 0)
         return result;
     *step = STEP_LAST_SYNC;
-    result = mpgi_file_sync(&pager->file);
+    if (RULE_HOLDS(RULE_COMPACT_ROOT))
+        result = mpgi_file_sync(&pager->file);
     return result != 0 ? result : look(pager, LOOK_AFTER);
 }
 

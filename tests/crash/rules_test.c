@@ -54,6 +54,8 @@ static size_t first_scenario(int rule)
         {RULE_EARLIER_ARE_NOT, "protected pages"},
         {RULE_FOLLOWED_ROOT_IS_NOT, "protected pages"},
         {RULE_NEW_EPOCH, "regular pages of 8 KiB"},
+        {RULE_COMPACT_CONTENTS, "compacting"},
+        {RULE_COMPACT_ROOT, "compacting"},
         {RULE_REDO_AGAIN, "failing sync of a replacement"},
     };
     const char *name = "";
@@ -253,6 +255,10 @@ NEEDS(RULE_REDO_MARK, MPG_FORMAT_1, format_1_marks_a_new_content)
 NEEDS(RULE_REDO_RESTS, MPG_FORMAT_1, format_1_rests_the_page_beside)
 NEEDS(RULE_REDO_LATE, MPG_FORMAT_1, format_1_touches_a_page_only_behind_its_record)
 NEEDS(RULE_REDO_AGAIN, MPG_FORMAT_1, format_1_writes_a_record_again_before_its_redo)
+NEEDS(RULE_COMPACT_CONTENTS, MPG_FORMAT_1, format_1_syncs_what_moved)
+NEEDS(RULE_COMPACT_ROOT, MPG_FORMAT_1, format_1_syncs_the_root_of_a_shorter_file)
+NEEDS(RULE_COMPACT_CONTENTS, MPG_FORMAT_0_2, format_0_2_syncs_what_moved)
+NEEDS(RULE_COMPACT_ROOT, MPG_FORMAT_0_2, format_0_2_syncs_each_step_of_compaction)
 NEEDS(1, MPG_FORMAT_0_2, format_0_2_syncs_at_open)
 NEEDS(2, MPG_FORMAT_0_2, format_0_2_rests_freed_pages)
 NEEDS(3, MPG_FORMAT_0_2, format_0_2_commits_one_batch_at_a_time)
@@ -308,6 +314,10 @@ int main(void)
         cmocka_unit_test(format_1_rests_the_page_beside),
         cmocka_unit_test(format_1_touches_a_page_only_behind_its_record),
         cmocka_unit_test(format_1_writes_a_record_again_before_its_redo),
+        cmocka_unit_test(format_1_syncs_what_moved),
+        cmocka_unit_test(format_1_syncs_the_root_of_a_shorter_file),
+        cmocka_unit_test(format_0_2_syncs_what_moved),
+        cmocka_unit_test(format_0_2_syncs_each_step_of_compaction),
         cmocka_unit_test(format_0_2_syncs_at_open),
         cmocka_unit_test(format_0_2_rests_freed_pages),
         cmocka_unit_test(format_0_2_commits_one_batch_at_a_time),
