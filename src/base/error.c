@@ -79,10 +79,9 @@ static const char *about_room(int system_errno)
     case ENOSPC:
         return "No space left: the disk has not enough room for it";
     case EDQUOT:
-        return "No space left: it is more than the quota of the disk allows";
+        return "Disk quota exceeded";
     case EFBIG:
-        return "No space left: no file may be that large here (limit of the process or the "
-               "filesystem)";
+        return "File too large: a limit of the process, or of the filesystem";
     default:
         return NULL;
     }
