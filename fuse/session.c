@@ -331,9 +331,10 @@ void session_block_signals(void)
 /* What waits for signals. */
 struct watch {
     struct fs *fs;
-    pthread_t main;    /* the thread in libfuse's loop */
-    bool signalled;    /* a signal ended it, not an unmount */
-    atomic_bool ended; /* it left the loop */
+    struct follow *follow; /* NULL: none, or stopped */
+    pthread_t main;        /* the thread in libfuse's loop */
+    bool signalled;        /* a signal ended it, not an unmount */
+    atomic_bool ended;     /* it left the loop */
 };
 
 static void *wait_for_signals(void *argument)
@@ -350,9 +351,12 @@ static void *wait_for_signals(void *argument)
     }
     if (!watch->ended) {
         watch->signalled = true;
+        /* While requests are answered: telling the kernel what to drop may wait for the answer of a read. */
         batch_stop(watch->fs->batch);
         ahead_stop(watch->fs->ahead);
         cached_stop(watch->fs->cached);
+        follow_stop(watch->follow);
+        watch->follow = NULL;
         fuse_session_exit(watch->fs->session);
     }
     while (!watch->ended) {
@@ -413,12 +417,11 @@ static bool start_helpers(struct fs *fs, struct follow **follow)
 bool session_serve(struct fs *fs)
 {
     struct watch watch = {.fs = fs, .main = pthread_self()};
-    struct follow *follow = NULL;
     pthread_t waiter;
     int result = -EAGAIN;
 
     /* A signal that came before is waiting to be waited for. */
-    if (start_helpers(fs, &follow) && start_waiting(&waiter, &watch) == 0) {
+    if (start_helpers(fs, &watch.follow) && start_waiting(&waiter, &watch) == 0) {
         result = run_loop(fs);
         watch.ended = true;
         pthread_kill(waiter, WAKE);
@@ -429,7 +432,7 @@ bool session_serve(struct fs *fs)
     batch_stop(fs->batch);
     ahead_stop(fs->ahead);
     cached_stop(fs->cached);
-    follow_stop(follow);
+    follow_stop(watch.follow);
     handle_end_all(fs, !watch.signalled, batch_end);
     if (result < 0) {
         /* libfuse says -1 where it has no thread. */
