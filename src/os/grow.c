@@ -196,16 +196,28 @@ static int back_with_zeros(struct file *file, uint64_t offset, uint64_t length, 
  */
 static int back_alone(struct file *file, uint64_t begin, uint64_t end, uint64_t page)
 {
+    union id_value *length;
     int saved;
 
-    if (back_range(file, begin, end - begin) == 0)
+    if (back_range(file, begin, end - begin) == 0) {
+        length = mpgi_id_map_put(&file->alone, begin);
+        if (length != NULL) /* else it is asked for again */
+            length->number = (uintptr_t)(end - begin);
         return 0;
+    }
     saved = errno;
     if (file->io->backed != NULL &&
         file->io->backed(file->context, file->fd, begin, end - begin) >= end - begin)
         return 0;
     errno = saved;
     return fail(file, "fallocate", page);
+}
+
+static bool was_backed_alone(const struct file *file, uint64_t begin, uint64_t end)
+{
+    const union id_value *length = mpgi_id_map_find(&file->alone, begin);
+
+    return length != NULL && length->number >= end - begin;
 }
 
 /* The part of a range that lies in one group. */
@@ -227,7 +239,7 @@ static int back_in_group(struct file *file, uint64_t begin, uint64_t end, uint64
     }
     for (uint64_t piece = begin / PIECE; piece * PIECE < end; piece++)
         missing |= ~group->number & bit_of(piece);
-    if (missing == 0)
+    if (missing == 0 || was_backed_alone(file, begin, end))
         return 0;
     /* Rule 12: what somebody has cut off is not to be there again. */
     result = RULE_HOLDS(12) ? mpgi_file_check_length(file) : 0;
@@ -293,6 +305,7 @@ void mpgi_file_unback(struct file *file, uint64_t offset, uint64_t length)
 {
     uint64_t end = min_u64(offset + length, file->bytes);
 
+    mpgi_id_map_clear(&file->alone);
     for (uint64_t piece = offset / PIECE; piece * PIECE < end; piece++) {
         union id_value *group = mpgi_id_map_find(&file->backed, piece / PIECES);
 

@@ -147,6 +147,7 @@ int mpgi_file_close(struct file *file)
     free(file->temporary);
     file->temporary = NULL;
     mpgi_id_map_clear(&file->backed);
+    mpgi_id_map_clear(&file->alone);
     return result;
 }
 

@@ -187,6 +187,7 @@ struct file {
     const void *map;
     uint64_t backed_from; /* from here on this pager itself reserved the space for it */
     struct id_map backed; /* below that: what is known to have space behind it, see grow.c */
+    struct id_map alone;  /* … and single pages: by where they begin, for how many bytes */
     /* Space was found for a page and not for those around it, or each writing needs new space. */
     atomic_bool scarce;
     char *temporary;     /* the name it has until it gets its own; owned, or NULL */
