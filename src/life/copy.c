@@ -42,6 +42,8 @@
 #define MOST_ROUNDS 50
 /* … and after how many tries all regular pages are copied anew. */
 #define BEGIN_AGAIN 5
+/* How often the file is opened where a writer overtakes that. */
+#define MOST_OPENINGS 20
 /* Milliseconds until a writer at work is taken to have none of its marks left. */
 #define MOST_WAITS 1000
 
@@ -539,6 +541,16 @@ static int check_options(const mpg_copy_options *options)
         "copy");
 }
 
+/* Each time it is opened its commits may overtake that; there is no gate yet that could be closed. */
+static int open_source(mpg_pager **source, const char *from, const struct io *io, void *context)
+{
+    int result = MPG_E_STALE;
+
+    for (unsigned i = 0; i < MOST_OPENINGS && result == MPG_E_STALE; i++)
+        result = mpgi_open_with(source, from, NULL, true, io, context);
+    return result;
+}
+
 int mpgi_copy_with(mpg_copy_result *result, const char *from, const char *to,
                    const mpg_copy_options *options, const struct io *io, void *context)
 {
@@ -550,7 +562,7 @@ int mpgi_copy_with(mpg_copy_result *result, const char *from, const char *to,
     int made = check_options(copy.options);
 
     if (made == 0)
-        made = mpgi_open_with(&source, from, NULL, true, io, context);
+        made = open_source(&source, from, io, context);
     if (made != 0)
         return made;
     copy.source = source;
