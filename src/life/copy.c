@@ -18,7 +18,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -588,39 +587,18 @@ int mpgi_copy_with(mpg_copy_result *result, const char *from, const char *to,
     return 0;
 }
 
-static int fail_path(const char *path, const char *operation)
-{
-    return mpgi_fail_errno(errno, operation, MPG_NO_PAGE, path);
-}
-
-/* What is replaced is the file itself, whatever links lead to it. */
-static int update(mpg_copy_result *result, const char *from, const char *to,
-                  const mpg_copy_options *options)
-{
-    struct stat source, older;
-    char *real = NULL;
-    int made;
-
-    if (stat(to, &older) != 0)
-        return errno == ENOENT ? mpgi_copy_with(result, from, to, options, &mpgi_io_system, NULL)
-                               : fail_path(to, "stat");
-    if (!S_ISREG(older.st_mode))
-        return mpgi_fail(MPG_E_INVALID, "copy", MPG_NO_PAGE,
-                         "%s: it is no regular file, whose place another one could take", to);
-    if (stat(from, &source) == 0 && source.st_dev == older.st_dev && source.st_ino == older.st_ino)
-        return mpgi_fail(MPG_E_INVALID, "copy", MPG_NO_PAGE, "%s: it is the file itself", to);
-    if (lstat(to, &older) != 0 || (S_ISLNK(older.st_mode) && (real = realpath(to, NULL)) == NULL))
-        return fail_path(to, "realpath");
-    made = mpgi_copy_with(result, from, real != NULL ? real : to, options, &mpgi_io_system, NULL);
-    free(real);
-    return made;
-}
-
 int mpg_copy(mpg_copy_result *result, const char *from, const char *to,
              const mpg_copy_options *options)
 {
+    char *real = NULL;
+    int made = 0;
+
     if (options != NULL && options->size == sizeof(*options) &&
         (options->flags & MPG_COPY_UPDATE) != 0)
-        return update(result, from, to, options);
-    return mpgi_copy_with(result, from, to, options, &mpgi_io_system, NULL);
+        made = mpgi_copy_older_find(&real, to, from);
+    if (made == 0)
+        made =
+            mpgi_copy_with(result, from, real != NULL ? real : to, options, &mpgi_io_system, NULL);
+    free(real);
+    return made;
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 
 #include "base/bytes.h"
 #include "base/error.h"
@@ -144,6 +145,30 @@ static int check_contents(const mpg_pager *older, const mpg_pager *source)
 }
 
 /* ---- the file ---- */
+
+static int fail_path(const char *path, const char *operation)
+{
+    return mpgi_fail_errno(errno, operation, MPG_NO_PAGE, path);
+}
+
+int mpgi_copy_older_find(char **real, const char *path, const char *source)
+{
+    struct stat from, older;
+
+    if (stat(path, &older) != 0)
+        return errno == ENOENT ? 0 : fail_path(path, "stat");
+    if (!S_ISREG(older.st_mode))
+        return mpgi_fail(MPG_E_INVALID, "copy", MPG_NO_PAGE,
+                         "%s: it is no regular file, whose place another one could take", path);
+    if (stat(source, &from) == 0 && from.st_dev == older.st_dev && from.st_ino == older.st_ino)
+        return mpgi_fail(MPG_E_INVALID, "copy", MPG_NO_PAGE, "%s: it is the file itself", path);
+    if (lstat(path, &older) != 0)
+        return fail_path(path, "lstat");
+    if (!S_ISLNK(older.st_mode))
+        return 0;
+    *real = realpath(path, NULL);
+    return *real != NULL ? 0 : fail_path(path, "realpath");
+}
 
 static int check_older(const mpg_pager *older, const mpg_pager *source)
 {

@@ -19,6 +19,11 @@
 int mpgi_copy_uuid_draw(uint8_t *uuid, const uint8_t *of, const char *path);
 
 /*
+ * Where what is to be replaced is: *real, to be freed, where the path is a symbolic link; else that stays as it is. INVALID
+ * where it is no regular file, or is `source`.
+ */
+int mpgi_copy_older_find(char **real, const char *path, const char *source);
+/*
  * Opens what has the name, for writing, so that nobody else does; nothing is written to it but what opening does.
  * *older stays as it is where there is nothing. INVALID where it is not of the format and the page size; EXISTS
  * where, unless `any`, it does not pass for an older copy of `source`. To be freed, also after a failure, unless it is NULL.
