@@ -65,15 +65,17 @@ static int open_lane(const struct file *file, atomic_int *lane)
 int mpgi_lanes_fd(const struct file *file)
 {
     struct lanes *lanes = file->lanes;
+    unsigned lane;
     int processor, fd;
 
     if (lanes == NULL || !several_read(lanes))
         return file->fd;
     processor = sched_getcpu();
-    if (processor < 0 || processor % LANES == 0)
+    lane = processor > 0 ? (unsigned)processor % LANES : 0;
+    if (lane == 0)
         return file->fd;
-    fd = atomic_load_explicit(&lanes->fds[processor % LANES - 1], memory_order_acquire);
+    fd = atomic_load_explicit(&lanes->fds[lane - 1], memory_order_acquire);
     if (fd == NOT_ASKED_FOR)
-        fd = open_lane(file, &lanes->fds[processor % LANES - 1]);
+        fd = open_lane(file, &lanes->fds[lane - 1]);
     return fd > 0 ? fd : file->fd;
 }
