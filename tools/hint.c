@@ -41,6 +41,7 @@ enum content {
     CONTENT_PAGES,       /* a page file */
     CONTENT_WITHOUT_TOP, /* one whose page 0 was overwritten */
     CONTENT_ARCHIVE,     /* a tar archive */
+    CONTENT_COMPRESSED,  /* by gzip, zstd, xz or bzip2 */
     CONTENT_EMPTY,
 };
 
@@ -77,6 +78,21 @@ static bool has_header(int fd, uint64_t file_bytes)
     return file_bytes >= 4 * page_size && file_bytes % page_size == 0;
 }
 
+static bool is_compressed(int fd)
+{
+    static const char *const known[] = {"\x1f\x8b", "\x28\xb5\x2f\xfd",
+                                        "\xfd"
+                                        "7zXZ",
+                                        "BZh"};
+
+    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+        if (stands_at(fd, 0, known[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static enum content content_of(const char *path)
 {
     enum content content = CONTENT_OTHER;
@@ -96,6 +112,8 @@ static enum content content_of(const char *path)
         content = CONTENT_WITHOUT_TOP;
     } else if (stands_at(fd, 257, "ustar")) {
         content = CONTENT_ARCHIVE;
+    } else if (is_compressed(fd)) {
+        content = CONTENT_COMPRESSED;
     }
     close(fd);
     return content;
@@ -161,6 +179,9 @@ static bool about_beginning(char text[HINT_SIZE], const char *path)
     case CONTENT_ARCHIVE:
         return say(text, "if it is an archive of 'mappedpages dump', 'mappedpages load' puts its "
                          "pages into a page file");
+    case CONTENT_COMPRESSED:
+        return say(text, "it is compressed: gunzip, unzstd, unxz or bunzip2 unpacks it, and may "
+                         "show a page file");
     case CONTENT_EMPTY:
         return say(text, "remove it, and 'mappedpages create %s' makes one", shown(path, "FILE"));
     default:

@@ -104,10 +104,11 @@ static int rescue_locked(struct rescue *rescue, const char *destination)
     return error;
 }
 
-static int rescue_file(struct rescue *rescue, const char *source, const char *destination)
+static int rescue_file(struct rescue *rescue, const char *source, const char *destination,
+                       const struct io *io, void *context)
 {
     mpg_error_info info;
-    int error = mpgi_file_open(&rescue->source, &mpgi_io_system, NULL, source, true);
+    int error = mpgi_file_open(&rescue->source, io, context, source, true);
 
     if (error)
         return error;
@@ -121,8 +122,8 @@ static int rescue_file(struct rescue *rescue, const char *source, const char *de
     return error ? mpgi_fail_again(&info) : 0;
 }
 
-int mpg_rescue(mpg_rescue_result *result, const char *source, const char *destination,
-               const mpg_rescue_options *options)
+int mpgi_rescue_with(mpg_rescue_result *result, const char *source, const char *destination,
+                     const mpg_rescue_options *options, const struct io *io, void *context)
 {
     static const mpg_rescue_options defaults = MPG_RESCUE_OPTIONS_INIT;
     struct rescue *rescue;
@@ -136,9 +137,15 @@ int mpg_rescue(mpg_rescue_result *result, const char *source, const char *destin
     if (rescue == NULL)
         return mpgi_fail_memory("rescue");
     rescue->options = options != NULL ? *options : defaults;
-    error = rescue_file(rescue, source, destination);
+    error = rescue_file(rescue, source, destination, io, context);
     if (error == 0)
         *result = rescue->result;
     free(rescue);
     return error;
+}
+
+int mpg_rescue(mpg_rescue_result *result, const char *source, const char *destination,
+               const mpg_rescue_options *options)
+{
+    return mpgi_rescue_with(result, source, destination, options, &mpgi_io_system, NULL);
 }

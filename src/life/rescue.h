@@ -25,6 +25,10 @@ struct rescue {
     mpg_rescue_result result;
 };
 
+/* With system calls of the caller's choice for the source; what the tests come in through. */
+int mpgi_rescue_with(mpg_rescue_result *result, const char *source, const char *destination,
+                     const mpg_rescue_options *options, const struct io *io, void *context);
+
 /* Which format a file is of: sets page_size and format of *salvage, of which only `file` is looked at, and *ops. */
 int mpgi_rescue_identify(struct salvage *salvage, const struct salvage_ops **ops);
 /*

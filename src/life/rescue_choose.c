@@ -264,9 +264,12 @@ static int choose_regular(struct rescue *rescue)
     for (uint64_t page = FIRST_USER_PAGE; page < end && error == 0; page++) {
         uint64_t chunk = page / 8 / SHEET_CHUNK;
 
-        /* Nothing is said of all these, and nothing doubted. */
-        if (page % (8 * SHEET_CHUNK) == 0 && doubtful->count == 0 &&
-            salvage->doubtful_ids.count == 0 && mpgi_sheet_next(salvage->regular, chunk) != chunk) {
+        bool doubted =
+            page < salvage->pages && (doubtful->count > 0 || salvage->doubtful_ids.count > 0);
+
+        /* Nothing is said of all these, and nothing doubted. A file may claim to have had any number of pages. */
+        if (page % (8 * SHEET_CHUNK) == 0 && !doubted &&
+            mpgi_sheet_next(salvage->regular, chunk) != chunk) {
             uint64_t next = mpgi_sheet_next(salvage->regular, chunk);
 
             if (next > end / 8 / SHEET_CHUNK)

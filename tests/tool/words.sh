@@ -119,3 +119,9 @@ mount_file my.mpp mnt
 tells "my.mpp: busy: mounted on $work/mnt by process $(cat mnt.pid) (mappedpagesfs); use it there, or 'fusermount3 -u $work/mnt' unmounts it" alloc my.mpp
 tells "mnt: Is a directory; a page file is mounted there: 'cat mnt/info' shows it" info mnt
 unmount mnt
+
+# A page file that somebody compressed is not lost.
+expect 0 mappedpages create packed
+gzip packed || fail "gzip"
+expect 3 mappedpages info packed.gz
+complained 'it is compressed: gunzip'
