@@ -109,7 +109,7 @@ live() {
     writer=$!
     read -r word <fifo && [ "$word" = writing ] || fail "the writer does not write"
     last=0
-    for round in 1 2 3 4 5 6; do
+    for round in 1 2 3; do
         copies --update --force disk/live disk/live.copy # all its pages change: format 0.2 could not tell
         [ "$1" = any ] || copied "$1" cloned
         mappedpages dump disk/live.copy | tar xOf - protected >states || fail "[$kind] dump"
