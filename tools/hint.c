@@ -80,10 +80,7 @@ static bool has_header(int fd, uint64_t file_bytes)
 
 static bool is_compressed(int fd)
 {
-    static const char *const known[] = {"\x1f\x8b", "\x28\xb5\x2f\xfd",
-                                        "\xfd"
-                                        "7zXZ",
-                                        "BZh"};
+    static const char *const known[] = {"\x1f\x8b", "\x28\xb5\x2f\xfd", "\xfd\x37zXZ", "BZh"};
 
     for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
         if (stands_at(fd, 0, known[i])) {
