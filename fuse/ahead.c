@@ -33,6 +33,7 @@ struct ahead {
     pthread_mutex_t mutex; /* for everything below */
     pthread_cond_t work;   /* a job, a request, or the end */
     bool running;          /* there is a thread to join */
+    bool held;             /* nothing is handed over but what waits in ahead_hold */
     atomic_bool stop;
     uint64_t clock; /* reads seen */
     struct stream streams[STREAMS];
@@ -79,7 +80,7 @@ void ahead_change(struct fs *fs, const struct deferred *change)
     }
 }
 
-bool ahead_hand_over(struct fs *fs, const struct deferred *change)
+static bool hand_over(struct fs *fs, const struct deferred *change, bool even_held)
 {
     struct ahead *ahead = fs->ahead;
     struct deferred *later = ahead != NULL ? malloc(sizeof(*later)) : NULL;
@@ -90,7 +91,7 @@ bool ahead_hand_over(struct fs *fs, const struct deferred *change)
     }
     *later = *change;
     pthread_mutex_lock(&ahead->mutex);
-    taken = !ahead->stop;
+    taken = !ahead->stop && (even_held || !ahead->held);
     if (taken) {
         later->next = ahead->deferred;
         ahead->deferred = later;
@@ -103,12 +104,18 @@ bool ahead_hand_over(struct fs *fs, const struct deferred *change)
     return taken;
 }
 
+bool ahead_hand_over(struct fs *fs, const struct deferred *change)
+{
+    return hand_over(fs, change, false);
+}
+
 static void settled(struct deferred *deferred)
 {
     (void)sem_post((sem_t *)(uintptr_t)deferred->fi.fh);
 }
 
-void ahead_settle(struct fs *fs)
+/* Waits until the thread has come to what is handed over now. */
+static void settle(struct fs *fs)
 {
     struct deferred deferred = {.finish = settled};
     sem_t here;
@@ -117,12 +124,34 @@ void ahead_settle(struct fs *fs)
         return;
     }
     deferred.fi.fh = (uintptr_t)&here;
-    if (ahead_hand_over(fs, &deferred)) {
+    if (hand_over(fs, &deferred, true)) {
         while (sem_wait(&here) != 0) {
             /* interrupted */
         }
     }
     (void)sem_destroy(&here);
+}
+
+void ahead_hold(struct fs *fs)
+{
+    if (fs->ahead == NULL) {
+        return;
+    }
+    pthread_mutex_lock(&fs->ahead->mutex);
+    fs->ahead->held = true;
+    pthread_mutex_unlock(&fs->ahead->mutex);
+    settle(fs);
+    settle(fs); /* what was handed over together is finished in any order */
+}
+
+void ahead_let_go(struct fs *fs)
+{
+    if (fs->ahead == NULL) {
+        return;
+    }
+    pthread_mutex_lock(&fs->ahead->mutex);
+    fs->ahead->held = false;
+    pthread_mutex_unlock(&fs->ahead->mutex);
 }
 
 /* Says which node is being pushed, and finishes the requests that came until now. */

@@ -229,8 +229,6 @@ static int look_what_is_missing(struct apply *apply)
 static void announce(struct apply *apply)
 {
     struct fs *fs = apply->fs;
-    bool any = false;
-
     for (size_t i = 0; i < apply->count; i++) {
         struct item *item = &apply->items[i];
         uint64_t node = is_in_place(item) && item->node == 0
@@ -239,12 +237,9 @@ static void announce(struct apply *apply)
 
         if (node != 0 && nodes_opened(fs->nodes, node, true) == 0) {
             item->node = node;
-            any = true;
         }
     }
-    if (any) {
-        ahead_settle(fs);
-    }
+    ahead_hold(fs);
     for (size_t i = 0; i < apply->count; i++) {
         if (apply->items[i].node != 0) {
             (void)fuse_lowlevel_notify_inval_inode(fs->session, apply->items[i].node, 0, 0);
@@ -469,6 +464,7 @@ static void apply_read(struct apply *apply)
         tell(apply);
         count(apply);
     }
+    ahead_let_go(apply->fs);
     withdraw(apply);
 }
 

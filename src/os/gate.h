@@ -21,8 +21,8 @@
 
 #include "os/io.h"
 
-/* Nanoseconds that a writer waits at most. */
-#define GATE_PATIENCE (UINT64_C(20) * 1000 * 1000)
+/* Nanoseconds after which a writer waits no more: it is to go on within 20 ms, and may be woken late. */
+#define GATE_PATIENCE (UINT64_C(15) * 1000 * 1000)
 
 /* Pages with consecutive numbers. */
 struct page_span {

@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # Copies of a file that is mounted, while eight threads commit through the mount as fast as they can: each opens, is without fault, and shows
-# every page as one of its commits left it, none older than what was committed before the copying began. MPG_TEST_COPIES=n: so many.
+# every page as one of its commits left it, none older than what was committed before the copying began. MPG_TEST_COPIES=n: so many,
+# MPG_TEST_FILE_MIB=n: of a file of that size.
 # shellcheck source=tests/support/lib.sh
 . "${top_srcdir:?set by make check}/tests/support/lib.sh"
 need_fuse
@@ -59,6 +60,7 @@ for format in 1 0.2; do
     rm -f enough acknowledged
     expect 0 mappedpages create --format $format live-$format
     expect 0 mappedpages alloc -p -c $pages live-$format
+    [ -z "${MPG_TEST_FILE_MIB:-}" ] || expect 0 mappedpages alloc live-$format $((MPG_TEST_FILE_MIB * 256 - 1))
     mount_file live-$format m-$format
     python3 write.py m-$format $pages 2>writer.err &
     writer=$!
