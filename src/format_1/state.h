@@ -75,6 +75,7 @@ struct tree {
 struct space_hints {
     uint64_t single[2]; /* by enum reuse */
     uint64_t pair;      /* no pair can be taken below */
+    uint64_t far_leaf;  /* first page of a leaf whose pages nobody asked for, or 0 */
     /* The lowest page freed by the batch that gathers, in flight, and by the last durable one. */
     uint64_t freed_pending;
     uint64_t freed_frozen;

@@ -257,7 +257,7 @@ struct growth {
     struct node *made[2 * HEIGHT_MAX + 1];
     uint64_t pairs[2 * HEIGHT_MAX + 1];
     unsigned count;
-    unsigned taken;  /* of the directory's pairs */
+    unsigned taken;  /* of the pairs: those of other leaves, to be given back if it fails */
     unsigned height; /* that the tree will have */
 };
 
@@ -340,6 +340,28 @@ static bool others_are_held(const struct format_1 *f)
     return f->head.kept != NULL || (f->head.reserved != NULL && f->head.reserved->count > 0);
 }
 
+/* In the leaf that was made for that, if there is one and it has room: FILE_FULL. */
+static int place_far(struct format_1 *f, struct tree *tree, struct growth *growth)
+{
+    uint64_t first = f->hints.far_leaf;
+    struct node *leaf = NULL;
+    int error = first != 0 ? mpgi_tree_leaf(&leaf, f, tree, first) : 0;
+
+    if (error)
+        return error;
+    if (leaf == NULL)
+        return MPG_E_FILE_FULL;
+    error = mpgi_tree_edit(f, tree, first);
+    if (error == 0)
+        error = f->pairs->take_own(f, tree->edit.content, first, UINT64_MAX, growth->pairs,
+                                   growth->count);
+    if (error)
+        return error;
+    growth->taken = growth->count;
+    /* The leaf may have been read, and others have left the cache for it. */
+    return mpgi_cache_reserve(&f->cache, growth->count);
+}
+
 /* Pages for the slots of the new nodes. */
 static int place(struct format_1 *f, struct tree *tree, uint64_t unit, struct growth *growth)
 {
@@ -357,10 +379,12 @@ static int place(struct format_1 *f, struct tree *tree, uint64_t unit, struct gr
         error =
             f->pairs->take_own(f, leaf->versions.pending->bytes + NODE_BODY,
                                leaf_index * tree->leaf_units, unit, growth->pairs, growth->count);
-        /* A leaf of a copy, all of whose pages have a content: elsewhere, where the tree is high enough. */
+        /* All its pages are somebody's: elsewhere, where the tree is high enough. */
         if (error != MPG_E_FILE_FULL || !others_are_held(f) ||
             growth->height > mpgi_tree_height(tree, mpgi_root_get(f, VERSION_NEWEST)))
             return error;
+        if (f->head.kept == NULL)
+            return place_far(f, tree, growth);
     }
     while (growth->taken < growth->count) {
         error = f->pairs->take(f, &growth->pairs[growth->taken]);
@@ -426,6 +450,38 @@ static int grow_to(struct format_1 *f, struct tree *tree, uint64_t unit, unsigne
     return error;
 }
 
+/*
+ * Where all pages that a leaf covers are somebody's, its pair, and those of what is made with it, are pages of another leaf:
+ * one far away, behind the end of the file, of whose pages some are nobody's.
+ */
+static int make_far_leaf(struct format_1 *f, struct tree *tree, unsigned height)
+{
+    uint64_t total = get_u64(mpgi_root_get(f, VERSION_NEWEST) + ROOT_TOTAL);
+    uint64_t end = min_u64(mpgi_tree_coverage(tree, height), f->space.limit);
+    int error = MPG_E_FILE_FULL;
+
+    for (uint64_t unit = (total / tree->leaf_units + 1) * tree->leaf_units;
+         unit < end && error == MPG_E_FILE_FULL; unit += tree->leaf_units) {
+        error = grow_to(f, tree, unit, height);
+        if (error == 0)
+            f->hints.far_leaf = unit;
+    }
+    return error;
+}
+
+/* Makes the leaf at `unit` and what is missing above it. */
+static int make_leaf(struct format_1 *f, struct tree *tree, uint64_t unit, unsigned height)
+{
+    int error = grow_to(f, tree, unit, height);
+
+    /* Who fills a file anew has a way of his own, so that it does not become longer. */
+    if (error != MPG_E_FILE_FULL || tree->kind != TREE_SPACE || !others_are_held(f) ||
+        f->head.kept != NULL)
+        return error;
+    error = make_far_leaf(f, tree, height);
+    return error ? error : grow_to(f, tree, unit, height);
+}
+
 int mpgi_tree_edit(struct format_1 *f, struct tree *tree, uint64_t unit)
 {
     struct node *leaf;
@@ -449,7 +505,7 @@ int mpgi_tree_edit(struct format_1 *f, struct tree *tree, uint64_t unit)
     tree->edit.content = NULL;
     leaf = mpgi_cache_find(&f->cache, tree->kind, 0, unit / tree->leaf_units);
     if (leaf == NULL || leaf->versions.pending == NULL) {
-        error = grow_to(f, tree, unit, height);
+        error = make_leaf(f, tree, unit, height);
         if (error)
             return error;
         leaf = mpgi_cache_find(&f->cache, tree->kind, 0, unit / tree->leaf_units);

@@ -4,6 +4,7 @@
  * id.
  */
 #include <errno.h>
+#include <unistd.h>
 
 #include "pager/open.h"
 #include "support/scratch_file.h"
@@ -220,6 +221,34 @@ static void test_arguments_that_make_no_sense_are_refused(void **state)
     assert_int_equal(mpg_open(&other, ((struct scratch *)*state)->path, &options), MPG_E_INVALID);
 }
 
+/* More ids than the metadata that there is covers, and none of them is left for the metadata that is to be made. */
+static void allocate_all(const struct scratch *scratch, uint64_t first, uint64_t end)
+{
+    mpg_pager *pager = scratch_create(scratch, 1024);
+    struct mpg_stat st = {.size = sizeof(st)};
+    mpg_txn *txn;
+
+    assert_int_equal(mpg_txn_begin(&txn, pager), 0);
+    for (uint64_t page = first; page < end; page++)
+        assert_int_equal(mpg_txn_alloc_at(txn, (mpg_page_id){page}, 0), 0);
+    assert_int_equal(mpg_txn_commit(txn, 0), 0);
+    assert_int_equal(mpg_stat(&st, pager), 0);
+    assert_int_equal(st.regular_pages, end - first);
+    check_and_close(pager);
+}
+
+static void test_a_transaction_takes_all_ids_of_a_range(void **state)
+{
+    static const struct {
+        uint64_t first, end;
+    } ranges[] = {{100, 9000}, {3, 9000}, {3, 40000}, {30000, 60000}};
+
+    for (size_t i = 0; i < sizeof(ranges) / sizeof(ranges[0]); i++) {
+        allocate_all(*state, ranges[i].first, ranges[i].end);
+        (void)unlink(((const struct scratch *)*state)->path);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -230,6 +259,7 @@ int main(void)
         SCRATCH_TEST(test_the_lowest_id_is_given_before_any_commit),
         SCRATCH_TEST(test_a_commit_that_failed_can_be_changed_and_tried_again),
         SCRATCH_TEST(test_arguments_that_make_no_sense_are_refused),
+        SCRATCH_TEST(test_a_transaction_takes_all_ids_of_a_range),
     };
 
     return SCRATCH_RUN("transactions", tests);
