@@ -82,7 +82,6 @@ static const struct fuse_opt templates[] = {
     FUSE_OPT_KEY("async", FUSE_OPT_KEY_KEEP),
     FUSE_OPT_KEY("sync", FUSE_OPT_KEY_KEEP),
     FUSE_OPT_KEY("dirsync", FUSE_OPT_KEY_KEEP),
-    FUSE_OPT_KEY("atime", FUSE_OPT_KEY_KEEP),
     FUSE_OPT_KEY("noatime", FUSE_OPT_KEY_KEEP),
     FUSE_OPT_KEY("-n", KEY_IGNORE), /* of mount(8) */
     FUSE_OPT_END,
@@ -94,13 +93,14 @@ static const struct fuse_opt templates[] = {
  * ends in = has a value.
  */
 static const char *const ignored[] = {
-    "defaults",  "nofail",      "fail",        "user",          "user=",    "nouser",
-    "users",     "nousers",     "owner",       "noowner",       "group",    "nogroup",
-    "auto",      "noauto",      "_netdev",     "comment=",      "helper=",  "uhelper=",
-    "relatime",  "norelatime",  "strictatime", "nostrictatime", "diratime", "nodiratime",
-    "lazytime",  "nolazytime",  "iversion",    "noiversion",    "mand",     "nomand",
-    "symfollow", "nosymfollow", "silent",      "loud",          "bg",       "fg",
-    "subtype=",  "user_id=",    "group_id=",   "rootmode=",     "blksize=", "max_read=",
+    "defaults",   "nofail",    "fail",        "user",        "user=",         "nouser",
+    "users",      "nousers",   "owner",       "noowner",     "group",         "nogroup",
+    "auto",       "noauto",    "_netdev",     "comment=",    "helper=",       "uhelper=",
+    "atime",      "relatime",  "norelatime",  "strictatime", "nostrictatime", "diratime",
+    "nodiratime", "lazytime",  "nolazytime",  "iversion",    "noiversion",    "mand",
+    "nomand",     "symfollow", "nosymfollow", "silent",      "loud",          "bg",
+    "fg",         "subtype=",  "user_id=",    "group_id=",   "rootmode=",     "blksize=",
+    "max_read=",
 };
 
 /* Options whose value is a number, which goes to a field of type int64_t. */
