@@ -222,9 +222,10 @@ static void test_arguments_that_make_no_sense_are_refused(void **state)
 }
 
 /* More ids than the metadata that there is covers, and none of them is left for the metadata that is to be made. */
-static void allocate_all(const struct scratch *scratch, uint64_t first, uint64_t end)
+static void allocate_all(const struct scratch *scratch, uint32_t page_size, uint64_t first,
+                         uint64_t end)
 {
-    mpg_pager *pager = scratch_create(scratch, 1024);
+    mpg_pager *pager = scratch_create(scratch, page_size);
     struct mpg_stat st = {.size = sizeof(st)};
     mpg_txn *txn;
 
@@ -242,10 +243,15 @@ static void test_a_transaction_takes_all_ids_of_a_range(void **state)
     static const struct {
         uint64_t first, end;
     } ranges[] = {{100, 9000}, {3, 9000}, {3, 40000}, {30000, 60000}};
+    const struct scratch *scratch = *state;
 
+    if (scratch->format == MPG_FORMAT_0_2) { /* all of its metadata is made with the file */
+        allocate_all(scratch, 4096, 100, 30000);
+        return;
+    }
     for (size_t i = 0; i < sizeof(ranges) / sizeof(ranges[0]); i++) {
-        allocate_all(*state, ranges[i].first, ranges[i].end);
-        (void)unlink(((const struct scratch *)*state)->path);
+        allocate_all(scratch, 1024, ranges[i].first, ranges[i].end);
+        (void)unlink(scratch->path);
     }
 }
 
