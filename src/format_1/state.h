@@ -4,7 +4,8 @@
  *
  *   shape.c           how much a node covers; what both trees are computed from
  *   root.c            roots: reading, verifying, finishing
- *   tree.c            what the two trees have in common: from a root to a leaf and back
+ *   tree.c            what the two trees have in common: from a root to a leaf, and how a leaf is made
+ *   tree_seal.c       … and back: what changed nodes say of themselves
  *   space_tree.c      what each page is used for
  *   space_find.c      which page to give out next
  *   directory_tree.c  the protected pages
@@ -286,6 +287,9 @@ int mpgi_tree_look(struct leaf_view *view, struct format_1 *f, struct tree *tree
 int mpgi_tree_edit(struct format_1 *f, struct tree *tree, uint64_t unit);
 /* The lowest unit >= *unit in a leaf that may have free units; of the newest version. */
 int mpgi_tree_seek(struct format_1 *f, struct tree *tree, uint64_t *unit);
+
+/* ---- tree_seal.c --------------------------------------------------------------------------- */
+
 /* Free counts of all that is pending, up to the root's area: for seek. */
 void mpgi_tree_count(struct format_1 *f, struct tree *tree);
 /*
