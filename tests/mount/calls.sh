@@ -5,11 +5,7 @@
 # shellcheck source=tests/support/lib.sh
 . "${top_srcdir:?set by make check}/tests/support/lib.sh"
 need_fuse
-command -v strace >/dev/null || skip "no strace"
-strace -o /dev/null true 2>/dev/null || skip "strace may not trace"
-case ${SANITIZERS-} in
-*address*) skip "its search for leaks cannot run beside a tracer" ;;
-esac
+need_strace
 
 expect 0 mappedpages create --page-size 4096 file
 mkdir dir

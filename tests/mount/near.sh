@@ -5,12 +5,8 @@
 # shellcheck source=tests/support/lib.sh
 . "${top_srcdir:?set by make check}/tests/support/lib.sh"
 need_fuse
-command -v strace >/dev/null || skip "no strace"
-strace -o /dev/null true 2>/dev/null || skip "strace may not trace"
+need_strace
 command -v python3 >/dev/null || skip "no python3"
-case ${SANITIZERS-} in
-*address*) skip "its search for leaks cannot run beside a tracer" ;;
-esac
 
 expect 0 mappedpages create file
 expect 0 mappedpages alloc file 10

@@ -88,6 +88,18 @@ ignore_leaks() {
     [ -z "${SANITIZERS:-}" ] || export ASAN_OPTIONS="${ASAN_OPTIONS:+$ASAN_OPTIONS:}detect_leaks=0"
 }
 
+# can_trace - whether strace can look at what runs here: not beside a search for leaks.
+can_trace() {
+    case ${SANITIZERS-} in
+    *address*) return 1 ;;
+    esac
+    command -v strace >/dev/null && strace -o /dev/null true 2>/dev/null
+}
+
+need_strace() {
+    can_trace || skip "strace is missing, may not trace, or the search for leaks is in its way"
+}
+
 need_fuse() {
     [ -w /dev/fuse ] || skip "no /dev/fuse to write to"
     command -v fusermount3 >/dev/null || skip "no fusermount3"

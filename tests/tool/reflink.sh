@@ -125,7 +125,7 @@ live() {
 }
 
 trace=
-command -v strace >/dev/null && strace -o calls true 2>/dev/null && trace=yes
+can_trace && trace=yes
 mkfifo fifo
 tried=
 for kind in btrfs xfs ext4 tmpfs; do

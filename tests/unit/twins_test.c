@@ -129,6 +129,8 @@ static bool work(const struct scratch *scratch, uint64_t id, unsigned writes)
         if (error == 0) {
             memset(mpg_writer_data(writer), 250, page_size);
             error = mpg_writer_commit(writer);
+            if (error != 0)
+                mpg_writer_discard(writer);
         }
     }
     assert_true(error == 0 || dead);
