@@ -253,20 +253,25 @@ static int make_unfinished(mpg_pager **pager, const char *path, const mpg_option
     return 0;
 }
 
+/* Completes what is to be made by what the options say. `taken` is to live as long as that. */
+static int take_options(struct creation *creation, mpg_options *taken, const mpg_options *options)
+{
+    int result = mpgi_take_options(taken, options);
+
+    creation->options = taken;
+    return result != 0 ? result : take_create_options(&creation->ops, taken);
+}
+
 int mpgi_create_with(mpg_pager **pager, const char *path, const mpg_options *options,
                      const struct io *io, void *context)
 {
-    const struct format_ops *ops = NULL;
+    struct creation creation = {.path = path, .io = io, .context = context};
     mpg_options taken;
-    int result = mpgi_take_options(&taken, options);
+    int result = take_options(&creation, &taken, options);
 
-    if (result == 0)
-        result = take_create_options(&ops, &taken);
     if (result != 0)
         return result;
-    result =
-        make(pager, &(struct creation){
-                        .path = path, .ops = ops, .options = &taken, .io = io, .context = context});
+    result = make(pager, &creation);
     return result == MPG_E_EXISTS ? make_unfinished(pager, path, &taken, io, context, result)
                                   : result;
 }
@@ -274,20 +279,12 @@ int mpgi_create_with(mpg_pager **pager, const char *path, const mpg_options *opt
 int mpgi_create_filled(mpg_pager **pager, const char *path, const mpg_options *options,
                        create_content *content, void *context)
 {
-    const struct format_ops *ops = NULL;
+    struct creation creation = {
+        .path = path, .io = &mpgi_io_system, .content = content, .content_context = context};
     mpg_options taken;
-    int result = mpgi_take_options(&taken, options);
+    int result = take_options(&creation, &taken, options);
 
-    if (result == 0)
-        result = take_create_options(&ops, &taken);
-    if (result != 0)
-        return result;
-    return make(pager, &(struct creation){.path = path,
-                                          .ops = ops,
-                                          .options = &taken,
-                                          .io = &mpgi_io_system,
-                                          .content = content,
-                                          .content_context = context});
+    return result != 0 ? result : make(pager, &creation);
 }
 
 int mpg_create(mpg_pager **pager, const char *path, const mpg_options *options)

@@ -10,6 +10,7 @@
 #include "mappedpages_copy.h"
 #include "os/gate.h"
 #include "support/api.h"
+#include "support/scratch_copy.h"
 
 #define PROTECTED 16
 #define REGULAR 300
@@ -17,18 +18,6 @@
 
 static struct io calls;
 static unsigned gate_calls; /* how often the gate was had until the copier stops */
-static char copy_path[80];
-
-static int setup(void **state)
-{
-    int result = scratch_begin(state);
-    const struct scratch *scratch = *state;
-
-    if (result == 0)
-        snprintf(copy_path, sizeof(copy_path), "%s/copy", scratch->directory);
-    return result;
-}
-
 static int teardown(void **state)
 {
     (void)unlink(copy_path);
@@ -302,7 +291,7 @@ static void changed_by_somebody_else_there_is_no_mixture(void **state)
     }
 }
 
-#define TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+#define TEST(test) cmocka_unit_test_setup_teardown(test, scratch_begin_copy, teardown)
 
 int main(void)
 {

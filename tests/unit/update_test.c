@@ -11,6 +11,7 @@
 #include "mappedpages_copy.h"
 #include "support/api.h"
 #include "support/clone.h"
+#include "support/scratch_copy.h"
 
 #define REGULAR 60
 #define PROTECTED 30
@@ -132,18 +133,6 @@ static void begin_calls(bool nameless)
 }
 
 /* ---- files ---- */
-
-static char copy_path[80];
-
-static int setup(void **state)
-{
-    int result = scratch_begin(state);
-    const struct scratch *scratch = *state;
-
-    if (result == 0)
-        snprintf(copy_path, sizeof(copy_path), "%s/copy", scratch->directory);
-    return result;
-}
 
 static unsigned clear_directory(const struct scratch *scratch, const char *prefix)
 {
@@ -631,7 +620,7 @@ static void what_is_missing_is_made(void **state)
     assert_int_equal(shown_by(copy_path), shown_by(scratch->path));
 }
 
-#define TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+#define TEST(test) cmocka_unit_test_setup_teardown(test, scratch_begin_copy, teardown)
 
 int main(void)
 {
