@@ -25,6 +25,7 @@ struct command {
 };
 
 extern const struct command command_alloc;
+extern const struct command command_bench;
 extern const struct command command_check;
 extern const struct command command_compact;
 extern const struct command command_copy;

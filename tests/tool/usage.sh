@@ -17,7 +17,7 @@ grep -Eq '^mappedpages [0-9]+\.[0-9]+\.[0-9]+ \(library [0-9]+\.[0-9]+\.[0-9]+\)
 # Every command has its help, and every option of it is in the manual page, in the command's section.
 for command in $commands; do
     expect 0 mappedpages "$command" --help
-    grep -q "^Usage: mappedpages $command .*FILE" out || fail "$command --help shows no usage"
+    grep -q "^Usage: mappedpages $command .*\(FILE\|DIRECTORY\)" out || fail "$command --help shows no usage"
     sed -n "/^\.SS $command\$/,/^\.S[SH] /p" "$manual" | tr -d '\134' >section
     [ -s section ] || fail "the manual page has no section on $command"
     grep -Eo -- '--[a-z-]+' out | grep -v -x -e --help | sort -u >options
