@@ -34,9 +34,9 @@ for _ in $(seq 100); do
     wait $bench
     status=$?
     left_nothing
-    [ $status -ne 0 ] && break
+    [ "$status" -eq 0 ] || break
 done
-[ $status -eq 143 ] || fail "status $status: $(cat err)"
+[ "$status" -eq 143 ] || fail "status $status: $(cat err)"
 said_nothing
 
 expect 3 mappedpages bench missing
