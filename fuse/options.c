@@ -18,7 +18,7 @@
 /* Enough to let a commit gather the work of many clients. */
 #define DEFAULT_THREADS 32
 
-#define SIZE_EXPECTED "a number of bytes, with " SIZE_UNITS " behind it if you like, below 2^63"
+#define SIZE_EXPECTED SIZE_WORDS ", below 2^63"
 #define READY_FD_EXPECTED "the number of a descriptor that is open for writing"
 #define OCTAL_EXPECTED "an octal number from 0 to 777"
 #define SECONDS_EXPECTED "a number of seconds from 0 to 4294967295"

@@ -103,6 +103,14 @@ static int check_room(mpg_error_info *info, const mpg_pager *pager, const struct
     return info->code;
 }
 
+static int fail_memory(mpg_error_info *info, size_t count)
+{
+    *info = (mpg_error_info){.code = MPG_E_NO_MEMORY, .page = MPG_NO_PAGE};
+    snprintf(info->message, sizeof info->message,
+             "not enough memory for the ids of %zu pages; ask for fewer at a time", count);
+    return info->code;
+}
+
 /* Allocates into request->ids. Returns 0 or an error, with its details in *info. */
 static int alloc_from(mpg_pager *pager, mpg_error_info *info, struct request *request)
 {
@@ -114,7 +122,10 @@ static int alloc_from(mpg_pager *pager, mpg_error_info *info, struct request *re
     if (request->named) {
         status = alloc_named(pager, request);
     } else {
-        request->ids = allocate(request->count, sizeof *request->ids);
+        request->ids = calloc(request->count, sizeof *request->ids);
+        if (request->ids == NULL) {
+            return fail_memory(info, request->count);
+        }
         status = request->protected
                      ? alloc_protected_pages(pager, request->ids, request->count)
                      : alloc_regular_pages(pager, request->ids, request->count, request->flags);

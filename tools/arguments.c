@@ -147,8 +147,7 @@ uint64_t parse_number(const struct command *command, const char *what, const cha
     const char *end;
 
     if (!scan_number(&number, &end, text) || *end != '\0') {
-        usage_error(command, "%s '%s' is not a whole number from 0 to %llu", what, text,
-                    (unsigned long long)UINT64_MAX);
+        usage_error(command, "%s '%s' is not a whole number below 2^64", what, text);
     }
     refuse_leading_zero(command, what, text);
     return number;
@@ -162,10 +161,8 @@ uint64_t parse_size(const struct command *command, const char *what, const char 
     switch (size_parse(&bytes, text)) {
     case SIZE_GOOD:
         break;
-    case SIZE_NO_NUMBER:
-        usage_error(command, "%s '%s' is not a number of bytes", what, text);
-    case SIZE_UNKNOWN_UNIT:
-        usage_error(command, "%s '%s' does not end in a digit, " SIZE_UNITS, what, text);
+    case SIZE_NO_SIZE:
+        usage_error(command, "%s '%s' is not " SIZE_WORDS, what, text);
     case SIZE_TOO_LARGE:
         usage_error(command, "%s '%s' is too large", what, text);
     }
@@ -208,6 +205,10 @@ static void parse_range(uint64_t *first, uint64_t *last, const struct command *c
         *first = parse_number(command, "id", text);
         *last = *first;
         return;
+    }
+    if (end[1] == '\0') {
+        usage_error(command, "the range '%s' has no end; the last id stands behind the hyphen",
+                    text);
     }
     refuse_leading_zero(command, "id", text);
     *last = parse_number(command, "id", end + 1);

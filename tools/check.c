@@ -250,14 +250,14 @@ static int check_unlocked(struct report *report, const mpg_pager *pager)
         int status;
 
         if (out == NULL) {
-            complain(report->path, "%s", strerror(errno));
-            return STATUS_FAILED;
+            return report_reason(report->path, report->as_json, MPG_E_NO_MEMORY, "%s",
+                                 strerror(errno));
         }
         status = check_round(report, pager, out, &settled, &result);
         if (fclose(out) != 0) {
-            complain(report->path, "%s", strerror(errno));
             free(text);
-            return STATUS_FAILED;
+            return report_reason(report->path, report->as_json, MPG_E_NO_MEMORY,
+                                 "not enough memory for the report");
         }
         if (settled) {
             status = write_output(text, length, result.faults == 0 ? STATUS_FINE : STATUS_NO);
@@ -269,8 +269,8 @@ static int check_unlocked(struct report *report, const mpg_pager *pager)
             return report_failure(report->path, report->as_json);
         }
     }
-    complain(report->path, "it is being changed too fast to be checked; try again later");
-    return STATUS_FAILED;
+    return report_reason(report->path, report->as_json, MPG_E_STALE,
+                         "it is being changed too fast to be checked; try again later");
 }
 
 static int check_file(const struct repair_request *request)

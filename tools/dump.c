@@ -37,6 +37,14 @@ struct dump {
     struct progress progress;
 };
 
+/* Mostly it is standard output that failed, and errno says more than the library's "Write error". */
+static void complain_archive(struct archive *archive)
+{
+    int error = archive_errno(archive);
+
+    complain("standard output", "%s", error > 0 ? strerror(error) : archive_error_string(archive));
+}
+
 static int add(struct dump *dump, const char *name, const void *data, size_t length)
 {
     char checksum[ARCHIVED_CHECKSUM_SIZE];
@@ -51,7 +59,7 @@ static int add(struct dump *dump, const char *name, const void *data, size_t len
     archive_entry_set_mtime(dump->entry, (time_t)dump->created, 0);
     if (archive_write_header(dump->archive, dump->entry) != ARCHIVE_OK ||
         archive_write_data(dump->archive, data, length) != (la_ssize_t)length) {
-        complain("standard output", "%s", archive_error_string(dump->archive));
+        complain_archive(dump->archive);
         return STATUS_FAILED;
     }
     return STATUS_FINE;
@@ -165,7 +173,7 @@ static int write_archive(struct dump *dump, bool quiet)
     progress_end(&dump->progress);
     /* Without its end an archive that was cut short is seen to be so. */
     if (status == STATUS_FINE && archive_write_close(dump->archive) != ARCHIVE_OK) {
-        complain("standard output", "%s", archive_error_string(dump->archive));
+        complain_archive(dump->archive);
         status = STATUS_FAILED;
     }
     return status;
@@ -182,7 +190,7 @@ static int dump_to_output(struct dump *dump, bool quiet)
         complain(dump->path, "not enough memory");
     } else if (archive_write_set_format_pax_restricted(dump->archive) != ARCHIVE_OK ||
                archive_write_open_fd(dump->archive, STDOUT_FILENO) != ARCHIVE_OK) {
-        complain("standard output", "%s", archive_error_string(dump->archive));
+        complain_archive(dump->archive);
     } else {
         status = write_archive(dump, quiet);
     }

@@ -90,6 +90,17 @@ static bool is_compressed(int fd)
     return false;
 }
 
+static bool is_format_0_2(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+    bool is = fd >= 0 && stands_at(fd, 0, "MPPG") && !stands_at(fd, 4, "\1");
+
+    if (fd >= 0) {
+        close(fd);
+    }
+    return is;
+}
+
 static enum content content_of(const char *path)
 {
     enum content content = CONTENT_OTHER;
@@ -234,6 +245,17 @@ static bool about_page(char text[HINT_SIZE], const char *path, const mpg_error_i
     return say(text, "'mappedpages list %s' tells which there are", shown(path, "FILE"));
 }
 
+/* The format has no room for it: that of 0.2, which begins with the version's 0, has few. */
+static bool about_room(char text[HINT_SIZE], const char *path, enum hint_use use)
+{
+    if (use == HINT_CREATE) {
+        return say(text, "format 1 holds more");
+    }
+    return is_format_0_2(path) &&
+           say(text, "'mappedpages copy -f 1 %s NEW' makes a file of it that has room",
+               shown(path, "FILE"));
+}
+
 /* Where a file that was busy is mounted; "": that is not known. */
 static char mounted_on[PATH_MAX];
 
@@ -267,11 +289,7 @@ bool hint_find(char text[HINT_SIZE], const char *path, const mpg_error_info *inf
         return about_page(text, path, info, use);
     case MPG_E_FILE_FULL:
     case MPG_E_DIRECTORY_FULL:
-        return use == HINT_CREATE
-                   ? say(text, "format 1 holds more")
-                   : say(text,
-                         "'mappedpages dump' and 'load' carry its pages into a larger file, or one "
-                         "of format 1");
+        return about_room(text, path, use);
     case MPG_E_RESERVED_PAGE:
         return say(text, "0, 1 and 2 always do: 'mappedpages list %s' tells which are yours",
                    shown(path, "FILE"));

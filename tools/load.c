@@ -36,6 +36,7 @@ struct load {
     mpg_pager *pager;
     struct spool spool;
     uint64_t memory;
+    int spool_errno; /* why a content could not be read again from the spool; 0: they could */
     bool quiet;
     bool json;
     void *content; /* room for a page */
@@ -45,6 +46,15 @@ struct load {
 
 /* ---- Reading the archive, all of it, before anything changes ---- */
 
+/* errno says what is wrong with the temporary file. */
+static int fail_temporary(const struct load *load, const char *consequence)
+{
+    return report_reason(
+        spool_directory(), load->json, MPG_E_IO,
+        "a temporary file for the archive: %s%s; the environment's TMPDIR names another directory",
+        strerror(errno), consequence);
+}
+
 static int spool_archive(struct load *load, struct page_archive *archive)
 {
     struct archived_page page;
@@ -52,19 +62,18 @@ static int spool_archive(struct load *load, struct page_archive *archive)
 
     while ((more = page_archive_next(&page, archive, load->content)) > 0) {
         if (spool_add(&load->spool, &page, load->content) != 0) {
-            complain("temporary file", "%s; nothing was changed", strerror(errno));
-            return STATUS_FAILED;
+            return fail_temporary(load, "; nothing was changed");
         }
         progress_update(&load->progress, load->spool.count);
     }
     if (more < 0) {
-        complain("standard input", "%s; nothing was changed", page_archive_error(archive));
-        return STATUS_FAILED;
+        return report_reason("standard input", load->json, MPG_E_INVALID, "%s; nothing was changed",
+                             page_archive_error(archive));
     }
     if (page_archive_is_nothing(archive)) {
-        complain("standard input",
-                 "there is nothing in it, not even an empty archive; nothing was changed");
-        return STATUS_FAILED;
+        return report_reason("standard input", load->json, MPG_E_INVALID,
+                             "there is nothing in it, not even an empty archive; nothing was "
+                             "changed");
     }
     spool_sort(&load->spool);
     return STATUS_FINE;
@@ -76,13 +85,11 @@ static int read_archive(struct load *load)
     int status;
 
     if (spool_begin(&load->spool, load->spool.page_size) != 0) {
-        complain("temporary file", "%s", strerror(errno));
-        return STATUS_FAILED;
+        return fail_temporary(load, "; nothing was changed");
     }
     archive = page_archive_open(STDIN_FILENO, load->spool.page_size);
     if (archive == NULL) {
-        complain(load->path, "not enough memory");
-        return STATUS_FAILED;
+        return report_reason(load->path, load->json, MPG_E_NO_MEMORY, "not enough memory");
     }
     progress_begin(&load->progress, "reading", 0, load->quiet);
     status = spool_archive(load, archive);
@@ -124,7 +131,7 @@ static int write_contents(mpg_txn *txn, struct load *load, size_t *next, bool al
         int status = page_put_is_missing(&missing, load->pager, &spooled->page);
 
         if (status == 0 && spool_read(load->content, &load->spool, spooled) != 0) {
-            complain("temporary file", "%s", strerror(errno));
+            load->spool_errno = errno;
             return MPG_E_IO;
         }
         if (status == 0 && !spooled->page.protected && !(missing && allocated_here)) {
@@ -215,11 +222,16 @@ static int load_file(struct load *load)
         return STATUS_FAILED;
     }
     if (mpg_page_size(load->pager) != load->spool.page_size) {
-        complain(load->path,
-                 "the file was replaced by one with another page size; nothing was changed");
-        return close_file(load->pager, load->path, STATUS_FAILED);
+        status = report_reason(load->path, load->json, MPG_E_CHANGED,
+                               "the file was replaced by one with another page size; nothing was "
+                               "changed");
+        return close_file(load->pager, load->path, status);
     }
     status = apply(load);
+    if (load->spool_errno != 0) {
+        errno = load->spool_errno;
+        return close_file(load->pager, load->path, fail_temporary(load, ""));
+    }
     if (status != 0) {
         return fail_and_close(load->pager, load->path, load->json);
     }
@@ -243,7 +255,7 @@ static int run(int argc, char **argv)
     }
     expect_arguments(&command_load, argc, argv, 1, 1);
     load.path = argv[optind];
-    if (open_reading(&reader, load.path, false) != STATUS_FINE) {
+    if (open_reading(&reader, load.path, load.json) != STATUS_FINE) {
         return STATUS_FAILED;
     }
     load.spool.page_size = mpg_page_size(reader);

@@ -14,10 +14,10 @@
 #include <string.h>
 
 static const struct command *const commands[] = {
-    &command_create, &command_info,    &command_list,   &command_read, &command_write,
-    &command_alloc,  &command_free,    &command_check,  &command_map,  &command_dump,
-    &command_load,   &command_trim,    &command_rescue, &command_copy, &command_label,
-    &command_uuid,   &command_compact, &command_bench,
+    &command_create, &command_info,   &command_list,  &command_map,  &command_read,
+    &command_write,  &command_alloc,  &command_free,  &command_trim, &command_compact,
+    &command_copy,   &command_label,  &command_uuid,  &command_dump, &command_load,
+    &command_check,  &command_rescue, &command_bench,
 };
 #define COMMANDS (sizeof commands / sizeof commands[0])
 

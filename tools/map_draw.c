@@ -69,8 +69,7 @@ static void draw_runs(FILE *out, const struct map *map)
         fputs("\nNo page is free.\n", out);
         return;
     }
-    fprintf(out, "\nFree pages lie in runs; the longest has %" PRIu64 " pages.\n",
-            map->longest_run);
+    fprintf(out, "\nFree pages lie in runs, the longest of %" PRIu64 ":\n", map->longest_run);
     fputs("       length        runs       pages\n", out);
     for (unsigned class = 0; class < MAP_RUN_CLASSES; class ++) {
         if (map->runs[class] > 0) {

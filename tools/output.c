@@ -176,6 +176,17 @@ int report_failure(const char *path, bool json)
     return report_error(path, &info, json);
 }
 
+int report_reason(const char *subject, bool json, int code, const char *format, ...)
+{
+    mpg_error_info info = {.code = code, .page = MPG_NO_PAGE};
+    va_list arguments;
+
+    va_start(arguments, format);
+    (void)vsnprintf(info.message, sizeof info.message, format, arguments);
+    va_end(arguments);
+    return report_error(subject, &info, json);
+}
+
 int write_output(const void *data, size_t length, int status)
 {
     if (fwrite(data, 1, length, stdout) != length) {

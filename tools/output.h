@@ -29,6 +29,10 @@ int report_failure(const char *path, bool json);
 /* The same for a failure that the library was not asked about. */
 int report_error(const char *path, const mpg_error_info *info, bool json);
 
+/* The same where no call of the library failed; `subject` as for complain. */
+int report_reason(const char *subject, bool json, int code, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
 /* Writes the last failure as the member "error" of the object that is being written. */
 void json_failure(struct json *json, const char *path);
 

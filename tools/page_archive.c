@@ -4,6 +4,7 @@
 
 #include <archive.h>
 #include <archive_entry.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +23,15 @@ static int fail(struct page_archive *archive, const char *name, const char *why)
     (void)snprintf(archive->error, sizeof archive->error, "%s%s%s", name, *name != '\0' ? ": " : "",
                    why);
     return -1;
+}
+
+/* The library speaks as if it knew of formats besides tar's here, and of reading only that it failed. */
+static void fail_open(struct page_archive *archive)
+{
+    int error = archive_errno(archive->archive);
+    const char *said = error > 0 ? strerror(error) : archive_error_string(archive->archive);
+
+    (void)fail(archive, "", error == EILSEQ ? "not a tar archive" : said);
 }
 
 /*
@@ -59,7 +69,7 @@ struct page_archive *page_archive_open(int fd, size_t page_size)
     (void)archive_read_support_filter_xz(made->archive);
     (void)archive_read_support_filter_zstd(made->archive);
     if (archive_read_open_fd(made->archive, fd, 65536) != ARCHIVE_OK) {
-        (void)fail(made, "", archive_error_string(made->archive));
+        fail_open(made);
     }
     return made;
 }
@@ -69,7 +79,7 @@ struct page_archive *page_archive_open_memory(const void *data, size_t length, s
     struct page_archive *made = begin(page_size);
 
     if (made != NULL && archive_read_open_memory(made->archive, data, length) != ARCHIVE_OK) {
-        (void)fail(made, "", archive_error_string(made->archive));
+        fail_open(made);
     }
     return made;
 }

@@ -29,7 +29,7 @@ enum size_fault size_parse(uint64_t *bytes, const char *text)
     int shift;
 
     if (*c < '0' || *c > '9' || (*c == '0' && c[1] >= '0' && c[1] <= '9')) {
-        return SIZE_NO_NUMBER;
+        return SIZE_NO_SIZE;
     }
     for (; *c >= '0' && *c <= '9'; c++) {
         unsigned digit = (unsigned)(*c - '0');
@@ -41,7 +41,7 @@ enum size_fault size_parse(uint64_t *bytes, const char *text)
     }
     shift = shift_of(c);
     if (shift < 0) {
-        return SIZE_UNKNOWN_UNIT;
+        return SIZE_NO_SIZE;
     }
     if (number > UINT64_MAX >> shift) {
         return SIZE_TOO_LARGE;

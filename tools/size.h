@@ -8,9 +8,8 @@
 
 enum size_fault {
     SIZE_GOOD,
-    SIZE_NO_NUMBER,    /* it does not begin with a digit, or with a zero that means nothing */
-    SIZE_UNKNOWN_UNIT, /* what follows the number is no unit */
-    SIZE_TOO_LARGE,    /* 2^64 bytes or more */
+    SIZE_NO_SIZE, /* it is no whole number, begins with a zero that means nothing, or has no known unit */
+    SIZE_TOO_LARGE, /* 2^64 bytes or more */
 };
 
 /*
@@ -19,8 +18,8 @@ enum size_fault {
  */
 enum size_fault size_parse(uint64_t *bytes, const char *text);
 
-/* What may follow a number, for messages and helps. */
-#define SIZE_UNITS "K, M, G or T (also KiB and so on)"
+/* What a size is, for messages. */
+#define SIZE_WORDS "a whole number of bytes, or of K, M, G or T (also KiB and so on)"
 
 /* Describes a size in at most four digits and a unit, "4 KiB", "1.5 GiB"; exact, or rounded down. */
 #define SIZE_TEXT 16

@@ -9,16 +9,20 @@
 #include <string.h>
 #include <unistd.h>
 
+const char *spool_directory(void)
+{
+    const char *directory = getenv("TMPDIR");
+
+    return directory != NULL && *directory != '\0' ? directory : "/tmp";
+}
+
 /* Opens a temporary file that has no name, or none any more. */
 static int open_temporary(void)
 {
-    const char *directory = getenv("TMPDIR");
+    const char *directory = spool_directory();
     char *name = NULL;
     int fd;
 
-    if (directory == NULL || *directory == '\0') {
-        directory = "/tmp";
-    }
     fd = open(directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
     if (fd >= 0 || (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL)) {
         return fd;

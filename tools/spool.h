@@ -21,6 +21,9 @@ struct spool {
     size_t count, capacity;
 };
 
+/* Where temporary files are made. */
+const char *spool_directory(void);
+
 /* Both return 0, or -1 with errno set. */
 int spool_begin(struct spool *spool, size_t page_size);
 int spool_add(struct spool *spool, const struct archived_page *page, const void *content);

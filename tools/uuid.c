@@ -61,8 +61,7 @@ static int show(const char *path, bool json)
 
 static int fail(const struct change *change, const char *what)
 {
-    complain(change->path, "%s: %s", what, strerror(errno));
-    return STATUS_FAILED;
+    return report_reason(change->path, change->json, MPG_E_IO, "%s: %s", what, strerror(errno));
 }
 
 /* The copy is to pass for the file: its owner, and who may do what with it. */
@@ -100,7 +99,7 @@ static int sync_directory(const struct change *change)
 static int replace(struct change *change, bool quiet)
 {
     mpg_copy_options how = MPG_COPY_OPTIONS_INIT;
-    int made;
+    int made, status;
 
     how.uuid = change->uuid;
     how.progress = progress_go_on;
@@ -114,9 +113,11 @@ static int replace(struct change *change, bool quiet)
     if (made != 0) {
         return report_failure(change->path, change->json);
     }
-    if (take_over(change) != STATUS_FINE || rename(change->copy, change->real) != 0) {
-        int status = fail(change, "the copy cannot take its place");
-
+    status = take_over(change);
+    if (status == STATUS_FINE && rename(change->copy, change->real) != 0) {
+        status = fail(change, "the copy cannot take its place");
+    }
+    if (status != STATUS_FINE) {
         (void)unlink(change->copy);
         return status;
     }
@@ -139,8 +140,8 @@ static int replace_open(struct change *change, bool quiet)
         return fail(change, "realpath");
     }
     if (!S_ISREG(file.st_mode)) {
-        complain(change->path, "it is no regular file, whose place another one could take");
-        return STATUS_FAILED;
+        return report_reason(change->path, change->json, MPG_E_INVALID,
+                             "it is no regular file, whose place another one could take");
     }
     if (asprintf(&change->copy, "%s.uuid-%ld", change->real, (long)getpid()) < 0) {
         change->copy = NULL;
@@ -227,8 +228,8 @@ static int run(int argc, char **argv)
     text = argv[optind + 1];
     if (strcmp(text, "new") == 0) {
         if (!draw_uuid(change.uuid)) {
-            complain(change.path, "the system gave no random numbers");
-            return STATUS_FAILED;
+            return report_reason(change.path, change.json, MPG_E_IO,
+                                 "the system gave no random numbers");
         }
     } else if (!parse_uuid(change.uuid, text)) {
         usage_error(&command_uuid, "'%s' is neither a UUID nor 'new'", text);

@@ -31,17 +31,17 @@ static int find_page_size(size_t *size, const char *path, bool json)
 }
 
 /* All of standard input, into the beginning of a page of zeros. Returns an exit status. */
-static int read_input(void *content, size_t size)
+static int read_input(void *content, size_t size, bool json)
 {
     size_t length = fread(content, 1, size, stdin);
 
     if (length == size && getc(stdin) != EOF) {
-        complain("standard input", "longer than a page of %zu bytes; nothing was written", size);
-        return STATUS_FAILED;
+        return report_reason("standard input", json, MPG_E_INVALID,
+                             "longer than a page of %zu bytes; nothing was written", size);
     }
     if (ferror(stdin)) {
-        complain("standard input", "%s; nothing was written", strerror(errno));
-        return STATUS_FAILED;
+        return report_reason("standard input", json, MPG_E_IO, "%s; nothing was written",
+                             strerror(errno));
     }
     return STATUS_FINE;
 }
@@ -95,8 +95,10 @@ static int write_page(const char *path, uint64_t id, bool protected, const void 
         return STATUS_FAILED;
     }
     if (mpg_page_size(pager) != size) {
-        complain(path, "the file was replaced by one with another page size; nothing was written");
-        return close_file(pager, path, STATUS_FAILED);
+        status = report_reason(path, json, MPG_E_CHANGED,
+                               "the file was replaced by one with another page size; nothing was "
+                               "written");
+        return close_file(pager, path, status);
     }
     status = protected ? write_protected(pager, (mpg_protected_id){id}, content, size)
                        : write_regular(pager, (mpg_page_id){id}, content, size);
@@ -133,7 +135,7 @@ static int run(int argc, char **argv)
         return STATUS_FAILED;
     }
     content = allocate(1, size);
-    status = read_input(content, size);
+    status = read_input(content, size, json);
     if (status == STATUS_FINE) {
         hold_signals();
         status = write_page(path, id, protected, content, size, json);

@@ -71,9 +71,11 @@ bool mpgi_interrupted(unsigned *times)
 /* As mpgi_file_length; an error where it is no file. */
 static int length_of_file(const struct file *file, uint64_t *bytes)
 {
-    if (file->io->size(file->context, file->fd, bytes) != 0)
-        return fail(file, errno == EINVAL ? "not a regular file" : "fstat", MPG_NO_PAGE);
-    return 0;
+    if (file->io->size(file->context, file->fd, bytes) == 0)
+        return 0;
+    if (errno == EINVAL)
+        return mpgi_fail(MPG_E_IO, "open", MPG_NO_PAGE, "%s: not a regular file", file->path);
+    return fail(file, "fstat", MPG_NO_PAGE);
 }
 
 int mpgi_file_open_as(struct file *file, const struct io *io, void *context, const char *path,

@@ -62,4 +62,10 @@ for format in 1 0.2; do
     expect 0 mappedpages load -j $format.silent <pages.tar
     holds "it == {'file': '$format.silent', 'regular_pages': 2, 'protected_pages': 3}"
     expect 3 mappedpages load -j missing.mpp <pages.tar
+    holds "it['error']['name'] == 'IO'"
+    expect 3 mappedpages load -j $format.mpp <x
+    holds "it['error'] == {'name': 'INVALID', 'message': 'not a tar archive; nothing was changed'}"
+    head -c 4097 /dev/zero >long
+    expect 3 mappedpages write -j $format.mpp 30 <long
+    holds "it['error']['message'].startswith('longer than a page')"
 done

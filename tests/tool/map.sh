@@ -39,7 +39,7 @@ expect 0 mappedpages create --pages 40 runs
 expect 0 mappedpages alloc --count 37 runs
 expect 0 mappedpages free runs 3 10 11 20 21 22 23 24 39
 expect 0 mappedpages map runs
-said_once 'the longest has 5 pages'
+said_once 'the longest of 5:'
 said_once '^ +1\+ +2 +2 '
 said_once '^ +2\+ +1 +2 '
 said_once '^ +4\+ +1 +5 '

@@ -29,6 +29,7 @@ said_nothing
 
 for range in 9-7 3- -3 3-4-5 3-x 03-5 3-05 3--5 0-18446744073709551615 0-16777216; do
     expect 2 mappedpages free file -- "$range"
+    [ "$range" != 3- ] || complained "the range '3-' has no end"
 done
 expect 2 mappedpages free file 3-5 4
 complained 'page 4 is named twice'

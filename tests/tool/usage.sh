@@ -92,8 +92,9 @@ for size in 512 1000 0 2G 5K 4T 4294971392; do
 done
 wrong "too large" create other --page-size 17179869184G
 wrong "too large" create other --page-size 18446744073709555712
-wrong "does not end in a digit, K, M, G or T" create other --page-size 4KB
-wrong "not a number of bytes" create other --page-size K
+wrong "not a whole number of bytes, or of K, M, G or T" create other --page-size 4KB
+wrong "not a whole number of bytes" create other --page-size K
+wrong "not a whole number of bytes" create other --page-size 4.5K
 wrong "leading zero" create other --page-size 04K
 for command in create info list check; do
     wrong 'the name of the file is empty' $command ''

@@ -93,6 +93,25 @@ tells "huge.mpp: No space left: the disk has not enough room for it" create -n 9
 tells "standard input: there is nothing in it, not even an empty archive; nothing was changed" load my.mpp </dev/null
 tar cf none.tar -T /dev/null
 expect 0 mappedpages load my.mpp <none.tar
+tells "standard input: not a tar archive; nothing was changed" load my.mpp <notes.txt
+tells "standard input: Is a directory; nothing was changed" load my.mpp <directory
+if mappedpages dump my.mpp >/dev/full 2>err; then
+    fail "a full disk went unnoticed"
+fi
+complained 'standard output: No space left on device$'
+(
+    TMPDIR=$work/nowhere
+    export TMPDIR
+    tells "$work/nowhere: a temporary file for the archive: No such file or directory; nothing was changed; the environment's TMPDIR names another directory" \
+        load my.mpp <my.tar
+) || exit 1
+tells "/dev/null: not a regular file" info /dev/null
+# Where a format has no room, the other one has; and where that has none, there is nothing to advise.
+expect 0 mappedpages create -f 0.2 small.mpp
+expect 3 mappedpages alloc small.mpp 40000
+complained "; 'mappedpages copy -f 1 small.mpp NEW' makes a file of it that has room$"
+expect 3 mappedpages alloc my.mpp 18446744073709551615
+complained 'that the format can hold$'
 # Who types them the wrong way round.
 expect 2 mappedpages my.mpp info
 complained "no command 'my.mpp'; the command comes first: 'mappedpages info my.mpp'$"
