@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "node.h"
+#include "workers.h"
 
 #define STREAMS 8
 /*
@@ -28,12 +29,12 @@ struct stream {
 };
 
 struct ahead {
+    struct work work; /* what the thread does when it is called */
     struct fs *fs;
-    pthread_t thread;
-    pthread_mutex_t mutex; /* for everything below */
-    pthread_cond_t work;   /* a job, a request, or the end */
-    bool running;          /* there is a thread to join */
-    bool held;             /* nothing is handed over but what waits in ahead_hold */
+    struct workers *thread; /* one, that pushes */
+    pthread_mutex_t mutex;  /* for everything below; taken before that of the workers */
+    bool called;            /* the thread is yet to begin with what there is */
+    bool held;              /* nothing is handed over but what waits in ahead_hold */
     atomic_bool stop;
     uint64_t clock; /* reads seen */
     struct stream streams[STREAMS];
@@ -42,6 +43,14 @@ struct ahead {
     fuse_ino_t pushing;        /* the node being pushed, or 0 */
     struct deferred *deferred; /* requests to finish; owned */
 };
+
+/* Has the thread do what there is. Called with the lock held. */
+static void call(struct ahead *ahead)
+{
+    if (!ahead->called) {
+        ahead->called = workers_do(ahead->thread, &ahead->work);
+    }
+}
 
 static void finish(const struct deferred *change)
 {
@@ -95,7 +104,7 @@ static bool hand_over(struct fs *fs, const struct deferred *change, bool even_he
     if (taken) {
         later->next = ahead->deferred;
         ahead->deferred = later;
-        pthread_cond_signal(&ahead->work);
+        call(ahead);
     }
     pthread_mutex_unlock(&ahead->mutex);
     if (!taken) {
@@ -222,34 +231,24 @@ static bool push_window(struct ahead *ahead, uint64_t from)
     return true;
 }
 
-static void *run(void *argument)
+static void run(struct work *work)
 {
-    struct ahead *ahead = argument;
+    struct ahead *ahead = (struct ahead *)work; /* its first member */
+    struct stream *stream;
+    uint64_t from;
 
     pthread_mutex_lock(&ahead->mutex);
-    while (!ahead->stop) {
-        struct stream *stream = ahead->job;
-        uint64_t from = ahead->job_from;
-        bool useful = true;
-
-        if (stream == NULL && ahead->deferred == NULL) {
-            pthread_cond_wait(&ahead->work, &ahead->mutex);
-            continue;
-        }
-        ahead->job = NULL;
-        pthread_mutex_unlock(&ahead->mutex);
-        set_pushing(ahead, 0);
-        if (stream != NULL) {
-            useful = push_window(ahead, from);
-        }
-        pthread_mutex_lock(&ahead->mutex);
-        if (!useful) {
-            stream->run = -WINDOW;
-        }
-    }
+    ahead->called = false;
+    stream = ahead->job;
+    from = ahead->job_from;
+    ahead->job = NULL;
     pthread_mutex_unlock(&ahead->mutex);
     set_pushing(ahead, 0);
-    return NULL;
+    if (stream != NULL && !ahead->stop && !push_window(ahead, from)) {
+        pthread_mutex_lock(&ahead->mutex);
+        stream->run = -WINDOW;
+        pthread_mutex_unlock(&ahead->mutex);
+    }
 }
 
 /*
@@ -294,7 +293,7 @@ void ahead_was_read(struct fs *fs, fuse_ino_t node)
         ahead->job_from = target.id + 1 > stream->pushed ? target.id + 1 : stream->pushed;
         stream->pushed = ahead->job_from + WINDOW;
         ahead->job = stream;
-        pthread_cond_signal(&ahead->work);
+        call(ahead);
     }
     pthread_mutex_unlock(&ahead->mutex);
 }
@@ -306,33 +305,26 @@ struct ahead *ahead_start(struct fs *fs)
     if (ahead == NULL) {
         return NULL;
     }
-    ahead->fs = fs;
     pthread_mutex_init(&ahead->mutex, NULL);
-    pthread_cond_init(&ahead->work, NULL);
-    if (pthread_create(&ahead->thread, NULL, run, ahead) != 0) {
+    ahead->work.run = run;
+    ahead->fs = fs;
+    ahead->thread = workers_new(1);
+    if (ahead->thread == NULL || !workers_start(ahead->thread)) {
         ahead_free(ahead);
         return NULL;
     }
-    ahead->running = true;
     return ahead;
 }
 
 void ahead_stop(struct ahead *ahead)
 {
-    bool running;
-
     if (ahead == NULL) {
         return;
     }
     pthread_mutex_lock(&ahead->mutex);
-    running = ahead->running;
-    ahead->running = false;
     ahead->stop = true;
-    pthread_cond_signal(&ahead->work);
     pthread_mutex_unlock(&ahead->mutex);
-    if (running) {
-        pthread_join(ahead->thread, NULL);
-    }
+    workers_end(ahead->thread);
 }
 
 void ahead_free(struct ahead *ahead)
@@ -340,7 +332,7 @@ void ahead_free(struct ahead *ahead)
     if (ahead == NULL) {
         return;
     }
-    pthread_cond_destroy(&ahead->work);
+    workers_free(ahead->thread);
     pthread_mutex_destroy(&ahead->mutex);
     free(ahead);
 }

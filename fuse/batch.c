@@ -12,13 +12,15 @@
 #include "escape.h"
 #include "last.h"
 #include "log.h"
+#include "workers.h"
 
 /* Results that are remembered. */
 #define RESULTS 256
 
 /* An archive that is to be applied. */
 struct job {
-    struct job *next;
+    struct work work;
+    struct fs *fs;
     struct stage stage;
     uint64_t number;
     int spoilt;                   /* an errno: it is not whole, a write of it failed */
@@ -27,12 +29,8 @@ struct job {
 };
 
 struct batch {
-    struct fs *fs;
-    pthread_t thread;
-    pthread_mutex_t mutex; /* for everything below */
-    pthread_cond_t work;   /* a job, or the end */
-    bool running;
-    struct job *first, *last;
+    struct workers *thread; /* one, that applies them */
+    pthread_mutex_t mutex;  /* for everything below */
     uint64_t count;         /* of batches that were begun */
     char *results[RESULTS]; /* a line each: of batch N at N modulo this; owned */
 };
@@ -41,10 +39,11 @@ struct batch *batch_new(void)
 {
     struct batch *batch = calloc(1, sizeof(*batch));
 
-    if (batch != NULL) {
-        pthread_mutex_init(&batch->mutex, NULL);
-        pthread_cond_init(&batch->work, NULL);
+    if (batch == NULL || (batch->thread = workers_new(1)) == NULL) {
+        free(batch);
+        return NULL;
     }
+    pthread_mutex_init(&batch->mutex, NULL);
     return batch;
 }
 
@@ -53,10 +52,10 @@ void batch_free(struct batch *batch)
     if (batch == NULL) {
         return;
     }
+    workers_free(batch->thread);
     for (size_t i = 0; i < RESULTS; i++) {
         free(batch->results[i]);
     }
-    pthread_cond_destroy(&batch->work);
     pthread_mutex_destroy(&batch->mutex);
     free(batch);
 }
@@ -134,40 +133,25 @@ void batch_begin(struct fs *fs, struct handle *handle, const struct client *clie
 
 /* ---- applying ---- */
 
-static void run_job(struct fs *fs, struct job *job)
+static void run(struct work *work)
 {
+    struct job *job = (struct job *)work; /* its first member */
     struct batch_result result = {.error = job->spoilt};
 
     if (job->spoilt != 0) {
         snprintf(result.why, sizeof(result.why), "a write to it failed: %s", strerror(job->spoilt));
     } else {
-        batch_apply(&result, fs, &job->stage);
+        batch_apply(&result, job->fs, &job->stage);
     }
     stage_clear(&job->stage);
     if (result.error != 0) {
         log_limited(LOG_ERR, "batch %" PRIu64 " of %s: nothing was changed: %s", job->number,
                     job->name, result.why);
     }
-    note_result(fs->batch, job, &result);
+    note_result(job->fs->batch, job, &result);
     job->answer.error = result.error;
     answer_now(&job->answer);
     free(job);
-}
-
-/* Hands a job over; false if there is no thread. */
-static bool hand_over(struct batch *batch, struct job *job)
-{
-    bool running;
-
-    pthread_mutex_lock(&batch->mutex);
-    running = batch->running;
-    if (running) {
-        *(batch->first != NULL ? &batch->last->next : &batch->first) = job;
-        batch->last = job;
-        pthread_cond_signal(&batch->work);
-    }
-    pthread_mutex_unlock(&batch->mutex);
-    return running;
 }
 
 /* Takes what is due into the job; false: nothing is. */
@@ -206,10 +190,12 @@ void batch_settle(struct fs *fs, struct handle *handle, enum occasion occasion,
         answer_now(&now);
         return;
     }
+    job->work.run = run;
+    job->fs = fs;
     job->answer = now;
     note(fs->batch, job->number, job->name, "not done yet");
-    if (!hand_over(fs->batch, job)) {
-        run_job(fs, job); /* no requests come any more */
+    if (!workers_do(fs->batch->thread, &job->work)) {
+        run(&job->work); /* no requests come any more */
     }
 }
 
@@ -221,53 +207,19 @@ void batch_end(struct fs *fs, struct handle *handle)
     batch_settle(fs, handle, OCCASION_END, &nobody, &none);
 }
 
-static void *run(void *argument)
-{
-    struct batch *batch = argument;
-
-    pthread_mutex_lock(&batch->mutex);
-    while (batch->running || batch->first != NULL) {
-        struct job *job = batch->first;
-
-        if (job == NULL) {
-            pthread_cond_wait(&batch->work, &batch->mutex);
-            continue;
-        }
-        batch->first = job->next;
-        pthread_mutex_unlock(&batch->mutex);
-        run_job(batch->fs, job);
-        pthread_mutex_lock(&batch->mutex);
-    }
-    pthread_mutex_unlock(&batch->mutex);
-    return NULL;
-}
-
 bool batch_start(struct fs *fs)
 {
-    struct batch *batch = fs->batch;
+    bool started = workers_start(fs->batch->thread);
 
-    batch->fs = fs;
-    batch->running = true;
-    if (pthread_create(&batch->thread, NULL, run, batch) != 0) {
-        batch->running = false;
+    if (!started) {
         log_line(LOG_ERR, "no thread for what is written to batch");
     }
-    return batch->running;
+    return started;
 }
 
 void batch_stop(struct batch *batch)
 {
-    bool running;
-
-    if (batch == NULL) {
-        return;
-    }
-    pthread_mutex_lock(&batch->mutex);
-    running = batch->running;
-    batch->running = false;
-    pthread_cond_signal(&batch->work);
-    pthread_mutex_unlock(&batch->mutex);
-    if (running) {
-        pthread_join(batch->thread, NULL);
+    if (batch != NULL) {
+        workers_end(batch->thread);
     }
 }

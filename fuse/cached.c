@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "cached.h"
 
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
 #include "log.h"
+#include "workers.h"
 
 /* Places where nodes are noted; a power of two. */
 #define PLACES 8192
@@ -13,40 +13,34 @@
 #define SEVERAL UINT64_MAX
 
 struct job {
-    struct job *next;
+    struct work work;
+    struct fs *fs;
     fuse_ino_t node;
     struct answer answer;
 };
 
 struct cached {
     _Atomic uint64_t places[PLACES]; /* 0: none, a node, or SEVERAL */
-    struct fs *fs;
-    pthread_t thread;
-    pthread_mutex_t mutex; /* for everything below */
-    pthread_cond_t work;   /* a job, or the end */
-    bool running;          /* there is a thread, and it is not to end */
-    struct job *first, *last;
+    struct workers *thread;          /* one, that drops */
 };
 
 struct cached *cached_new(void)
 {
     struct cached *cached = calloc(1, sizeof(*cached));
 
-    if (cached != NULL) {
-        pthread_mutex_init(&cached->mutex, NULL);
-        pthread_cond_init(&cached->work, NULL);
+    if (cached == NULL || (cached->thread = workers_new(1)) == NULL) {
+        free(cached);
+        return NULL;
     }
     return cached;
 }
 
 void cached_free(struct cached *cached)
 {
-    if (cached == NULL) {
-        return;
+    if (cached != NULL) {
+        workers_free(cached->thread);
+        free(cached);
     }
-    pthread_cond_destroy(&cached->work);
-    pthread_mutex_destroy(&cached->mutex);
-    free(cached);
 }
 
 static _Atomic uint64_t *place_of(struct cached *cached, fuse_ino_t node)
@@ -90,35 +84,37 @@ void answer_now(const struct answer *answer)
     }
 }
 
+static void run(struct work *work)
+{
+    struct job *job = (struct job *)work; /* its first member */
+
+    /* Fails only where there is nothing to drop: the kernel does not know the node any more. */
+    (void)fuse_lowlevel_notify_inval_inode(job->fs->session, job->node, 0, 0);
+    answer_now(&job->answer);
+    free(job);
+}
+
 /* Hands an answer over; false if that cannot be done. */
-static bool hand_over(struct cached *cached, fuse_ino_t node, const struct answer *answer)
+static bool hand_over(struct fs *fs, fuse_ino_t node, const struct answer *answer)
 {
     struct job *job = malloc(sizeof(*job));
-    bool running;
 
     if (job == NULL) {
         return false;
     }
-    *job = (struct job){NULL, node, *answer};
-    pthread_mutex_lock(&cached->mutex);
-    running = cached->running;
-    if (running) {
-        *(cached->first != NULL ? &cached->last->next : &cached->first) = job;
-        cached->last = job;
-        pthread_cond_signal(&cached->work);
-    }
-    pthread_mutex_unlock(&cached->mutex);
-    if (!running) {
+    *job = (struct job){{.run = run}, fs, node, *answer};
+    if (!workers_do(fs->cached->thread, &job->work)) {
         free(job);
+        return false;
     }
-    return running;
+    return true;
 }
 
 void cached_answer(struct fs *fs, fuse_ino_t node, const struct answer *answer)
 {
     if (!take_note(fs->cached, node)) {
         answer_now(answer);
-    } else if (!hand_over(fs->cached, node, answer)) {
+    } else if (!hand_over(fs, node, answer)) {
         cached_note(fs->cached, node); /* the next commit tries again */
         answer_now(answer);
     }
@@ -131,53 +127,17 @@ void cached_drop(struct fs *fs, fuse_ino_t node)
     cached_answer(fs, node, &none);
 }
 
-static void *run(void *argument)
-{
-    struct cached *cached = argument;
-
-    pthread_mutex_lock(&cached->mutex);
-    while (cached->running || cached->first != NULL) {
-        struct job *job = cached->first;
-
-        if (job == NULL) {
-            pthread_cond_wait(&cached->work, &cached->mutex);
-            continue;
-        }
-        cached->first = job->next;
-        pthread_mutex_unlock(&cached->mutex);
-        /* Fails only where there is nothing to drop: the kernel does not know the node any more. */
-        (void)fuse_lowlevel_notify_inval_inode(cached->fs->session, job->node, 0, 0);
-        answer_now(&job->answer);
-        free(job);
-        pthread_mutex_lock(&cached->mutex);
-    }
-    pthread_mutex_unlock(&cached->mutex);
-    return NULL;
-}
-
 bool cached_start(struct fs *fs)
 {
-    struct cached *cached = fs->cached;
+    bool started = workers_start(fs->cached->thread);
 
-    cached->fs = fs;
-    cached->running = true;
-    if (pthread_create(&cached->thread, NULL, run, cached) != 0) {
-        cached->running = false;
+    if (!started) {
         log_line(LOG_ERR, "no thread to drop from the kernel's cache what a commit changes");
     }
-    return cached->running;
+    return started;
 }
 
 void cached_stop(struct cached *cached)
 {
-    bool running;
-
-    pthread_mutex_lock(&cached->mutex);
-    running = cached->running;
-    cached->running = false;
-    pthread_cond_signal(&cached->work);
-    pthread_mutex_unlock(&cached->mutex);
-    if (running) {
-        pthread_join(cached->thread, NULL);
-    }
+    workers_end(cached->thread);
 }

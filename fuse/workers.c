@@ -110,6 +110,19 @@ static void add(struct workers *workers)
     workers->count++;
 }
 
+bool workers_start(struct workers *workers)
+{
+    bool started;
+
+    pthread_mutex_lock(&workers->mutex);
+    if (workers->count == 0) {
+        add(workers);
+    }
+    started = workers->count > 0;
+    pthread_mutex_unlock(&workers->mutex);
+    return started;
+}
+
 /* Wakes one that rests, one of this processor first. Called with the lock held; false: none rests. */
 static bool call(struct workers *workers)
 {
@@ -160,11 +173,8 @@ void workers_wait(struct workers *workers)
     pthread_mutex_unlock(&workers->mutex);
 }
 
-void workers_free(struct workers *workers)
+void workers_end(struct workers *workers)
 {
-    if (workers == NULL) {
-        return;
-    }
     pthread_mutex_lock(&workers->mutex);
     workers->ending = true;
     for (struct worker *worker = workers->all; worker != NULL; worker = worker->next) {
@@ -179,6 +189,14 @@ void workers_free(struct workers *workers)
         pthread_cond_destroy(&worker->called);
         free(worker);
     }
+}
+
+void workers_free(struct workers *workers)
+{
+    if (workers == NULL) {
+        return;
+    }
+    workers_end(workers);
     pthread_cond_destroy(&workers->done);
     pthread_mutex_destroy(&workers->mutex);
     free(workers);

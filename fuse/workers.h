@@ -17,13 +17,17 @@ struct work {
     struct work *next; /* the concern of workers.c */
 };
 
-/* Up to `most` threads, none of which runs yet; NULL without memory. */
+/* Up to `most` threads, none of which runs yet; NULL without memory. With one, things are done in order. */
 struct workers *workers_new(unsigned most);
+/* Makes the first thread now; false if there is none to be had. */
+bool workers_start(struct workers *workers);
 /* Hands something over; false if it cannot be done by a thread: then nothing happened. */
 bool workers_do(struct workers *workers, struct work *work);
 /* Waits until all that was handed over is done. */
 void workers_wait(struct workers *workers);
-/* Does what was handed over, and ends the threads. NULL is fine. */
+/* Does what was handed over, and ends the threads; nothing is taken any more. */
+void workers_end(struct workers *workers);
+/* Ends them. NULL is fine. */
 void workers_free(struct workers *workers);
 
 #endif

@@ -125,6 +125,43 @@ static void test_all_is_done_once(void **state)
     assert_int_equal(shared.done, PRODUCERS * EACH);
 }
 
+/* What one thread did, in its order. */
+static unsigned order[EACH];
+static unsigned ordered;
+
+struct numbered {
+    struct work work;
+    unsigned number;
+};
+
+static void note_number(struct work *work)
+{
+    order[ordered++] = ((struct numbered *)work)->number;
+}
+
+static void test_one_does_things_in_order_until_it_is_ended(void **state)
+{
+    static struct numbered things[EACH];
+    struct workers *workers = workers_new(1);
+
+    (void)state;
+    ordered = 0;
+    assert_true(workers_start(workers));
+    for (unsigned i = 0; i < EACH; i++) {
+        things[i] = (struct numbered){{.run = note_number}, i};
+        assert_true(workers_do(workers, &things[i].work));
+    }
+    workers_end(workers);
+    assert_int_equal(ordered, EACH);
+    for (unsigned i = 0; i < EACH; i++) {
+        assert_int_equal(order[i], i);
+    }
+    assert_false(workers_do(workers, &things[0].work));
+    workers_end(workers);
+    assert_int_equal(ordered, EACH);
+    workers_free(workers);
+}
+
 static void test_nothing_to_do(void **state)
 {
     struct workers *workers = workers_new(3);
@@ -141,6 +178,7 @@ int main(void)
         cmocka_unit_test(test_several_at_a_time),
         cmocka_unit_test(test_no_more_than_allowed),
         cmocka_unit_test(test_all_is_done_once),
+        cmocka_unit_test(test_one_does_things_in_order_until_it_is_ended),
         cmocka_unit_test(test_nothing_to_do),
     };
 
