@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "follow.h"
 
-#include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "handle.h"
 #include "log.h"
@@ -13,14 +10,6 @@
 #define DELAY 1
 /* A question that is overtaken so often is given up. */
 #define TRIES_MAX 1000
-
-struct follow {
-    struct fs *fs;
-    pthread_t thread;
-    pthread_mutex_t mutex;
-    pthread_cond_t end;
-    bool stop;
-};
 
 void follow_refresh(const struct fs *fs)
 {
@@ -75,65 +64,7 @@ static void drop(struct fs *fs)
     free(nodes);
 }
 
-static void *run(void *argument)
+struct ticker *follow_start(struct fs *fs)
 {
-    struct follow *follow = argument;
-
-    pthread_mutex_lock(&follow->mutex);
-    while (!follow->stop) {
-        struct timespec until;
-
-        clock_gettime(CLOCK_MONOTONIC, &until);
-        until.tv_sec += DELAY;
-        if (pthread_cond_timedwait(&follow->end, &follow->mutex, &until) != ETIMEDOUT) {
-            continue;
-        }
-        pthread_mutex_unlock(&follow->mutex);
-        drop(follow->fs);
-        pthread_mutex_lock(&follow->mutex);
-    }
-    pthread_mutex_unlock(&follow->mutex);
-    return NULL;
-}
-
-static void end(struct follow *follow)
-{
-    pthread_cond_destroy(&follow->end);
-    pthread_mutex_destroy(&follow->mutex);
-    free(follow);
-}
-
-struct follow *follow_start(struct fs *fs)
-{
-    struct follow *follow = calloc(1, sizeof(*follow));
-    pthread_condattr_t monotonic;
-
-    if (follow == NULL) {
-        return NULL;
-    }
-    follow->fs = fs;
-    pthread_mutex_init(&follow->mutex, NULL);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&follow->end, &monotonic);
-    pthread_condattr_destroy(&monotonic);
-    if (pthread_create(&follow->thread, NULL, run, follow) != 0) {
-        log_line(LOG_ERR, "no thread to follow the writer");
-        end(follow);
-        return NULL;
-    }
-    return follow;
-}
-
-void follow_stop(struct follow *follow)
-{
-    if (follow == NULL) {
-        return;
-    }
-    pthread_mutex_lock(&follow->mutex);
-    follow->stop = true;
-    pthread_cond_signal(&follow->end);
-    pthread_mutex_unlock(&follow->mutex);
-    pthread_join(follow->thread, NULL);
-    end(follow);
+    return ticker_start(fs, DELAY, drop, "following the writer");
 }

@@ -12,9 +12,7 @@
 #ifndef FOLLOW_H
 #define FOLLOW_H
 
-#include "fs.h"
-
-struct follow;
+#include "ticker.h"
 
 /* Moves on to the newest state, where a writer is followed. Before something is asked of it. */
 void follow_refresh(const struct fs *fs);
@@ -24,8 +22,7 @@ void follow_refresh(const struct fs *fs);
  */
 bool follow_again(const struct fs *fs, int code, unsigned *tries);
 
-/* Begins and ends dropping; NULL, which is logged, if there is no thread for it. */
-struct follow *follow_start(struct fs *fs);
-void follow_stop(struct follow *follow);
+/* Begins dropping, until ticker_stop; NULL, which is logged, if there is no thread for it. */
+struct ticker *follow_start(struct fs *fs);
 
 #endif

@@ -47,14 +47,15 @@ struct fs {
     struct batch *batch; /* likewise */
     struct snapshots *snapshots;
     pthread_mutex_t handles_mutex;
-    struct handle *handles;   /* all that are open */
-    struct map openers;       /* those that may be truncated yet, by node and thread; same lock */
-    struct ahead *ahead;      /* NULL if nothing is pushed ahead */
-    struct timed_sync *timer; /* NULL: everything is durable at once */
-    atomic_bool unsynced;     /* something was allocated or freed since the last timed sync */
-    struct budget *staged;    /* memory for what handles stage, */
-    uint64_t stage_limit;     /* … and how much that is, in bytes */
-    struct cached *cached;    /* protected pages that the kernel caches */
+    struct handle *handles;  /* all that are open */
+    struct map openers;      /* those that may be truncated yet, by node and thread; same lock */
+    struct ahead *ahead;     /* NULL if nothing is pushed ahead */
+    struct ticker *follower; /* NULL: not started, or ended */
+    struct ticker *timer;    /* NULL: everything is durable at once */
+    atomic_bool unsynced;    /* something was allocated or freed since the last timed sync */
+    struct budget *staged;   /* memory for what handles stage, */
+    uint64_t stage_limit;    /* … and how much that is, in bytes */
+    struct cached *cached;   /* protected pages that the kernel caches */
     struct workers *workers; /* for what may wait, if requests may come through io_uring; or NULL */
     atomic_bool warned_unseen; /* it was logged that a client cannot be seen in /proc */
 };

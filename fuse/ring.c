@@ -7,9 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "ahead.h"
-#include "cached.h"
 #include "requests.h"
+#include "threads.h"
 #include "workers.h"
 
 /* A request with its arguments, as far as it has them. */
@@ -40,14 +39,10 @@ static pthread_key_t leaving;
  */
 static void leave(void *argument)
 {
-    static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
     struct fs *fs = argument;
 
-    pthread_mutex_lock(&mutex);
     workers_wait(fs->workers);
-    ahead_stop(fs->ahead);
-    cached_stop(fs->cached);
-    pthread_mutex_unlock(&mutex);
+    threads_stop(fs);
 }
 
 static void make_key(void)

@@ -1,16 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Threads: libfuse makes and ends those that serve requests. Besides them there are
- *
- *   - the main thread, which waits in libfuse's loop;
- *   - one that waits for signals, so that pushing ahead can be ended while requests are still
- *     served (what is being pushed may wait for a request), and only then the loop;
- *   - one that pushes ahead (ahead.h);
- *   - with io_uring some that do what waits for the disk (ring.h);
- *   - one that drops what the kernel caches of protected pages (cached.h);
- *   - one that applies batches (batch.h);
- *   - beside a writer one that drops what maps show (follow.h);
- *   - with -o commit= one that syncs every so often (timed_sync.h).
+ * Threads: the main one waits in libfuse's loop; one waits for signals, so that those which need requests to be
+ * served (threads.h) can be ended first, and only then the loop.
  */
 #include "session.h"
 
@@ -29,13 +20,12 @@
 
 #include "ahead.h"
 #include "batch.h"
-#include "cached.h"
-#include "follow.h"
 #include "log.h"
 #include "options.h"
 #include "process.h"
 #include "requests.h"
 #include "ring.h"
+#include "threads.h"
 #include "timed_sync.h"
 #include "workers.h"
 
@@ -331,10 +321,9 @@ void session_block_signals(void)
 /* What waits for signals. */
 struct watch {
     struct fs *fs;
-    struct follow *follow; /* NULL: none, or stopped */
-    pthread_t main;        /* the thread in libfuse's loop */
-    bool signalled;        /* a signal ended it, not an unmount */
-    atomic_bool ended;     /* it left the loop */
+    pthread_t main;    /* the thread in libfuse's loop */
+    bool signalled;    /* a signal ended it, not an unmount */
+    atomic_bool ended; /* it left the loop */
 };
 
 static void *wait_for_signals(void *argument)
@@ -351,12 +340,7 @@ static void *wait_for_signals(void *argument)
     }
     if (!watch->ended) {
         watch->signalled = true;
-        /* While requests are answered: telling the kernel what to drop may wait for the answer of a read. */
-        batch_stop(watch->fs->batch);
-        ahead_stop(watch->fs->ahead);
-        cached_stop(watch->fs->cached);
-        follow_stop(watch->follow);
-        watch->follow = NULL;
+        threads_stop(watch->fs); /* while requests are answered */
         fuse_session_exit(watch->fs->session);
     }
     while (!watch->ended) {
@@ -401,19 +385,6 @@ static int run_loop(const struct fs *fs)
     return result;
 }
 
-/* What is shown would be out of date without them. Without the one that pushes ahead it is only slower. */
-static bool start_helpers(struct fs *fs, struct follow **follow)
-{
-    fs->ahead = ahead_start(fs);
-    if (fs->writable != NULL && (!cached_start(fs) || !batch_start(fs))) {
-        return false;
-    }
-    if (fs->follows) {
-        *follow = follow_start(fs);
-    }
-    return !fs->follows || *follow != NULL;
-}
-
 bool session_serve(struct fs *fs)
 {
     struct watch watch = {.fs = fs, .main = pthread_self()};
@@ -421,7 +392,7 @@ bool session_serve(struct fs *fs)
     int result = -EAGAIN;
 
     /* A signal that came before is waiting to be waited for. */
-    if (start_helpers(fs, &watch.follow) && start_waiting(&waiter, &watch) == 0) {
+    if (threads_start(fs) && start_waiting(&waiter, &watch) == 0) {
         result = run_loop(fs);
         watch.ended = true;
         pthread_kill(waiter, WAKE);
@@ -429,10 +400,7 @@ bool session_serve(struct fs *fs)
     }
     workers_free(fs->workers);
     fs->workers = NULL;
-    batch_stop(fs->batch);
-    ahead_stop(fs->ahead);
-    cached_stop(fs->cached);
-    follow_stop(watch.follow);
+    threads_stop(fs);
     handle_end_all(fs, !watch.signalled, batch_end);
     if (result < 0) {
         /* libfuse says -1 where it has no thread. */
@@ -448,7 +416,7 @@ void session_end(struct fs *fs)
         fuse_session_destroy(fs->session);
         fs->session = NULL;
     }
-    timed_sync_stop(fs->timer);
+    ticker_stop(fs->timer);
     fs->timer = NULL;
     workers_free(fs->workers);
     fs->workers = NULL;

@@ -3,12 +3,9 @@
 #ifndef TIMED_SYNC_H
 #define TIMED_SYNC_H
 
-#include "fs.h"
+#include "ticker.h"
 
-struct timed_sync;
-
-/* Begins; NULL, logged, if that fails: then nothing can be promised. */
-struct timed_sync *timed_sync_start(struct fs *fs, unsigned seconds);
-void timed_sync_stop(struct timed_sync *timer);
+/* Begins, until ticker_stop; NULL, logged, if that fails: then nothing can be promised. */
+struct ticker *timed_sync_start(struct fs *fs, unsigned seconds);
 
 #endif
