@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -479,6 +480,27 @@ void handle_release(struct fs *fs, struct handle *handle, bool *committed)
     drop_all(handle, "its commit failed");
 }
 
+/*
+ * Whether all that is staged is of one process, which wrote it after its last close and is gone: its
+ * release is on its way.
+ */
+static bool is_left_behind(const struct handle *handle)
+{
+    const struct stage *stage = &handle->stage;
+    const struct client *writer = stage_writer(stage);
+    struct pollfd ended = {.fd = handle->writer, .events = POLLIN};
+
+    if (handle->writer < 0 || stage->truncated || poll(&ended, 1, 0) != 1) {
+        return false;
+    }
+    for (size_t i = 0; i < stage->count; i++) {
+        if (memcmp(&stage->extents[i].writer, writer, sizeof(*writer)) != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
 void handle_end_all(struct fs *fs, bool unmounted,
                     void (*end_batch)(struct fs *fs, struct handle *handle))
 {
@@ -489,7 +511,7 @@ void handle_end_all(struct fs *fs, bool unmounted,
 
         if (unmounted && handle->batch != 0) {
             end_batch(fs, handle);
-        } else if (unmounted) {
+        } else if (unmounted || (handle->batch == 0 && is_left_behind(handle))) {
             handle_release(fs, handle, &committed);
         }
         drop_all(handle, "the mount ended before it was closed");

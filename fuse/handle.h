@@ -111,7 +111,7 @@ void handle_release(struct fs *fs, struct handle *handle, bool *committed);
 /*
  * Requests have ended: ends the handles that are left. After an unmount nothing is open any more,
  * and what is left are releases that were not served: they are done now. After a signal they may be
- * open, and what they staged is dropped. `end_batch` does the release of one that writes a batch.
+ * open, and what they staged is dropped, unless who wrote it is gone. `end_batch` does the release of one that writes a batch.
  */
 void handle_end_all(struct fs *fs, bool unmounted,
                     void (*end_batch)(struct fs *fs, struct handle *handle));

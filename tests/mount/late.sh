@@ -34,6 +34,19 @@ for way in registered racing; do
     done
 done
 [ ! -s m.log ] || fail "nothing was dropped, but: $(cat m.log)"
+# The driver is told to end before it has heard of the release.
+if [ $status != 77 ]; then
+    for round in 1 2 3; do
+        echo old >m/protected/9
+        timeout 60 "$late" m/protected/9 registered || fail "registered: status $?"
+        kill "$(cat m.pid)"
+        wait "$(cat m.pid)" || fail "the driver ended with $?: $(cat m.log)"
+        mounts=
+        [ "$(mappedpages read -p f.mpp 9 | head -n 1)" = new ] || fail "driver told to end, $round: lost: $(cat m.log)"
+        [ ! -s m.log ] || fail "driver told to end: $(cat m.log)"
+        mount_file f.mpp m
+    done
+fi
 if [ $status != 77 ]; then
     # This is told even of a process that is gone by then, where the kernel can: Linux 6.15.
     echo old >m/protected/9
