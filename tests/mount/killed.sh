@@ -74,6 +74,12 @@ for name in glob.glob("log.*"):
         sys.exit("nothing was acknowledged in " + name)
 END
 
+# And fio, whose blocks tell by themselves whether they are whole. It is in a loop that only the end of the driver ends.
+fio_on_pages() {
+    fio --bs=512 --size=4k --rw=randwrite --fsync=8 --ioengine=psync --fallocate=none --verify=crc32c --verify_fatal=1 \
+        "$@" --name=protected --filename="$work/m/protected/6" --name=regular --filename="$work/m/pages/$page" >fio.out 2>&1
+}
+
 pauses='0.1 0.37'
 [ -z "${MPG_TEST_SECONDS:-}" ] || pauses='0.11 0.23 0.3 0.41 0.53 0.67 0.2 0.37 0.7 1'
 for format in 0.2 1; do
@@ -81,8 +87,15 @@ for format in 0.2 1; do
     mappedpages create --page-size 4096 --format $format f.mpp || fail "create"
     mappedpages alloc -p --count 10 f.mpp >/dev/null || fail "alloc -p"
     for pause in $pauses; do
+        fio=$(command -v fio)
+        [ "$pause" != 0.1 ] || fio= # one round with it is enough
         mount_file f.mpp m
         rm -f log.* m/pages/[1-9]*
+        if [ -n "$fio" ]; then
+            rm -f m/protected/6
+            touch m/protected/6 m/pages/new && page=$(cat m/pages/last) || fail "no pages for fio"
+            fio_on_pages --do_verify=0 || fail "fio: status $?: $(cat fio.out)"
+        fi
         workers=
         for number in 1 2 3; do
             for kind in create commit; do
@@ -92,6 +105,10 @@ for format in 0.2 1; do
         done
         python3 worker.py rename 5 log.rename.5 &
         workers="$workers $!"
+        if [ -n "$fio" ]; then
+            (! fio_on_pages --loops=1000000) &
+            verifier=$!
+        fi
         for log in create.1 create.2 create.3 commit.1 commit.2 commit.3 rename.5; do
             within 20 grep -q '^!' log.$log || fail "nothing was acknowledged in log.$log"
         done
@@ -99,11 +116,16 @@ for format in 0.2 1; do
         kill -9 "$(cat m.pid)"
         # shellcheck disable=SC2086 # the words are to be split
         wait $workers
+        if [ -n "$fio" ]; then
+            wait "$verifier" || fail "fio: nobody told it that the driver is gone: $(cat fio.out)"
+            ! grep -q '^verify: \|verify failed' fio.out || fail "fio reads back something else: $(cat fio.out)"
+        fi
         fusermount3 -u -z m
         wait "$(cat m.pid)" 2>/dev/null
         expect 0 mappedpages check f.mpp
         mount_file f.mpp m
         python3 verify.py || fail "format $format after $pause s"
+        [ -z "$fio" ] || fio_on_pages --verify_only || fail "fio, format $format after $pause s: $(cat fio.out)"
         unmount m
     done
 done
