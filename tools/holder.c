@@ -264,7 +264,11 @@ static bool begin_search(struct search *search, struct holder *holder, const cha
     return search->path != NULL && stat(search->path, &search->st) == 0;
 }
 
-void holder_find(struct holder *holder, const char *path)
+/*
+ * Finds who holds the lock of the file, in mountinfo and /proc. What stands there is not trusted:
+ * no file that it names is opened or looked at, and the search ends after half a second.
+ */
+static void find_holder(struct holder *holder, const char *path)
 {
     struct search search;
 
@@ -337,13 +341,13 @@ bool busy_again(struct busy *busy, const char *path)
 
     if (busy->since == 0) {
         busy->since = now;
-        holder_find(&busy->holder, path);
+        find_holder(&busy->holder, path);
     }
     if (busy->seconds < 0) {
         hopeless = busy->holder.kind == HOLDER_PROCESS || is_mounted(path, busy->holder.pid);
     }
     if (hopeless || (now - busy->since) / NS_PER_S >= limit) {
-        holder_find(&busy->holder, path);
+        find_holder(&busy->holder, path);
         return false;
     }
     (void)nanosleep(&pause, NULL);

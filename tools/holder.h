@@ -22,12 +22,6 @@ struct holder {
     char point[PATH_MAX]; /* HOLDER_MOUNT: the directory */
 };
 
-/*
- * Finds who holds the lock of the file, in mountinfo and /proc. What stands there is not trusted:
- * no file that it names is opened or looked at, and the search ends after half a second.
- */
-void holder_find(struct holder *holder, const char *path);
-
 /* Describes it as what follows "busy: ", in `size` bytes, without control characters. */
 void holder_describe(char *text, size_t size, const struct holder *holder);
 

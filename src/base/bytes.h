@@ -32,12 +32,6 @@ static inline uint64_t get_u64(const void *at)
     return le64toh(value);
 }
 
-static inline void put_u16(void *at, uint16_t value)
-{
-    value = htole16(value);
-    memcpy(at, &value, sizeof(value));
-}
-
 static inline void put_u32(void *at, uint32_t value)
 {
     value = htole32(value);

@@ -16,7 +16,7 @@ void mpgi_entry_read(struct entry *entry, const unsigned char *at)
     entry->current = 0;
 }
 
-void mpgi_entry_write(unsigned char *at, const struct entry *entry)
+static void write_entry(unsigned char *at, const struct entry *entry)
 {
     memset(at, 0, ENTRY_SIZE);
     if (!entry->in_use)
@@ -129,7 +129,7 @@ void mpgi_directory_store(struct format_1 *f, uint64_t id, const struct entry *e
     const struct leaf_edit *edit = &f->directory.edit;
 
     if (mpgi_tree_edit(f, &f->directory, id) == 0)
-        mpgi_entry_write(edit->content + (id - edit->first) * ENTRY_SIZE, entry);
+        write_entry(edit->content + (id - edit->first) * ENTRY_SIZE, entry);
 }
 
 /* What becomes of the pages that an entry named, and names. */

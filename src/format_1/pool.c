@@ -222,14 +222,6 @@ void mpgi_pool_forget(struct pool *pool, uint64_t page)
         pool->cursor = index * pool->leaf_pages;
 }
 
-bool mpgi_pool_has(const struct pool *pool, uint64_t page)
-{
-    const struct pool_leaf *leaf = leaf_of(pool, page);
-    uint64_t i = page % pool->leaf_pages;
-
-    return leaf != NULL && (leaf->bits[i / 64] >> i % 64 & 1) != 0;
-}
-
 void mpgi_pool_add(struct pool *pool, uint64_t page)
 {
     struct pool_leaf *leaf = leaf_of(pool, page);

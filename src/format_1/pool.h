@@ -52,7 +52,6 @@ void mpgi_pool_forget(struct pool *pool, uint64_t page);
 /* A page can be had, or cannot. Nothing happens where its leaf is not looked at. */
 void mpgi_pool_add(struct pool *pool, uint64_t page);
 void mpgi_pool_remove(struct pool *pool, uint64_t page);
-bool mpgi_pool_has(const struct pool *pool, uint64_t page);
 
 /*
  * The highest run of at least `want` pages, which may reach further; or, if there is none, the longest.

@@ -49,8 +49,6 @@ int mpgi_learn_identity_1(const struct file *file, struct superblock *superblock
 int mpgi_identify_1(struct salvage *salvage);
 int mpgi_collect_1(struct salvage *salvage);
 
-/* Looks at every page. */
-int mpgi_salvage_scan_1(struct findings *found);
 /* Puts together what was found. */
 int mpgi_salvage_join_1(struct findings *found);
 

@@ -287,7 +287,8 @@ static void read_roots(struct findings *found)
         found->root_valid[1] && (!found->root_valid[0] || generation[1] > generation[0]);
 }
 
-int mpgi_salvage_scan_1(struct findings *found)
+/* Looks at every page. */
+static int scan(struct findings *found)
 {
     unsigned char *bytes = malloc(CHUNK);
     int error;
@@ -362,7 +363,7 @@ int mpgi_collect_1(struct salvage *salvage)
     found->salvage = salvage;
     error = begin(found);
     if (error == 0)
-        error = mpgi_salvage_scan_1(found);
+        error = scan(found);
     note_generation(found);
     if (error == 0)
         error = mpgi_salvage_join_1(found);

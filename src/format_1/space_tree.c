@@ -10,7 +10,8 @@
 
 /* ---- Changing a page's use ----------------------------------------------------------------- */
 
-void mpgi_space_look_again_from(struct format_1 *f, uint64_t page)
+/* A page, and what is above it, may be given out from now on. */
+static void look_again_from(struct format_1 *f, uint64_t page)
 {
     struct space_hints *hints = &f->hints;
 
@@ -25,7 +26,7 @@ void mpgi_space_let_go(struct format *format, uint64_t page)
     struct format_1 *f = format_1_of(format);
 
     mpgi_pool_add(&f->pool, page);
-    mpgi_space_look_again_from(f, page);
+    look_again_from(f, page);
 }
 
 /* In the pending version, which the page's leaf has. `base`: what it was before the batch. */
@@ -45,7 +46,7 @@ static void apply(struct format_1 *f, uint64_t page, enum mpg_page_use use, enum
         f->gathered.handed_out += (uint64_t)(use != MPG_USE_FREE) - (old != MPG_USE_FREE);
     if (use == MPG_USE_FREE) {
         f->hints.freed_pending = min_u64(f->hints.freed_pending, page);
-        mpgi_space_look_again_from(f, page);
+        look_again_from(f, page);
         if (base == MPG_USE_FREE)
             mpgi_pool_add(&f->pool, page);
     } else {
@@ -390,7 +391,7 @@ void mpgi_space_published(struct format_1 *f)
 {
     struct space_hints *hints = &f->hints;
 
-    mpgi_space_look_again_from(f, min_u64(hints->freed_frozen, hints->freed_previous));
+    look_again_from(f, min_u64(hints->freed_frozen, hints->freed_previous));
     hints->freed_previous = hints->freed_frozen;
     hints->freed_frozen = UINT64_MAX;
 }

@@ -305,8 +305,6 @@ extern const struct pair_source mpgi_space_pairs;
 void mpgi_space_sealed(struct format_1 *f);
 void mpgi_space_published(struct format_1 *f);
 void mpgi_space_discarded(struct format_1 *f);
-/* A page, and what is above it, may be given out from now on. */
-void mpgi_space_look_again_from(struct format_1 *f, uint64_t page);
 /* See spare in struct format_ops. */
 int64_t mpgi_space_spare(struct format *format);
 void mpgi_space_let_go(struct format *format, uint64_t page);
@@ -336,9 +334,8 @@ int mpgi_space_leaf_bits(struct format_1 *f, uint64_t page, enum reuse reuse, ui
 
 /* ---- directory_tree.c ---------------------------------------------------------------------- */
 
-/* An entry taken apart, and put together. */
+/* Takes an entry apart. */
 void mpgi_entry_read(struct entry *entry, const unsigned char *at);
-void mpgi_entry_write(unsigned char *at, const struct entry *entry);
 
 int mpgi_directory_get(struct format *format, enum version version, uint64_t id,
                        struct entry *entry);

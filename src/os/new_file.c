@@ -252,7 +252,8 @@ static int take_place(struct file *file, const struct file *old)
     return fail(file, "rename");
 }
 
-int mpgi_new_file_give_name(struct file *file)
+/* Gives it its name, its content being durable. EXISTS where there is one by now. */
+static int give_name(struct file *file)
 {
     int given;
 
@@ -336,7 +337,7 @@ static int abandon_failed(struct file *file, int result)
 int mpgi_new_file_finish(struct file *file, int result)
 {
     if (result == 0)
-        result = mpgi_new_file_give_name(file);
+        result = give_name(file);
     if (result == 0)
         result = mpgi_new_file_sync_name(file);
     return abandon_failed(file, result);

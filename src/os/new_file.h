@@ -50,8 +50,6 @@ bool mpgi_new_file_is_marked(const struct file *file);
  */
 int mpgi_new_file_complete(struct file *file);
 
-/* Gives it its name, its content being durable. EXISTS where there is one by now. */
-int mpgi_new_file_give_name(struct file *file);
 /* Makes the name durable, or notes in the file that nobody can tell. */
 int mpgi_new_file_sync_name(struct file *file);
 

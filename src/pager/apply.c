@@ -153,7 +153,8 @@ static int make_zero(struct edit *edit, uint64_t page, bool *changed)
     return result;
 }
 
-int mpgi_apply_alloc(struct edit *edit, uint64_t page, enum mpg_page_use use, bool zero)
+/* Marks a chosen page allocated. `zero`: it reads as zeros. */
+static int mark_allocated(struct edit *edit, uint64_t page, enum mpg_page_use use, bool zero)
 {
     mpg_pager *pager = edit->pager;
     bool changed = false;
@@ -224,7 +225,7 @@ int mpgi_apply_alloc_runs(struct edit *edit, struct page_runs *runs, size_t coun
         if (result == 0 && run > 1)
             result = alloc_run(edit, page, run);
         else if (result == 0)
-            result = mpgi_apply_alloc(edit, page, MPG_USE_REGULAR, zero);
+            result = mark_allocated(edit, page, MPG_USE_REGULAR, zero);
         if (result == 0 && !add_run(runs, page, run))
             result = mpgi_fail_memory("alloc");
         count -= run;
@@ -321,7 +322,7 @@ int mpgi_apply_alloc_held(struct edit *edit, uint64_t page, bool zero)
     result = pager->ops->find_free(pager->format, page, REUSE_RECENT, &available);
     if (result == MPG_E_FILE_FULL || (result == 0 && available != page))
         return is_free_for_good(pager, page) ? EDIT_NEEDS_ROOM : EDIT_RESTART;
-    return result != 0 ? result : mpgi_apply_alloc(edit, page, MPG_USE_REGULAR, zero);
+    return result != 0 ? result : mark_allocated(edit, page, MPG_USE_REGULAR, zero);
 }
 
 int mpgi_check_not_held(const mpg_pager *pager, uint64_t page)
@@ -508,7 +509,7 @@ int mpgi_apply_alloc_protected(struct edit *edit, uint64_t id)
     for (unsigned copy = 0; copy < pager->ops->copies; copy++) {
         result = mpgi_choose_page(pager, &from, &entry.page[copy]);
         if (result == 0)
-            result = mpgi_apply_alloc(edit, entry.page[copy], MPG_USE_PROTECTED, copy == 0);
+            result = mark_allocated(edit, entry.page[copy], MPG_USE_PROTECTED, copy == 0);
         if (result != 0)
             return result;
     }

@@ -16,8 +16,6 @@ int mpgi_choose_page(mpg_pager *pager, uint64_t *from, uint64_t *page);
 /* The lowest protected id >= *from that may be given out; *from moves past it. */
 int mpgi_choose_protected(mpg_pager *pager, uint64_t *from, uint64_t *id);
 
-/* Marks a chosen page allocated. `zero`: it reads as zeros. */
-int mpgi_apply_alloc(struct edit *edit, uint64_t page, enum mpg_page_use use, bool zero);
 /* Pages in a row. */
 struct page_run {
     uint64_t first, count;

@@ -34,11 +34,6 @@ void fuzz_disk_init(struct fuzz_disk *disk)
     must(close(fd) == 0);
 }
 
-void fuzz_disk_destroy(struct fuzz_disk *disk)
-{
-    must(munmap(disk->bytes, RESERVATION) == 0 && munmap(disk->mapped, RESERVATION) == 0);
-}
-
 void fuzz_disk_load(struct fuzz_disk *disk, const unsigned char *bytes, size_t size)
 {
     must(!disk->open && size <= FUZZ_DISK_CAPACITY);

@@ -32,7 +32,6 @@ struct fuzz_disk {
 extern const struct io fuzz_disk_io;
 
 void fuzz_disk_init(struct fuzz_disk *disk);
-void fuzz_disk_destroy(struct fuzz_disk *disk);
 /* Puts a file on the disk. Nothing may be open. */
 void fuzz_disk_load(struct fuzz_disk *disk, const unsigned char *bytes, size_t size);
 /* From here on a page may not, or may again, be written. */

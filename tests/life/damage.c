@@ -70,8 +70,9 @@ void damage_die(const char *what)
     exit(1);
 }
 
-void damage_fill(unsigned char *data, uint32_t page_size, bool is_protected, uint64_t id,
-                 unsigned version)
+/* The content of a page: version 0 is zeros. */
+static void fill_page(unsigned char *data, uint32_t page_size, bool is_protected, uint64_t id,
+                      unsigned version)
 {
     uint64_t state = (id + 1) * UINT64_C(0x9e3779b97f4a7c15) +
                      version * UINT64_C(0xbf58476d1ce4e5b9) + is_protected;
@@ -88,7 +89,7 @@ void damage_fill(unsigned char *data, uint32_t page_size, bool is_protected, uin
     }
 }
 
-uint64_t damage_regular_id(const struct specimen_kind *kind, unsigned number)
+static uint64_t regular_id(const struct specimen_kind *kind, unsigned number)
 {
     return 40 + number * kind->regular_step;
 }
@@ -100,7 +101,7 @@ static void write_protected(struct specimen *specimen, mpg_pager *pager, uint64_
 {
     mpg_writer *writer;
 
-    damage_fill(data, specimen->kind->page_size, true, id, ++specimen->version[id]);
+    fill_page(data, specimen->kind->page_size, true, id, ++specimen->version[id]);
     must(mpg_writer_open(&writer, pager, (mpg_protected_id){id}), "writer");
     memcpy(mpg_writer_data(writer), data, specimen->kind->page_size);
     must(mpg_writer_commit(writer), "commit");
@@ -111,10 +112,10 @@ static void first_contents(struct specimen *specimen, mpg_pager *pager, unsigned
     const struct specimen_kind *kind = specimen->kind;
 
     for (unsigned i = 0; i < kind->regular_count; i++) {
-        mpg_page_id id = {damage_regular_id(kind, i)};
+        mpg_page_id id = {regular_id(kind, i)};
 
         must(mpg_alloc_at(pager, id, 0), "alloc");
-        damage_fill(data, kind->page_size, false, id.value, 1);
+        fill_page(data, kind->page_size, false, id.value, 1);
         must(mpg_page_write(pager, id, data, 0, kind->page_size), "write");
     }
     for (unsigned i = 0; i < kind->protected_count; i++) {
@@ -124,7 +125,7 @@ static void first_contents(struct specimen *specimen, mpg_pager *pager, unsigned
         must(mpg_txn_begin(&txn, pager), "begin");
         for (unsigned k = 0; k < 64 && i < kind->protected_count; k++, id.value = ++i) {
             specimen->version[i] = 1;
-            damage_fill(data, kind->page_size, true, i, 1);
+            fill_page(data, kind->page_size, true, i, 1);
             must(mpg_txn_alloc_protected_at(txn, id), "alloc protected");
             must(mpg_txn_protected_write(txn, id, data, 0, kind->page_size), "write protected");
         }
@@ -270,7 +271,7 @@ static int version_of(const struct specimen *specimen, uint64_t id, const unsign
                       unsigned char *buffer)
 {
     for (unsigned version = 0; version <= MOST_VERSIONS; version++) {
-        damage_fill(buffer, specimen->kind->page_size, true, id, version);
+        fill_page(buffer, specimen->kind->page_size, true, id, version);
         if (memcmp(data, buffer, specimen->kind->page_size) == 0)
             return (int)version;
     }
@@ -422,7 +423,7 @@ static void judge_regular(struct trial *trial, const mpg_pager *saved)
     const struct specimen_kind *kind = specimen->kind;
 
     for (unsigned i = 0; i < kind->regular_count; i++) {
-        mpg_page_id id = {damage_regular_id(kind, i)};
+        mpg_page_id id = {regular_id(kind, i)};
 
         if (is_destroyed(specimen, trial->destroyed, trial->destroyed_count, id.value))
             continue;
@@ -433,7 +434,7 @@ static void judge_regular(struct trial *trial, const mpg_pager *saved)
                        id.value);
             continue;
         }
-        damage_fill(trial->buffer, kind->page_size, false, id.value, 1);
+        fill_page(trial->buffer, kind->page_size, false, id.value, 1);
         if (memcmp(trial->data, trial->buffer, kind->page_size) != 0)
             fail("%s, %s: regular page %" PRIu64 " is another after the rescue", kind->name,
                  trial->what, id.value);
@@ -565,11 +566,11 @@ static void judge_repaired_regular(struct trial *trial, const mpg_pager *pager)
     const struct specimen_kind *kind = specimen->kind;
 
     for (unsigned i = 0; i < kind->regular_count; i++) {
-        mpg_page_id id = {damage_regular_id(kind, i)};
+        mpg_page_id id = {regular_id(kind, i)};
 
         if (is_destroyed(specimen, trial->destroyed, trial->destroyed_count, id.value))
             continue;
-        damage_fill(trial->buffer, kind->page_size, false, id.value, 1);
+        fill_page(trial->buffer, kind->page_size, false, id.value, 1);
         if (mpg_page_read(trial->data, pager, id, 0, kind->page_size) != 0 ||
             memcmp(trial->data, trial->buffer, kind->page_size) != 0)
             fail("%s, %s: regular page %" PRIu64 " is another after the repair", kind->name,

@@ -62,10 +62,6 @@ struct destroyed {
     uint64_t first, end; /* bytes of the file */
 };
 
-/* The content of a page: version 0 is zeros. */
-void damage_fill(unsigned char *data, uint32_t page_size, bool is_protected, uint64_t id,
-                 unsigned version);
-
 /* The next of a sequence of numbers at random, the same in every run; it goes on from a seed that is not 0. */
 uint64_t damage_random(void);
 void damage_seed(uint64_t seed);
@@ -80,11 +76,10 @@ void damage_make(struct specimen *specimen, const struct specimen_kind *kind,
                  const char *directory);
 void damage_free(struct specimen *specimen);
 
-uint64_t damage_regular_id(const struct specimen_kind *kind, unsigned number);
-
 /*
- * Opens, checks, rescues and repairs the specimen as it is, and takes the repair back; judges all that is shown, and adds to the tally. Ends the program where
- * something wrong was said to be right; `what` then says which damage it was.
+ * Opens, checks, rescues and repairs the specimen as it is, and takes the repair back; judges all that is shown,
+ * and adds to the tally. Ends the program where something wrong was said to be right; `what` then says which
+ * damage it was.
  */
 void damage_try(const struct specimen *specimen, const struct destroyed *destroyed, size_t count,
                 struct tally *tally, const char *what);

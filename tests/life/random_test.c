@@ -16,7 +16,6 @@
 #include "life/damage.h"
 
 #define SECTOR 512u
-#define MOST_SECTORS 64u
 
 static const struct specimen_kind kinds[] = {
     {"random-1-1024", MPG_FORMAT_1, 1024, 120, 40, 50, true},
