@@ -30,17 +30,28 @@ struct search {
     struct holder *holder;
     char *path;      /* absolute and without links */
     struct stat st;  /* of the file */
-    int64_t ends;    /* when to give up */
+    int64_t ends;    /* when to give up, by the clock of search_ns */
     bool read_only;  /* read-only mounts count, too */
     unsigned served; /* device of the mount that the holder serves; 0: not known */
 };
 
-static int64_t now_ns(void)
+static int64_t clock_ns(clockid_t clock)
 {
     struct timespec now;
 
-    clock_gettime(CLOCK_MONOTONIC, &now);
+    clock_gettime(clock, &now);
     return now.tv_sec * NS_PER_S + now.tv_nsec;
+}
+
+static int64_t now_ns(void)
+{
+    return clock_ns(CLOCK_MONOTONIC);
+}
+
+/* What this thread has worked, in nanoseconds: on a busy machine a search is slow, and not longer for it. */
+static int64_t search_ns(void)
+{
+    return clock_ns(CLOCK_THREAD_CPUTIME_ID);
 }
 
 /* The beginning of a small file of /proc, as a string; false if there is none. */
@@ -107,7 +118,7 @@ static bool process_has_lock(const struct search *search, int process)
     bool found = false;
 
     while (!found && fds >= 0 && list != NULL && (entry = readdir(list)) != NULL &&
-           now_ns() < search->ends) {
+           search_ns() < search->ends) {
         found = isdigit((unsigned char)entry->d_name[0]) &&
                 descriptor_has_lock(search, fds, fdinfos, entry->d_name);
     }
@@ -181,7 +192,7 @@ static void search_processes(struct search *search)
     DIR *list = opendir("/proc");
     struct dirent *entry;
 
-    while (list != NULL && (entry = readdir(list)) != NULL && now_ns() < search->ends) {
+    while (list != NULL && (entry = readdir(list)) != NULL && search_ns() < search->ends) {
         if (isdigit((unsigned char)entry->d_name[0]) &&
             look_at(search, dirfd(list), entry->d_name)) {
             break;
@@ -202,7 +213,8 @@ static bool another_serves(const struct search *search)
     struct dirent *entry;
     bool found = false;
 
-    while (!found && list != NULL && (entry = readdir(list)) != NULL && now_ns() < search->ends) {
+    while (!found && list != NULL && (entry = readdir(list)) != NULL &&
+           search_ns() < search->ends) {
         char name[32] = "";
         int process;
 
@@ -259,14 +271,14 @@ static void search_mounts(struct search *search, bool read_only_too)
 static bool begin_search(struct search *search, struct holder *holder, const char *path)
 {
     memset(holder, 0, sizeof(*holder));
-    *search = (struct search){.holder = holder, .ends = now_ns() + SEARCH_NS};
+    *search = (struct search){.holder = holder, .ends = search_ns() + SEARCH_NS};
     search->path = realpath(path, NULL);
     return search->path != NULL && stat(search->path, &search->st) == 0;
 }
 
 /*
  * Finds who holds the lock of the file, in mountinfo and /proc. What stands there is not trusted:
- * no file that it names is opened or looked at, and the search ends after half a second.
+ * no file that it names is opened or looked at, and the search ends after half a second of work.
  */
 static void find_holder(struct holder *holder, const char *path)
 {
