@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "hint.h"
 
+#include "recognize.h"
+
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdarg.h>
@@ -35,98 +36,6 @@ static const char *shown(const char *path, const char *otherwise)
                                                                                      : otherwise;
 }
 
-/* What lies at the path, as far as its first bytes tell. */
-enum content {
-    CONTENT_OTHER,
-    CONTENT_PAGES,       /* a page file */
-    CONTENT_WITHOUT_TOP, /* one whose page 0 was overwritten */
-    CONTENT_ARCHIVE,     /* a tar archive */
-    CONTENT_COMPRESSED,  /* by gzip, zstd, xz or bzip2 */
-    CONTENT_EMPTY,
-};
-
-static bool stands_at(int fd, off_t offset, const char *what)
-{
-    char found[8];
-    size_t length = strlen(what);
-
-    return pread(fd, found, length, offset) == (ssize_t)length && memcmp(found, what, length) == 0;
-}
-
-/* Page 0 is lost, but one of the roots, in pages 1 and 2 of a file of format 1, is where it would be. */
-static bool has_root(int fd)
-{
-    for (int shift = 10; shift <= 30; shift++) {
-        if (stands_at(fd, (off_t)1 << shift, "MPGR") || stands_at(fd, (off_t)2 << shift, "MPGR")) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* Nothing but the tag, or little more, is wrong with page 0: version and page size are possible. */
-static bool has_header(int fd, uint64_t file_bytes)
-{
-    uint8_t header[12];
-    uint64_t page_size;
-
-    if (pread(fd, header, sizeof(header), 0) != (ssize_t)sizeof(header) || header[4] > 1 ||
-        header[8] < 10 || header[8] > 30 || (header[9] | header[10] | header[11]) != 0) {
-        return false;
-    }
-    page_size = UINT64_C(1) << header[8];
-    return file_bytes >= 4 * page_size && file_bytes % page_size == 0;
-}
-
-static bool is_compressed(int fd)
-{
-    static const char *const known[] = {"\x1f\x8b", "\x28\xb5\x2f\xfd", "\xfd\x37zXZ", "BZh"};
-
-    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
-        if (stands_at(fd, 0, known[i])) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool is_format_0_2(const char *path)
-{
-    int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
-    bool is = fd >= 0 && stands_at(fd, 0, "MPPG") && !stands_at(fd, 4, "\1");
-
-    if (fd >= 0) {
-        close(fd);
-    }
-    return is;
-}
-
-static enum content content_of(const char *path)
-{
-    enum content content = CONTENT_OTHER;
-    int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
-    struct stat st;
-
-    if (fd < 0) {
-        return content;
-    }
-    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
-        content = CONTENT_OTHER;
-    } else if (st.st_size == 0) {
-        content = CONTENT_EMPTY;
-    } else if (stands_at(fd, 0, "MPPG")) {
-        content = CONTENT_PAGES;
-    } else if (has_root(fd) || has_header(fd, (uint64_t)st.st_size)) {
-        content = CONTENT_WITHOUT_TOP;
-    } else if (stands_at(fd, 257, "ustar")) {
-        content = CONTENT_ARCHIVE;
-    } else if (is_compressed(fd)) {
-        content = CONTENT_COMPRESSED;
-    }
-    close(fd);
-    return content;
-}
-
 /* The file is not there: nor, perhaps, is its directory. */
 static bool about_missing(char text[HINT_SIZE], const char *path, enum hint_use use)
 {
@@ -140,7 +49,11 @@ static bool about_missing(char text[HINT_SIZE], const char *path, enum hint_use 
             return say(text, "there is no directory '%s'", directory);
         }
     }
-    if (use == HINT_CREATE || (slash != NULL && slash[1] == '\0')) {
+    if (content_of(path).kind == CONTENT_DANGLING) {
+        return say(text, "it is a symbolic link to what is not there");
+    }
+    if (use == HINT_CREATE || use == HINT_REPAIR || use == HINT_RESCUE ||
+        (slash != NULL && slash[1] == '\0')) {
         return false;
     }
     return say(text, "'mappedpages create %s' makes one", shown(path, "FILE"));
@@ -149,11 +62,13 @@ static bool about_missing(char text[HINT_SIZE], const char *path, enum hint_use 
 /* There is something of that name. */
 static bool about_existing(char text[HINT_SIZE], const char *path)
 {
-    switch (content_of(path)) {
+    switch (content_of(path).kind) {
     case CONTENT_PAGES:
         return say(text, "'mappedpages info %s' shows it", shown(path, "FILE"));
     case CONTENT_EMPTY:
         return say(text, "it is an empty file, which may be removed");
+    case CONTENT_DANGLING:
+        return say(text, "it is a symbolic link to what is not there, which may be removed");
     default:
         return say(text, "it is no page file; take another name");
     }
@@ -174,22 +89,29 @@ static bool about_directory(char text[HINT_SIZE], const char *path)
 }
 
 /* It does not begin as a page file does. */
-static bool about_beginning(char text[HINT_SIZE], const char *path)
+static bool about_beginning(char text[HINT_SIZE], const char *path, enum hint_use use)
 {
-    switch (content_of(path)) {
+    struct content content = content_of(path);
+
+    switch (content.kind) {
     case CONTENT_WITHOUT_TOP:
-        return say(
-            text,
-            "it was one: its page 0 is overwritten, and the rest may be whole: "
-            "'mappedpages check --repair %s' mends it, and 'mappedpages rescue %s NEW' saves it in "
-            "a new file",
-            shown(path, "FILE"), shown(path, "FILE"));
+        return use != HINT_REPAIR && use != HINT_RESCUE &&
+               say(text,
+                   "it was one: its page 0 is overwritten, and the rest may be whole: "
+                   "'mappedpages check --repair %s' mends it, and 'mappedpages rescue %s NEW' "
+                   "saves it in a new file",
+                   shown(path, "FILE"), shown(path, "FILE"));
+    case CONTENT_SHIFTED:
+        return say(text,
+                   "a page file seems to begin at byte %" PRIu64 " of it: 'tail -c +%" PRIu64
+                   " %s >NEW' takes it out",
+                   content.begins, content.begins + 1, shown(path, "FILE"));
     case CONTENT_ARCHIVE:
         return say(text, "if it is an archive of 'mappedpages dump', 'mappedpages load' puts its "
                          "pages into a page file");
     case CONTENT_COMPRESSED:
-        return say(text, "it is compressed: gunzip, unzstd, unxz or bunzip2 unpacks it, and may "
-                         "show a page file");
+        return say(text, "it is compressed: %s unpacks it, and may show a page file",
+                   content.unpacks);
     case CONTENT_EMPTY:
         return say(text, "remove it, and 'mappedpages create %s' makes one", shown(path, "FILE"));
     default:
@@ -206,15 +128,20 @@ static bool about_system(char text[HINT_SIZE], const char *path, int system_errn
     case EISDIR:
         return about_directory(text, path);
     default:
-        return false;
+        return content_of(path).kind == CONTENT_ON_DISK &&
+               say(text, "a page file seems to be in it: 'dd if=%s of=NEW bs=1M' copies it out",
+                   shown(path, "DEVICE"));
     }
 }
 
 static bool about_damage(char text[HINT_SIZE], const char *path, const mpg_error_info *info,
                          enum hint_use use)
 {
-    if (info->code == MPG_E_CORRUPT_SUPERBLOCK && content_of(path) != CONTENT_PAGES) {
-        return about_beginning(text, path);
+    if (info->code == MPG_E_CORRUPT_SUPERBLOCK && content_of(path).kind != CONTENT_PAGES) {
+        return about_beginning(text, path, use);
+    }
+    if (use == HINT_REPAIR || use == HINT_RESCUE) {
+        return false; /* that is what did not help */
     }
     if (use == HINT_CHECK) {
         return say(
@@ -230,6 +157,18 @@ static bool about_damage(char text[HINT_SIZE], const char *path, const mpg_error
     return say(text, "'mappedpages check %s' tells what is damaged", shown(path, "FILE"));
 }
 
+/* It has no room for so much. In format 1 that is all there is to say: there is no larger one. */
+static bool about_room(char text[HINT_SIZE], const char *path, const mpg_error_info *info,
+                       enum hint_use use)
+{
+    if (use == HINT_CREATE) {
+        return strstr(info->message, "format 0.2") != NULL && say(text, "format 1 holds more");
+    }
+    return content_of(path).version == 0 &&
+           say(text, "'mappedpages copy -f 1 %s NEW' makes a file of it that has room",
+               shown(path, "FILE"));
+}
+
 /* The page is not there, or not of that kind. */
 static bool about_page(char text[HINT_SIZE], const char *path, const mpg_error_info *info,
                        enum hint_use use)
@@ -243,17 +182,6 @@ static bool about_page(char text[HINT_SIZE], const char *path, const mpg_error_i
                    protected ? "-p " : "", shown(path, "FILE"), info->page);
     }
     return say(text, "'mappedpages list %s' tells which there are", shown(path, "FILE"));
-}
-
-/* The format has no room for it: that of 0.2, which begins with the version's 0, has few. */
-static bool about_room(char text[HINT_SIZE], const char *path, enum hint_use use)
-{
-    if (use == HINT_CREATE) {
-        return say(text, "format 1 holds more");
-    }
-    return is_format_0_2(path) &&
-           say(text, "'mappedpages copy -f 1 %s NEW' makes a file of it that has room",
-               shown(path, "FILE"));
 }
 
 /* Where a file that was busy is mounted; "": that is not known. */
@@ -279,7 +207,7 @@ bool hint_find(char text[HINT_SIZE], const char *path, const mpg_error_info *inf
         return about_system(text, path, info->system_errno, use);
     case MPG_E_EXISTS:
         if (info->page == MPG_NO_PAGE) {
-            return about_existing(text, path);
+            return use != HINT_REPAIR && about_existing(text, path);
         }
         return about_page(text, path, info, use);
     case MPG_E_NOT_ALLOCATED:
@@ -289,7 +217,7 @@ bool hint_find(char text[HINT_SIZE], const char *path, const mpg_error_info *inf
         return about_page(text, path, info, use);
     case MPG_E_FILE_FULL:
     case MPG_E_DIRECTORY_FULL:
-        return about_room(text, path, use);
+        return about_room(text, path, info, use);
     case MPG_E_RESERVED_PAGE:
         return say(text, "0, 1 and 2 always do: 'mappedpages list %s' tells which are yours",
                    shown(path, "FILE"));
@@ -299,6 +227,11 @@ bool hint_find(char text[HINT_SIZE], const char *path, const mpg_error_info *inf
         return say(text, "a newer mappedpages reads it");
     case MPG_E_LOCAL_LOCK:
         return false; /* who says so says what to do */
+    case MPG_E_READ_ONLY:
+        return use == HINT_REPAIR &&
+               say(text, "'mappedpages rescue %s NEW' only reads it", shown(path, "FILE"));
+    case MPG_E_INVALID_PAGE_SIZE: /* nobody asked for one: it is the file's */
+        return about_damage(text, path, info, use);
     default:
         return mpg_is_damage(info->code) && about_damage(text, path, info, use);
     }

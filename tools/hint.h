@@ -16,6 +16,8 @@ enum hint_use {
     HINT_CREATE, /* make it */
     HINT_WRITE,  /* write to a page that is there */
     HINT_CHECK,  /* tell what is damaged */
+    HINT_REPAIR, /* mend it, or take that back */
+    HINT_RESCUE, /* save what is left of it */
 };
 
 /* A file was found busy, and it is mounted there, by somebody whom this process may see. */

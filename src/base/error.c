@@ -63,6 +63,7 @@ static bool is_about_name(int system_errno, const char *operation)
     case EACCES:
     case EISDIR:
     case ENOTDIR:
+    case EROFS:
     case ENAMETOOLONG:
     case ELOOP:
     case EEXIST:

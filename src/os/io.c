@@ -68,14 +68,18 @@ bool mpgi_interrupted(unsigned *times)
     return errno == EINTR && ++*times < MOST_INTERRUPTIONS;
 }
 
+/* A device, pipe or socket. */
+static int fail_irregular(const char *path)
+{
+    return mpgi_fail(MPG_E_IO, "open", MPG_NO_PAGE, "%s: not a regular file", path);
+}
+
 /* As mpgi_file_length; an error where it is no file. */
 static int length_of_file(const struct file *file, uint64_t *bytes)
 {
     if (file->io->size(file->context, file->fd, bytes) == 0)
         return 0;
-    if (errno == EINVAL)
-        return mpgi_fail(MPG_E_IO, "open", MPG_NO_PAGE, "%s: not a regular file", file->path);
-    return fail(file, "fstat", MPG_NO_PAGE);
+    return errno == EINVAL ? fail_irregular(file->path) : fail(file, "fstat", MPG_NO_PAGE);
 }
 
 int mpgi_file_open_as(struct file *file, const struct io *io, void *context, const char *path,
@@ -99,6 +103,8 @@ int mpgi_file_open_as(struct file *file, const struct io *io, void *context, con
     if (file->fd < 0 && !read_only && errno == EACCES)
         result =
             mpgi_fail(MPG_E_READ_ONLY, "open", MPG_NO_PAGE, "%s: no permission to write it", path);
+    else if (file->fd < 0 && errno == ENXIO)
+        result = fail_irregular(path);
     else if (file->fd < 0)
         result = fail(file, "open", MPG_NO_PAGE);
     else
