@@ -111,26 +111,31 @@ static int fail_memory(mpg_error_info *info, size_t count)
     return info->code;
 }
 
-/* Allocates into request->ids. Returns 0 or an error, with its details in *info. */
-static int alloc_from(mpg_pager *pager, mpg_error_info *info, struct request *request)
+/* As many as were asked for, wherever there is room. Returns 0 or an error, with its details in *info. */
+static int alloc_counted(mpg_pager *pager, mpg_error_info *info, struct request *request)
 {
     int status = check_room(info, pager, request);
 
     if (status != 0) {
         return status;
     }
-    if (request->named) {
-        status = alloc_named(pager, request);
-    } else {
-        request->ids = calloc(request->count, sizeof *request->ids);
-        if (request->ids == NULL) {
-            return fail_memory(info, request->count);
-        }
-        status = request->protected
-                     ? alloc_protected_pages(pager, request->ids, request->count)
-                     : alloc_regular_pages(pager, request->ids, request->count, request->flags);
+    request->ids = calloc(request->count, sizeof *request->ids);
+    if (request->ids == NULL) {
+        return fail_memory(info, request->count);
     }
+    status = request->protected
+                 ? alloc_protected_pages(pager, request->ids, request->count)
+                 : alloc_regular_pages(pager, request->ids, request->count, request->flags);
     return status == 0 ? 0 : mpg_last_error(info);
+}
+
+/* Allocates into request->ids. Returns 0 or an error, with its details in *info. */
+static int alloc_from(mpg_pager *pager, mpg_error_info *info, struct request *request)
+{
+    if (!request->named) {
+        return alloc_counted(pager, info, request);
+    }
+    return alloc_named(pager, request) == 0 ? 0 : mpg_last_error(info);
 }
 
 /* Opens the file, allocates, closes it. Returns an exit status. */
@@ -187,17 +192,11 @@ static int serve(struct request *request)
     return status;
 }
 
+/* No more than there can be memory for the ids of. */
 static size_t parse_count(const char *text)
 {
-    uint64_t count = parse_number(&command_alloc, "count", text);
-
-    if (count == 0) {
-        usage_error(&command_alloc, "a count of 0 allocates nothing");
-    }
-    if (count > SIZE_MAX / sizeof(uint64_t)) {
-        usage_error(&command_alloc, "a count of %s is too large", text);
-    }
-    return (size_t)count;
+    return (size_t)parse_number_within(&command_alloc, "count", text, 1,
+                                       PTRDIFF_MAX / sizeof(uint64_t));
 }
 
 static int run(int argc, char **argv)
@@ -245,8 +244,8 @@ const struct command command_alloc = {
     .help =
         "Allocates one page, COUNT pages, or the pages of the given ids, growing the file as\n"
         "needed: all of them, in one commit, or none. Prints an id a line. A regular page holds\n"
-        "what was there before unless --zero is given; a protected page holds zeros. A range of\n"
-        "ids is written 3-900.\n\n"
+        "what was there before unless --zero is given; a protected page holds zeros. Ids\n"
+        "may be written 3-900,1000.\n\n"
         "  -p, --protected    protected pages instead of regular ones\n"
         "  -c, --count COUNT  this many, with the lowest free ids (default 1)\n"
         "  -z, --zero         regular pages hold zeros, as protected ones always do\n"

@@ -67,6 +67,9 @@ _Noreturn static void refuse_option(const struct command *command, const char *a
     if (option->name != NULL) {
         usage_error(command, "option '--%s' takes no value", option->name);
     }
+    if (optopt >= '0' && optopt <= '9') {
+        usage_error(command, "there is no option '-%c', and an id has no sign", optopt);
+    }
     usage_error(command, "there is no option '-%c'", optopt);
 }
 
@@ -106,8 +109,13 @@ void expect_arguments(const struct command *command, int argc, char **argv, int 
     if (argc - optind > most) {
         usage_error(command, "too many arguments");
     }
-    if (argv[optind][0] == '\0') {
-        usage_error(command, "the name of the file is empty");
+    expect_name(command, "the file", argv[optind]);
+}
+
+void expect_name(const struct command *command, const char *what, const char *name)
+{
+    if (name[0] == '\0') {
+        usage_error(command, "the name of %s is empty", what);
     }
 }
 
@@ -141,16 +149,29 @@ static void refuse_leading_zero(const struct command *command, const char *what,
     }
 }
 
-uint64_t parse_number(const struct command *command, const char *what, const char *text)
+uint64_t parse_number_within(const struct command *command, const char *what, const char *text,
+                             uint64_t least, uint64_t most)
 {
     uint64_t number;
     const char *end;
+    bool is_number = scan_number(&number, &end, text) && *end == '\0';
 
-    if (!scan_number(&number, &end, text) || *end != '\0') {
+    if (is_number) {
+        refuse_leading_zero(command, what, text);
+    }
+    if (!is_number && least == 0 && most == UINT64_MAX) {
         usage_error(command, "%s '%s' is not a whole number below 2^64", what, text);
     }
-    refuse_leading_zero(command, what, text);
+    if (!is_number || number < least || number > most) {
+        usage_error(command, "%s '%s' is not a whole number from %" PRIu64 " to %" PRIu64, what,
+                    text, least, most);
+    }
     return number;
+}
+
+uint64_t parse_number(const struct command *command, const char *what, const char *text)
+{
+    return parse_number_within(command, what, text, 0, UINT64_MAX);
 }
 
 uint64_t parse_size(const struct command *command, const char *what, const char *text)
@@ -195,42 +216,58 @@ static void refuse_repeated(const struct command *command, const uint64_t *ids, 
 /* So many ids one command takes: memory for them is had before any is known to exist. */
 #define IDS_MOST (UINT64_C(1) << 24)
 
-/* The ids of an argument: a number, or two with a hyphen between, the first and the last of a range. */
+/*
+ * The next ids of a list as in 3-900,7: a number, or two with a hyphen between, the first and the last of a
+ * range. *text moves behind it, and is NULL behind the last.
+ */
 static void parse_range(uint64_t *first, uint64_t *last, const struct command *command,
-                        const char *text)
+                        const char **text)
 {
+    const char *comma = strchrnul(*text, ',');
+    char *range = strndup(*text, (size_t)(comma - *text));
     const char *end;
 
-    if (!scan_number(first, &end, text) || *end != '-') {
-        *first = parse_number(command, "id", text);
+    if (range == NULL) {
+        usage_error(command, "out of memory");
+    }
+    if (!scan_number(first, &end, range) || *end != '-') {
+        *first = parse_number(command, "id", range);
         *last = *first;
-        return;
+    } else {
+        refuse_leading_zero(command, "id", range);
+        if (end[1] == '\0') {
+            usage_error(command, "the range '%s' has no end; the last id stands behind the hyphen",
+                        range);
+        }
+        *last = parse_number(command, "id", end + 1);
     }
-    if (end[1] == '\0') {
-        usage_error(command, "the range '%s' has no end; the last id stands behind the hyphen",
-                    text);
-    }
-    refuse_leading_zero(command, "id", text);
-    *last = parse_number(command, "id", end + 1);
     if (*last < *first) {
-        usage_error(command, "the range '%s' ends before it begins", text);
+        usage_error(command, "the range '%s' ends before it begins", range);
     }
+    free(range);
+    *text = *comma == ',' ? comma + 1 : NULL;
 }
 
-/* How many ids the arguments name. */
-static size_t count_ids(const struct command *command, char **argv, int argc)
+/* The ids that the arguments name, into `ids` unless it is NULL. Returns how many. */
+static size_t list_ids(uint64_t *ids, const struct command *command, char **argv, int argc)
 {
     uint64_t count = 0;
 
     for (int i = optind; i < argc; i++) {
-        uint64_t first;
-        uint64_t last;
+        for (const char *text = argv[i]; text != NULL;) {
+            uint64_t first;
+            uint64_t last;
 
-        parse_range(&first, &last, command, argv[i]);
-        if (last - first >= IDS_MOST - count) {
-            usage_error(command, "more than %" PRIu64 " pages are named", IDS_MOST - 1);
+            parse_range(&first, &last, command, &text);
+            if (last - first >= IDS_MOST - count) {
+                usage_error(command, "more than %" PRIu64 " pages are named: name fewer at once",
+                            IDS_MOST - 1);
+            }
+            for (uint64_t offset = 0; ids != NULL && offset <= last - first; offset++) {
+                ids[count + offset] = first + offset;
+            }
+            count += last - first + 1;
         }
-        count += last - first + 1;
     }
     return (size_t)count;
 }
@@ -238,19 +275,10 @@ static size_t count_ids(const struct command *command, char **argv, int argc)
 uint64_t *parse_ids(size_t *count, const struct command *command, char **argv, int argc)
 {
     uint64_t *ids;
-    size_t filled = 0;
 
-    *count = count_ids(command, argv, argc);
+    *count = list_ids(NULL, command, argv, argc);
     ids = allocate(*count, sizeof *ids);
-    for (int i = optind; i < argc; i++) {
-        uint64_t first;
-        uint64_t last;
-
-        parse_range(&first, &last, command, argv[i]);
-        for (uint64_t offset = 0; offset <= last - first; offset++) {
-            ids[filled++] = first + offset;
-        }
-    }
+    list_ids(ids, command, argv, argc);
     refuse_repeated(command, ids, *count);
     return ids;
 }

@@ -29,12 +29,17 @@ int next_option(const struct command *command, int argc, char **argv);
  * the name of a file.
  */
 void expect_arguments(const struct command *command, int argc, char **argv, int least, int most);
+/* Likewise unless a name has a letter in it; `what` it is of, for instance "the undo file". */
+void expect_name(const struct command *command, const char *what, const char *name);
 
 /*
  * A whole number in decimal digits, nothing else: no sign, space or leading zero, no overflow.
  * `what` names it in the message of usage_error, for instance "page id".
  */
 uint64_t parse_number(const struct command *command, const char *what, const char *text);
+/* The same, from `least` to `most`. */
+uint64_t parse_number_within(const struct command *command, const char *what, const char *text,
+                             uint64_t least, uint64_t most);
 
 /*
  * A number of bytes: as parse_number, and K, M or G, or k, m or g, may follow, for 1024, 1024² or
@@ -43,8 +48,8 @@ uint64_t parse_number(const struct command *command, const char *what, const cha
 uint64_t parse_size(const struct command *command, const char *what, const char *text);
 
 /*
- * The ids from argv[optind] on, all different: numbers, and ranges as in 3-900. At least one argument is
- * there. The caller frees the array.
+ * The ids from argv[optind] on, all different: numbers, ranges as in 3-900, and several of both with commas
+ * between. At least one argument is there. The caller frees the array.
  */
 uint64_t *parse_ids(size_t *count, const struct command *command, char **argv, int argc);
 

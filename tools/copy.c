@@ -197,6 +197,7 @@ static int run(int argc, char **argv)
         }
     }
     expect_arguments(&command_copy, argc, argv, 2, 2);
+    expect_name(&command_copy, "the copy", argv[optind + 1]);
     copy.from = argv[optind];
     copy.to = argv[optind + 1];
     if ((how.flags & MPG_COPY_FORCE) != 0 && (how.flags & MPG_COPY_UPDATE) == 0) {

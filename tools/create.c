@@ -41,14 +41,10 @@ static int parse_format(const char *text)
     usage_error(&command_create, "format '%s' is neither 1 nor 0.2", text);
 }
 
+/* Three are the file's own, and one is there to be used. */
 static uint64_t parse_pages(const char *text)
 {
-    uint64_t pages = parse_number(&command_create, "number of pages", text);
-
-    if (pages < 4) {
-        usage_error(&command_create, "a file has at least 4 pages");
-    }
-    return pages;
+    return parse_number_within(&command_create, "number of pages", text, 4, UINT64_MAX);
 }
 
 static const char *parse_label(const char *text)

@@ -68,8 +68,8 @@ const struct command command_free = {
     .name = "free",
     .summary = "Frees pages",
     .usage = "[-p] [-j] [-w SECONDS] FILE ID...",
-    .help = "Frees all of the given pages, in one commit, or none of them. A range of ids is\n"
-            "written 3-900.\n\n"
+    .help = "Frees all of the given pages, in one commit, or none of them. Ids may be written\n"
+            "3-900,1000.\n\n"
             "  -p, --protected     the ids name protected pages\n"
             "  -j, --json          tell which as a JSON object\n"
             "  -w, --wait SECONDS  wait that long for a file that is busy\n"

@@ -24,12 +24,9 @@ static const struct option options[] = {
 /* How long to wait from line to line. */
 static unsigned parse_seconds(const char *text)
 {
-    uint64_t seconds = text != NULL ? parse_number(&command_info, "number of seconds", text) : 1;
-
-    if (seconds == 0 || seconds > MOST_SECONDS) {
-        usage_error(&command_info, "--watch takes 1 to %d seconds", MOST_SECONDS);
-    }
-    return (unsigned)seconds;
+    return text == NULL ? 1
+                        : (unsigned)parse_number_within(&command_info, "number of seconds", text, 1,
+                                                        MOST_SECONDS);
 }
 
 static int look(struct mpg_stat *st, struct patience *patience, const mpg_pager *pager)
@@ -88,7 +85,7 @@ const struct command command_info = {
             "  -j, --json  as a JSON object, which has all of it\n"
             "      --watch[=SECONDS]\n"
             "              a line every second, or so many: what a writer does to the file, until\n"
-            "              Ctrl-C; with --json an object a line\n"
+            "              Ctrl-C, or until the file is removed; with --json an object a line\n"
             "  -h, --help  this help\n",
     .options = options,
     .run = run,
