@@ -7,8 +7,11 @@
 #include "file.h"
 #include "json.h"
 #include "output.h"
+#include "recognize.h"
 
 #include <errno.h>
+#include <langinfo.h>
+#include <locale.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -26,11 +29,15 @@ static const struct option options[] = {
     {NULL, 0, NULL, 0},
 };
 
+/* Colours, and blocks that are not ASCII: of a terminal that is one, and where nobody objects. */
 static bool wants_colours(void)
 {
     const char *no_color = getenv("NO_COLOR");
+    const char *terminal = getenv("TERM");
 
-    return isatty(STDOUT_FILENO) && (no_color == NULL || *no_color == '\0');
+    return isatty(STDOUT_FILENO) && (no_color == NULL || *no_color == '\0') && terminal != NULL &&
+           *terminal != '\0' && strcmp(terminal, "dumb") != 0 && setlocale(LC_CTYPE, "") != NULL &&
+           strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
 }
 
 static size_t width_of_output(void)
@@ -61,9 +68,14 @@ static int make(struct map *map, const mpg_pager *pager, size_t cells)
 /* Returns an exit status. */
 static int draw_file(const char *svg, const struct map *map, const char *title)
 {
-    FILE *out = fopen(svg, "we");
     bool failed;
+    FILE *out;
 
+    if (content_of(svg).kind == CONTENT_PAGES) {
+        complain(svg, "it is a page file, which no picture is to take the place of");
+        return STATUS_FAILED;
+    }
+    out = fopen(svg, "we");
     if (out == NULL) {
         complain(svg, "%s", strerror(errno));
         return STATUS_FAILED;
@@ -80,7 +92,7 @@ static int draw_file(const char *svg, const struct map *map, const char *title)
 static void list_counts(struct json *json, const struct map *map)
 {
     for (enum map_kind kind = 0; kind < MAP_KINDS; kind++) {
-        json_number(json, map_kind_name(kind), map->sum.pages[kind]);
+        json_number(json, map_kind_key(kind), map->sum.pages[kind]);
     }
 }
 
@@ -144,6 +156,9 @@ static int run(int argc, char **argv)
         svg = option == 's' ? optarg : svg;
     }
     expect_arguments(&command_map, argc, argv, 1, 1);
+    if (svg != NULL) {
+        expect_name(&command_map, "the picture", svg);
+    }
     if (json && svg != NULL) {
         usage_error(&command_map, "--json and --svg are two outputs: ask for one");
     }
@@ -166,15 +181,17 @@ const struct command command_map = {
     .name = "map",
     .summary = "Draws what the pages of a file are used for",
     .usage = "[-s FILE | -j] FILE",
-    .help = "Each cell of the picture stands for as many pages as make it fit: what most of those\n"
-            "in use are is its colour, how many are in use its shade. Below it stands how many\n"
-            "pages there are of each kind, and in runs of which length the free ones lie.\n"
-            "Without a terminal, or with NO_COLOR set, letters stand for colours: R regular,\n"
-            "P protected, M metadata, '.' free; small ones where the cell is not full.\n"
-            "Works also while the file is mounted or being written.\n\n"
-            "  -s, --svg FILE  as an SVG picture, to FILE, or to standard output for '-'\n"
-            "  -j, --json      the counts as a JSON object\n"
-            "  -h, --help      this help\n",
+    .help =
+        "Each cell of the picture stands for as many pages as make it fit: what most of those\n"
+        "in use are is its colour, how many are in use its shade. Below it stands how many\n"
+        "pages there are of each kind, and in runs of which length the free ones lie.\n"
+        "Without a terminal, or with NO_COLOR set, letters stand for colours: R regular,\n"
+        "P protected, O other copy of protected (format 0.2), M metadata, '.' free; small ones\n"
+        "where the cell is not full.\n"
+        "Works also while the file is mounted or being written.\n\n"
+        "  -s, --svg FILE  as an SVG picture, to FILE, or to standard output for '-'\n"
+        "  -j, --json      the counts as a JSON object\n"
+        "  -h, --help      this help\n",
     .options = options,
     .run = run,
 };

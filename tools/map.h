@@ -14,7 +14,8 @@
 enum map_kind {
     MAP_FREE,
     MAP_REGULAR,
-    MAP_PROTECTED, /* pages of protected pages */
+    MAP_PROTECTED, /* contents of protected pages, the current ones */
+    MAP_OTHER,     /* in format 0.2: their other copies */
     MAP_METADATA,
     MAP_KINDS,
 };
@@ -46,8 +47,9 @@ enum map_kind map_kind_of(const struct map_cell *cell);
 /* The part of a cell's pages that is in use, 0 to 1. */
 double map_used_part(const struct map_cell *cell);
 
-/* What a kind is called in a legend. */
+/* What a kind is called in a legend, and in JSON. */
 const char *map_kind_name(enum map_kind kind);
+const char *map_kind_key(enum map_kind kind);
 /* How many columns a picture of the file is wide, where up to `most` fit. */
 size_t map_columns(const struct map *map, size_t most);
 

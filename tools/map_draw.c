@@ -13,9 +13,8 @@ static const struct {
     const char *terminal; /* the number of a colour of 256 */
     const char *svg;
 } colours_of[MAP_KINDS] = {
-    [MAP_FREE] = {"245", "#b8c0c8"},
-    [MAP_REGULAR] = {"33", "#2f81f7"},
-    [MAP_PROTECTED] = {"35", "#2da44e"},
+    [MAP_FREE] = {"245", "#b8c0c8"},     [MAP_REGULAR] = {"33", "#2f81f7"},
+    [MAP_PROTECTED] = {"35", "#2da44e"}, [MAP_OTHER] = {"108", "#7fc08f"},
     [MAP_METADATA] = {"172", "#d4863a"},
 };
 
@@ -23,10 +22,8 @@ static const struct {
 static const char *const shades[] = {"░", "▒", "▓", "█"};
 #define MOST_SHADE ((size_t)3)
 static const char letters[MAP_KINDS][2] = {
-    [MAP_FREE] = {'.', '.'},
-    [MAP_REGULAR] = {'r', 'R'},
-    [MAP_PROTECTED] = {'p', 'P'},
-    [MAP_METADATA] = {'m', 'M'},
+    [MAP_FREE] = {'.', '.'},  [MAP_REGULAR] = {'r', 'R'},  [MAP_PROTECTED] = {'p', 'P'},
+    [MAP_OTHER] = {'o', 'O'}, [MAP_METADATA] = {'m', 'M'},
 };
 
 static double percent(uint64_t part, uint64_t whole)
@@ -49,16 +46,25 @@ static void draw_cell(FILE *out, const struct map_cell *cell, bool colours)
     }
 }
 
+/* Other copies are only told of where there are such. */
+static bool is_shown(const struct map *map, int kind)
+{
+    return kind != MAP_OTHER || map->sum.pages[kind] > 0;
+}
+
 static void draw_legend(FILE *out, const struct map *map, bool colours)
 {
     for (int kind = MAP_KINDS - 1; kind >= 0; kind--) {
+        if (!is_shown(map, kind)) {
+            continue;
+        }
         if (colours) {
             fprintf(out, "\033[38;5;%sm%s\033[0m ", colours_of[kind].terminal,
                     kind == MAP_FREE ? "·" : "█");
         } else {
             fprintf(out, "%c ", letters[kind][1]);
         }
-        fprintf(out, "%-9s  %12" PRIu64 "  %5.1f %%\n", map_kind_name((enum map_kind)kind),
+        fprintf(out, "%-10s %12" PRIu64 "  %5.1f %%\n", map_kind_name((enum map_kind)kind),
                 map->sum.pages[kind], percent(map->sum.pages[kind], map->total));
     }
 }
@@ -145,12 +151,16 @@ static void draw_svg_legend(FILE *out, const struct map *map, size_t top)
 {
     size_t x = MARGIN;
 
-    for (int kind = MAP_KINDS - 1; kind >= 0; kind--, x += 185) {
+    for (int kind = MAP_KINDS - 1; kind >= 0; kind--) {
+        if (!is_shown(map, kind)) {
+            continue;
+        }
         fprintf(out, "<rect x=\"%zu\" y=\"%zu\" width=\"10\" height=\"10\" fill=\"%s\"/>\n", x, top,
                 colours_of[kind].svg);
         fprintf(out, "<text x=\"%zu\" y=\"%zu\">%s %" PRIu64 " (%.1f %%)</text>\n", x + 16,
                 top + 10, map_kind_name((enum map_kind)kind), map->sum.pages[kind],
                 percent(map->sum.pages[kind], map->total));
+        x += map->sum.pages[MAP_OTHER] > 0 ? 155 : 185;
     }
     fprintf(out,
             "<text x=\"%d\" y=\"%zu\">%" PRIu64 " pages, %" PRIu64

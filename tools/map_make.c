@@ -30,11 +30,25 @@ static void end_run(struct map *map, struct run *run)
     run->length = 0;
 }
 
+static enum map_kind kind_of_use(unsigned char use)
+{
+    switch (use) {
+    case MPG_USE_REGULAR:
+        return MAP_REGULAR;
+    case MPG_USE_PROTECTED:
+        return MAP_PROTECTED;
+    case MPG_USE_METADATA:
+        return MAP_METADATA;
+    default:
+        return MAP_FREE;
+    }
+}
+
 static void count(struct map *map, struct run *run, uint64_t first, const unsigned char *uses,
                   size_t pages)
 {
     for (size_t i = 0; i < pages; i++) {
-        map->cells[(first + i) / map->per_cell].pages[uses[i]]++;
+        map->cells[(first + i) / map->per_cell].pages[kind_of_use(uses[i])]++;
         if (uses[i] == MPG_USE_FREE) {
             run->length++;
         } else {
@@ -61,6 +75,48 @@ static int look(struct map *map, const mpg_pager *pager, unsigned char *uses)
     return 0;
 }
 
+/*
+ * Which copy of a protected page is the current one: only format 0.2 has two, and only it has so few of them that
+ * each can be asked.
+ */
+static int tell_copies_apart(struct map *map, const mpg_pager *pager)
+{
+    mpg_protected_iter iter;
+    mpg_protected_id id = {0};
+    int status;
+
+    mpg_protected_iter_begin(&iter, pager, id);
+    while ((status = mpg_protected_iter_next(&id, &iter)) > 0) {
+        mpg_protected_info info;
+        uint64_t other;
+
+        status = mpg_protected_stat(&info, pager, id);
+        if (status != 0) {
+            return status;
+        }
+        other = info.page[!info.current];
+        if (other < map->total) {
+            struct map_cell *cell = &map->cells[other / map->per_cell];
+
+            /* It may have been freed since it was counted. */
+            if (cell->pages[MAP_PROTECTED] > 0) {
+                cell->pages[MAP_PROTECTED]--;
+                cell->pages[MAP_OTHER]++;
+            }
+        }
+    }
+    return status;
+}
+
+static void sum_up(struct map *map)
+{
+    for (size_t i = 0; i < map->cell_count; i++) {
+        for (int kind = 0; kind < MAP_KINDS; kind++) {
+            map->sum.pages[kind] += map->cells[i].pages[kind];
+        }
+    }
+}
+
 int map_make(struct map *map, const mpg_pager *pager, size_t cells)
 {
     struct mpg_stat st = {.size = sizeof st};
@@ -80,11 +136,10 @@ int map_make(struct map *map, const mpg_pager *pager, size_t cells)
     uses = allocate(PAGES_AT_ONCE, 1);
     status = look(map, pager, uses);
     free(uses);
-    for (size_t i = 0; i < map->cell_count; i++) {
-        for (int kind = 0; kind < MAP_KINDS; kind++) {
-            map->sum.pages[kind] += map->cells[i].pages[kind];
-        }
+    if (status == 0 && st.format == MPG_FORMAT_0_2) {
+        status = tell_copies_apart(map, pager);
     }
+    sum_up(map);
     return status;
 }
 
@@ -108,17 +163,32 @@ enum map_kind map_kind_of(const struct map_cell *cell)
 
 double map_used_part(const struct map_cell *cell)
 {
-    uint64_t used =
-        cell->pages[MAP_REGULAR] + cell->pages[MAP_PROTECTED] + cell->pages[MAP_METADATA];
+    uint64_t used = 0;
 
+    for (int kind = MAP_REGULAR; kind < MAP_KINDS; kind++) {
+        used += cell->pages[kind];
+    }
     return used == 0 ? 0 : (double)used / (double)(used + cell->pages[MAP_FREE]);
 }
 
+static const struct {
+    const char *name, *key;
+} kinds[MAP_KINDS] = {
+    [MAP_FREE] = {"free", "free"},
+    [MAP_REGULAR] = {"regular", "regular"},
+    [MAP_PROTECTED] = {"protected", "protected"},
+    [MAP_OTHER] = {"other copy", "other_copies"},
+    [MAP_METADATA] = {"metadata", "metadata"},
+};
+
 const char *map_kind_name(enum map_kind kind)
 {
-    static const char *const names[MAP_KINDS] = {"free", "regular", "protected", "metadata"};
+    return kinds[kind].name;
+}
 
-    return names[kind];
+const char *map_kind_key(enum map_kind kind)
+{
+    return kinds[kind].key;
 }
 
 size_t map_columns(const struct map *map, size_t most)

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -105,27 +106,67 @@ static void print_json(const struct moment *from, const struct moment *to)
     json_end(&json);
 }
 
+/* Which file has the name. */
+struct named {
+    dev_t device;
+    ino_t number;
+};
+
+static struct named name_of(const char *path)
+{
+    struct stat st;
+
+    return stat(path, &st) == 0 ? (struct named){st.st_dev, st.st_ino} : (struct named){0};
+}
+
+static bool has_its_name(const struct named *watched, const char *path)
+{
+    struct named there = name_of(path);
+
+    return there.device == watched->device && there.number == watched->number;
+}
+
+/* Nobody means the file that had the name before: nothing happens to that any more. Returns an exit status. */
+static int report_renamed(const char *path, bool json)
+{
+    mpg_error_info info = {.code = MPG_E_CHANGED, .page = MPG_NO_PAGE};
+
+    (void)snprintf(info.message, sizeof(info.message), "%s",
+                   name_of(path).number == 0 ? "it was removed, or renamed"
+                                             : "another file has taken its name");
+    return report_error(path, &info, json);
+}
+
+static void print_figures(const struct moment *from, const struct moment *to, unsigned line,
+                          bool json)
+{
+    if (json) {
+        print_json(from, to);
+        return;
+    }
+    if (line % LINES == 0) {
+        print_heading();
+    }
+    print_line(from, to);
+}
+
 int watch_file(const mpg_pager *pager, const char *path, unsigned seconds, bool json)
 {
+    const struct named watched = name_of(path);
     struct moment before, after;
-    unsigned lines = 0;
 
     hold_signals();
     if (look(&before, pager) != 0) {
         return fail_and_close(pager, path, json);
     }
-    while (wait_until(before.time + (uint64_t)seconds * 1000)) {
+    for (unsigned line = 0; wait_until(before.time + (uint64_t)seconds * 1000); line++) {
+        if (!has_its_name(&watched, path)) {
+            return close_file(pager, path, report_renamed(path, json));
+        }
         if (look(&after, pager) != 0) {
             return fail_and_close(pager, path, json);
         }
-        if (json) {
-            print_json(&before, &after);
-        } else {
-            if (lines++ % LINES == 0) {
-                print_heading();
-            }
-            print_line(&before, &after);
-        }
+        print_figures(&before, &after, line, json);
         if (finish_output(STATUS_FINE) != STATUS_FINE) {
             return close_file(pager, path, STATUS_FAILED);
         }

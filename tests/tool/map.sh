@@ -44,14 +44,34 @@ said_once '^ +1\+ +2 +2 '
 said_once '^ +2\+ +1 +2 '
 said_once '^ +4\+ +1 +5 '
 
-# A terminal gets colours, unless it is asked not to.
+# Format 0.2 has two copies of a protected page: which one is current is seen.
+expect 0 mappedpages create --format 0.2 two
+expect 0 mappedpages alloc -p --count 3 two
+echo x | mappedpages write -p two 1 || fail "write"
+expect 0 mappedpages map two
+mv out picture
+expect 0 mappedpages list -pl two
+while read -r _ _ _ _ _ _ current _ other; do
+    for page in "$current:P" "$other:O"; do
+        letter=$(sed -n 's/^ *[0-9]*  \([A-Z.]*\)$/\1/p' picture | tr -d '\n' | cut -c $((${page%:*} + 1)))
+        [ "$letter" = "${page#*:}" ] || fail "page ${page%:*} is drawn as $letter: $(cat picture)"
+    done
+done <out
+expect 0 mappedpages map --json two
+grep -q '"other_copies": 3' out || fail "other copies are not counted: $(cat out)"
+
+# A terminal gets colours, unless it is asked not to, or cannot show them.
 colours() { # of what a terminal is shown
-    script -q -c "$1" typescript </dev/null >/dev/null 2>&1 || return 1
+    TERM=xterm LC_ALL=C.UTF-8 script -q -c "$1" typescript </dev/null >/dev/null 2>&1 || return 1
     grep -c "$(printf '\033')\\[38" typescript
 }
 if script -q -c true /dev/null </dev/null >/dev/null 2>&1; then
     [ "$(colours 'mappedpages map file')" -gt 0 ] || fail "no colours on a terminal"
     [ "$(colours 'NO_COLOR=1 mappedpages map file')" -eq 0 ] || fail "colours against NO_COLOR"
+    for setting in TERM=dumb TERM= LC_ALL=C; do
+        [ "$(colours "$setting mappedpages map file")" -eq 0 ] || fail "colours on a terminal of $setting"
+        grep -q '^ *0  MMMRR' typescript || fail "no letters on a terminal of $setting: $(cat typescript)"
+    done
 fi
 
 name='a<b>&"c"'
@@ -70,6 +90,15 @@ assert texts[0] == sys.argv[1], texts
 assert any(text.startswith("protected ") for text in texts), texts
 assert len(list(picture.iter(space + "rect"))) > 100
 END
+# A picture takes the place of a picture, not of a page file.
+expect 0 mappedpages map --svg picture.svg file
+cp file before
+for victim in file two; do
+    cp $victim before
+    expect 3 mappedpages map --svg $victim file
+    complained "$victim: it is a page file"
+    same $victim before
+done
 expect 3 mappedpages map --svg none/picture.svg file
 complained 'none/picture.svg'
 expect 3 mappedpages map none

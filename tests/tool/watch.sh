@@ -34,8 +34,17 @@ timeout 60 mappedpages info --watch=1 f.mpp 2>err | head -n 2 >out
 head -n 1 out | grep -q 'commits/s .* regular' || fail "no heading: $(cat out)"
 tail -n 1 out | grep -Eq '^ +0\.0 +\+0\.0 +5 +2 ' || fail "no figures: $(cat out)"
 
-for value in 0 x -1 86401; do
-    expect 2 mappedpages info --watch=$value f.mpp
+# Removed, or another file in its place: that is told, instead of that nothing happens to it.
+for trouble in "cp f.mpp other; mv other" "mv f.mpp other; :"; do
+    timeout 60 mappedpages info --json --watch f.mpp >lines 2>err &
+    watching=$!
+    within 60 sh -c '[ "$(wc -l <lines)" -ge 1 ]' || fail "nothing is shown"
+    eval "$trouble f.mpp"
+    wait $watching
+    status=$?
+    [ $status -eq 3 ] || fail "status $status after $trouble: $(cat err)"
+    grep -q '"name": "CHANGED"' lines || fail "no error as JSON: $(cat lines)"
 done
+complained 'f.mpp: it was removed, or renamed'
 expect 3 mappedpages info --watch missing.mpp
 complained "missing.mpp"
