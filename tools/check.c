@@ -23,15 +23,11 @@
 #define OPTION_OLDER 257
 
 static const struct option options[] = {
-    {"json", no_argument, NULL, 'j'},
-    {"quiet", no_argument, NULL, 'q'},
-    {"repair", no_argument, NULL, 'r'},
-    {"yes", no_argument, NULL, 'y'},
-    {"dry-run", no_argument, NULL, 'n'},
-    {"older", no_argument, NULL, OPTION_OLDER},
-    {"undo", required_argument, NULL, 'u'},
-    {"help", no_argument, NULL, 'h'},
-    {NULL, 0, NULL, 0},
+    {"json", no_argument, NULL, 'j'},       {"quiet", no_argument, NULL, 'q'},
+    {"repair", no_argument, NULL, 'r'},     {"yes", no_argument, NULL, 'y'},
+    {"dry-run", no_argument, NULL, 'n'},    {"older", no_argument, NULL, OPTION_OLDER},
+    {"undo", required_argument, NULL, 'u'}, {"wait", required_argument, NULL, 'w'},
+    {"help", no_argument, NULL, 'h'},       {NULL, 0, NULL, 0},
 };
 
 /* What the library's reports are made into. */
@@ -337,22 +333,23 @@ static int run(int argc, char **argv)
     if (!repair && (request.yes || request.dry_run || request.older)) {
         usage_error(&command_check, "--yes, --dry-run and --older are for --repair");
     }
+    if (request.undo != NULL) {
+        expect_name(&command_check, "the undo file", request.undo);
+    }
     if (request.yes && request.dry_run) {
         usage_error(&command_check, "--yes and --dry-run contradict each other");
     }
-    if (repair) {
-        return repair_file(&request);
+    if (!repair && request.undo == NULL) {
+        return check_file(&request);
     }
-    if (request.undo != NULL) {
-        return undo_repair(&request);
-    }
-    return check_file(&request);
+    hints_are_for(HINT_REPAIR);
+    return repair ? repair_file(&request) : undo_repair(&request);
 }
 
 const struct command command_check = {
     .name = "check",
     .summary = "Checks everything in a page file",
-    .usage = "[-jq] [-r [-y|-n] [--older]] [-u UNDO] FILE",
+    .usage = "[-jq] [-r [-y|-n] [--older]] [-u UNDO] [-w SECONDS] FILE",
     .help =
         "Looks at the structure, at every checksum, and for pages used twice or by nobody. Prints\n"
         "a line for each fault, its name first, then one with what was looked at. Changes "
@@ -371,6 +368,7 @@ const struct command command_check = {
         "  -n, --dry-run  only say what would be done; the exit status is 1 if that is anything\n"
         "      --older    go back to the state before the newest, if that is damaged\n"
         "  -u, --undo UNDO  the undo file\n"
+        "  -w, --wait SECONDS  with -r or -u: wait that long for a file that is busy\n"
         "  -h, --help     this help\n",
     .options = options,
     .run = run,

@@ -4,6 +4,8 @@
 
 #include "command.h"
 #include "escape.h"
+#include "file.h"
+#include "holder.h"
 #include "json.h"
 #include "mappedpages_repair.h"
 #include "output.h"
@@ -119,9 +121,11 @@ static void print_json(struct repair *repair, const mpg_repair_result *result, c
 static void print_left(const mpg_repair_result *result)
 {
     if (result->faults_left > 0) {
-        printf(", but for %" PRIu64 " protected page%s whose content is lost", result->faults_left,
-               result->faults_left == 1 ? "" : "s");
+        printf(", but for %" PRIu64 " protected page%s whose content is lost (to be written anew, "
+               "or given up by --yes)",
+               result->faults_left, result->faults_left == 1 ? "" : "s");
     }
+    putchar('\n');
 }
 
 static void print_result(struct repair *repair, const mpg_repair_result *result, const char *undo)
@@ -136,15 +140,12 @@ static void print_result(struct repair *repair, const mpg_repair_result *result,
     } else if (request->dry_run && result->changed) {
         printf(": it would be repaired, in %" PRIu64 " bytes", result->bytes);
         print_left(result);
-        putchar('\n');
     } else if (result->changed) {
         fputs(": repaired", stdout);
         print_left(result);
-        putchar('\n');
     } else {
         fputs(": nothing to repair", stdout);
         print_left(result);
-        putchar('\n');
     }
     if (result->changed && !request->dry_run) {
         fputs("to take it back: mappedpages check --undo ", stdout);
@@ -155,18 +156,22 @@ static void print_result(struct repair *repair, const mpg_repair_result *result,
     }
 }
 
-static int report(struct repair *repair, int error)
+static int report(struct repair *repair, int error, const char *undo, const struct busy *busy)
 {
+    const char *about = failed_path(repair->request->path, undo);
     mpg_error_info info;
 
     (void)mpg_last_error(&info);
+    if (error == MPG_E_BUSY) {
+        describe_busy(&info, busy);
+    }
     progress_end(&repair->progress);
     if (repair->request->as_json) {
         json_close(&repair->json, ']');
-        json_failure(&repair->json, repair->request->path);
+        json_error(&repair->json, about, &info);
         json_end(&repair->json);
     }
-    (void)report_error(repair->request->path, &info, false);
+    (void)report_error(about, &info, false);
     if (error == MPG_E_CANCELLED) {
         let_signals_end();
     }
@@ -180,6 +185,7 @@ int repair_file(const struct repair_request *request)
 {
     struct repair repair = {.request = request};
     mpg_repair_options how = MPG_REPAIR_OPTIONS_INIT;
+    struct busy busy = begin_waiting();
     mpg_repair_result result;
     size_t size = strlen(request->path) + sizeof(".undo");
     char *name = allocate(size, 1);
@@ -200,10 +206,13 @@ int repair_file(const struct repair_request *request)
         json_string(&repair.json, "file", request->path);
         json_open(&repair.json, "notes", '[');
     }
-    error = mpg_repair(&result, request->path, &how);
+    do {
+        error = mpg_repair(&result, request->path, &how);
+    } while (wait_while_busy(&busy, error, request->path));
     if (error != 0) {
+        error = report(&repair, error, how.undo, &busy);
         free(name);
-        return report(&repair, error);
+        return error;
     }
     progress_end(&repair.progress);
     if (request->as_json) {
@@ -216,13 +225,38 @@ int repair_file(const struct repair_request *request)
         result.faults_left > 0 || (request->dry_run && result.changed) ? STATUS_NO : STATUS_FINE);
 }
 
+/* Returns an exit status. */
+static int report_undo(const struct repair_request *request, int error, const struct busy *busy)
+{
+    const char *about = failed_path(request->path, request->undo);
+    mpg_error_info info;
+
+    (void)mpg_last_error(&info);
+    if (error == MPG_E_BUSY) {
+        describe_busy(&info, busy);
+    }
+    return report_error(about, &info, request->as_json);
+}
+
 int undo_repair(const struct repair_request *request)
 {
-    if (mpg_repair_undo(request->path, request->undo) != 0) {
-        hints_are_for(HINT_CREATE); /* nobody wants to make what is missing here */
-        return report_failure(failed_path(request->path, request->undo), request->as_json);
+    struct busy busy = begin_waiting();
+    struct json json;
+    int error;
+
+    hold_signals();
+    do {
+        error = mpg_repair_undo(request->path, request->undo);
+    } while (wait_while_busy(&busy, error, request->path));
+    if (error != 0) {
+        return report_undo(request, error, &busy);
     }
-    if (!request->as_json) {
+    if (request->as_json) {
+        json_begin(&json, stdout);
+        json_string(&json, "file", request->path);
+        json_boolean(&json, "undone", true);
+        json_end(&json);
+    } else {
         escape_print(stdout, request->path);
         puts(": as it was before the repair");
     }

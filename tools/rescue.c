@@ -125,6 +125,7 @@ static int rescue_file(struct rescue *rescue)
     how.note = tell;
     how.progress = show_progress;
     how.context = rescue;
+    hints_are_for(HINT_RESCUE);
     hold_signals();
     progress_begin(&rescue->progress, "rescuing", 0, rescue->quiet);
     if (rescue->as_json) {
@@ -173,6 +174,7 @@ static int run(int argc, char **argv)
         }
     }
     expect_arguments(&command_rescue, argc, argv, 2, 2);
+    expect_name(&command_rescue, "the new file", argv[optind + 1]);
     rescue.source = argv[optind];
     rescue.destination = argv[optind + 1];
     return rescue_file(&rescue);

@@ -16,18 +16,20 @@
 
 /* ---- the file ---- */
 
-static int open_and_lock(struct file *file, const char *path, const struct io *io, void *context)
+/* Others may read meanwhile; who only wants to know what would be done needs no permission to write. */
+static int open_and_lock(struct file *file, const char *path, const struct io *io, void *context,
+                         bool read_only)
 {
     mpg_error_info info;
-    int error = mpgi_file_open(file, io, context, path, false);
+    int error = mpgi_file_open(file, io, context, path, read_only);
 
     if (error)
         return error;
-    if (file->sharing.is_meeting)
+    if (file->sharing.is_meeting && !read_only)
         error = mpgi_fail(MPG_E_LOCAL_LOCK, "repair", MPG_NO_PAGE,
                           "%s: on this filesystem a lock does not keep other writers out", path);
     if (error == 0)
-        error = mpgi_file_lock(file, IO_LOCK_EXCLUSIVE);
+        error = mpgi_file_lock(file, read_only ? IO_LOCK_SHARED : IO_LOCK_EXCLUSIVE);
     if (error == 0)
         error = mpgi_file_reload_size(file);
     if (error == 0)
@@ -166,7 +168,8 @@ static int repair_file(struct repair *repair, const char *path, const char *name
                        const struct io *io, void *context)
 {
     mpg_error_info info;
-    int error = open_and_lock(&repair->rescue.source, path, io, context);
+    int error = open_and_lock(&repair->rescue.source, path, io, context,
+                              (repair->options.flags & MPG_REPAIR_DRY_RUN) != 0);
 
     if (error)
         return error;
@@ -235,7 +238,7 @@ int mpgi_repair_undo_with(const char *path, const char *undo, const struct io *i
 
     if (name == NULL)
         return mpgi_fail_memory("repair");
-    error = open_and_lock(&file, path, io, context);
+    error = open_and_lock(&file, path, io, context, false);
     if (error == 0) {
         error = undo_locked(&file, name);
         (void)mpg_last_error(&info);

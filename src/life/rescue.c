@@ -11,6 +11,7 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "format/format.h"
+#include "os/new_file.h"
 
 #define PIECE (UINT32_C(1) << 16)
 
@@ -115,6 +116,8 @@ static int rescue_file(struct rescue *rescue, const char *source, const char *de
     error = mpgi_file_lock(&rescue->source, IO_LOCK_SHARED);
     if (error == 0)
         error = mpgi_file_reload_size(&rescue->source);
+    if (error == 0)
+        error = mpgi_new_file_check_name(io, context, destination);
     if (error == 0)
         error = rescue_locked(rescue, destination);
     (void)mpg_last_error(&info);

@@ -159,6 +159,11 @@ static int begin_as(struct file *file, const struct io *io, void *context, const
     return result;
 }
 
+int mpgi_new_file_check_name(const struct io *io, void *context, const char *path)
+{
+    return is_taken(io, context, path) ? fail_exists(path) : 0;
+}
+
 int mpgi_new_file_begin(struct file *file, const struct io *io, void *context, const char *path,
                         enum new_way way)
 {

@@ -23,6 +23,9 @@ enum new_way { NEW_NAMELESS, NEW_TEMPORARY, NEW_IN_PLACE, NEW_WAYS };
 /* The first way to try. */
 enum new_way mpgi_new_file_first_way(void);
 
+/* EXISTS where the name is taken: for who has long work to do before the file is begun. */
+int mpgi_new_file_check_name(const struct io *io, void *context, const char *path);
+
 /*
  * Makes a file for `path`, empty, open for writing and not locked. EXISTS where there is one.
  * Errors leave nothing behind; the file is closed then.

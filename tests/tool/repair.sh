@@ -100,6 +100,7 @@ done
 expect 1 mappedpages check data.mpp
 grep -q '\[content\]$' out || fail "the fault has no name: $(cat out)"
 expect 1 mappedpages check --repair data.mpp </dev/null
+grep -q 'nothing to repair, but for 1 protected page .*given up by --yes' out || fail "not told what agrees: $(cat out)"
 same data.mpp damaged.mpp
 expect 0 mappedpages check --repair --yes data.mpp
 grep -q '^lost: ' out || fail "not told of what is lost: $(cat out)"
@@ -110,7 +111,7 @@ expect 0 mappedpages read -p data.mpp 2
 # The undo file of an earlier repair is in the way; another name is not; and what was written since stays.
 cp data.mpp repaired.mpp
 expect 3 mappedpages check --repair --yes data.mpp
-complained 'earlier repair'
+complained '^mappedpages: data.mpp.undo: it is the undo file of an earlier repair: remove it, or name another$'
 expect 0 mappedpages check --repair --undo other data.mpp
 echo later | mappedpages write -p data.mpp 2 || fail "write"
 cp data.mpp later.mpp
@@ -118,8 +119,29 @@ expect 3 mappedpages check --undo data.mpp.undo data.mpp
 complained 'written to since'
 same data.mpp later.mpp
 cp repaired.mpp data.mpp
-expect 0 mappedpages check --undo data.mpp.undo data.mpp
+expect 0 mappedpages check --json --undo data.mpp.undo data.mpp
+python3 -c 'import json, sys
+assert json.load(sys.stdin) == {"file": "data.mpp", "undone": True}' <out || fail "--undo --json: $(cat out)"
 same data.mpp damaged.mpp
+
+# While somebody has it open nothing is done, and who it is is said; what would be done is told without permission to write.
+hold data.mpp
+expect 3 mappedpages check --repair --yes data.mpp
+complained "busy: .*process $holder"
+expect 3 mappedpages check --undo other data.mpp
+complained "busy: .*process $holder"
+exec 8>&-
+wait "$holder"
+expect 0 mappedpages check --repair --wait 60 --yes data.mpp
+expect 0 mappedpages check --undo data.mpp.undo data.mpp
+if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null; then
+    chmod 444 data.mpp
+    chmod 755 .
+    expect 1 setpriv --reuid=65534 --clear-groups "$top_builddir/tools/mappedpages" check --repair --dry-run data.mpp
+    expect 3 setpriv --reuid=65534 --clear-groups "$top_builddir/tools/mappedpages" check --repair data.mpp
+    complained "no permission to write it; 'mappedpages rescue data.mpp NEW' only reads it"
+    chmod 644 data.mpp
+fi
 
 # A file with nothing of a page file in it; an undo file that is none; and options that make no sense.
 echo 'root:x:0:0:root:/root:/bin/sh' >passwd

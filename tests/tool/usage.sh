@@ -80,12 +80,19 @@ for number in 00 01 007; do
     wrong "id '$number' has a leading zero" alloc file $number
     wrong "count '$number' has a leading zero" alloc file --count $number
 done
-wrong "no option '-1'" read file -1
+wrong "no option '-1', and an id has no sign" read file -1
+wrong "no option '-7', and an id has no sign" free file -7
 wrong "page 3 is named twice" free file 3 4 3
 wrong "page 3 is named twice" alloc file 3 3
 wrong "page 0 is named twice" alloc -p file 0 0
-wrong "count of 0" alloc file --count 0
-wrong "too large" alloc file --count 18446744073709551615
+for count in 0 18446744073709551615; do
+    wrong "count '$count' is not a whole number from 1 to [0-9]*$" alloc file --count $count
+done
+for seconds in 0 86401 x -1 1.5; do
+    wrong "number of seconds '$seconds' is not a whole number from 1 to 86400$" info --watch=$seconds file
+done
+wrong "the range '7-' has no end" free file 7-
+wrong "the range '7-' has no end" alloc file 3,7-
 wrong "exclude each other" alloc file --count 2 3
 for size in 512 1000 0 2G 5K 4T 4294971392; do
     wrong "page size '$size' is not a" create other --page-size $size
@@ -99,11 +106,16 @@ wrong "leading zero" create other --page-size 04K
 for command in create info list check; do
     wrong 'the name of the file is empty' $command ''
 done
-for command in read write alloc free; do
+for command in read write alloc free copy rescue; do
     wrong 'the name of the file is empty' $command '' 3
 done
+wrong 'the name of the copy is empty' copy file ''
+wrong 'the name of the new file is empty' rescue file ''
+wrong 'the name of the picture is empty' map --svg '' file
+wrong 'the name of the undo file is empty' check --undo= file
+wrong 'the name of the undo file is empty' check --repair --undo= file
 wrong "neither 1 nor 0.2" create other --format 2
-wrong "at least 4 pages" create other --pages 3
+wrong "number of pages '3' is not a whole number from 4 to " create other --pages 3
 wrong "not a whole number" create other --pages 1K
 wrong "longer than 64 bytes" create other --label "$(printf '%065d' 0)"
 wrong "no room for a label" create other --label x --format 0.2

@@ -43,6 +43,26 @@ tells "a b: No such file or directory; 'mappedpages create FILE' makes one" info
 tells '$(id): No such file or directory; '"'mappedpages create FILE' makes one" info '$(id)'
 tells "notes.txt/my.mpp: Not a directory" info notes.txt/my.mpp
 
+# A link to nowhere, and what is no file.
+ln -s nowhere dangling
+tells "dangling: exists already; it is a symbolic link to what is not there, which may be removed" create dangling
+tells "dangling: No such file or directory; it is a symbolic link to what is not there" info dangling
+mkfifo pipe
+python3 -c 'import socket; socket.socket(socket.AF_UNIX).bind("socket")'
+for command in info alloc check "check -r" "rescue -q"; do
+    for name in pipe socket; do
+        case $command in
+        rescue*) tells "$name: not a regular file" rescue $name new ;;
+        *)
+            # The words are to be split.
+            # shellcheck disable=SC2086
+            tells "$name: not a regular file" $command $name
+            ;;
+        esac
+    done
+done
+tells "/proc/version: 0 bytes are too few for a page file" info /proc/version
+
 # What is no page file, and what was one.
 head -c 20000 /dev/zero | tr '\0' 'x' >text
 tells "text: not a page file: it does not begin with MPPG" info text
@@ -59,6 +79,42 @@ for size in 1K 4K 64K; do
     expect 1 mappedpages check lost
     complained '^mappedpages: lost: it was one'
 done
+# Page 0 of format 0.2 is lost with all that tells the page size; the metadata is not. A page size that is none is damage.
+for size in 1K 4K 64K; do
+    rm -f lost
+    expect 0 mappedpages create -f 0.2 -s $size lost
+    expect 0 mappedpages alloc -p lost
+    cp lost size
+    dd if=/dev/urandom of=lost bs=1024 count=1 conv=notrunc status=none
+    expect 3 mappedpages info lost
+    complained 'it was one: its page 0 is overwritten'
+    expect 0 mappedpages check --repair --yes lost
+    rm lost.undo
+done
+printf '\0' | dd of=size bs=1 seek=8 conv=notrunc status=none
+expect 1 mappedpages check size
+complained "'mappedpages check --repair size' mends what can be mended"
+# What begins further on: behind a partition table, a header, a mark of text.
+for skipped in 3 512 32256 1048576; do
+    {
+        head -c $skipped /dev/zero
+        cat my.mpp
+    } >shifted
+    for command in info check "check -r"; do
+        # The words are to be split.
+        # shellcheck disable=SC2086
+        mappedpages $command shifted 2>err >out && fail "$command takes a shifted file"
+        complained "at byte $skipped of it: 'tail -c +$((skipped + 1)) shifted >NEW' takes it out"
+    done
+    tail -c +$((skipped + 1)) shifted | cmp - my.mpp || fail "that is not where it begins"
+done
+# So little is left that nothing can be done: no command sends to another one that sends back.
+head -c 3000 my.mpp >stump
+expect 3 mappedpages check --repair stump
+grep -q "'mappedpages" err && fail "something is advised: $(cat err)"
+expect 3 mappedpages rescue stump new
+grep -q "'mappedpages" err && fail "something is advised: $(cat err)"
+
 mappedpages dump my.mpp >my.tar || fail "dump"
 expect 3 mappedpages info my.tar
 complained "'mappedpages load' puts its pages into a page file"
@@ -81,6 +137,9 @@ expect 0 mappedpages alloc -p my.mpp 5
 expect 0 mappedpages write -p my.mpp 5 </dev/null
 tells "my.mpp: page 0 belongs to the file itself; 0, 1 and 2 always do: 'mappedpages list my.mpp' tells which are yours" \
     read my.mpp 0
+
+# Of the two formats only the small one has a larger one beside it.
+tells "no.mpp: the format cannot hold 18446744073709551615 pages" create -n 18446744073709551615 no.mpp
 
 # Of two files, which one it is about.
 echo x >second
