@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # What README.md says one can try works: its program compiles without a warning and counts its runs in a
 # protected page; its commands mount a file; nothing is lost when the driver is killed, as its demonstration shows;
-# its figures are those of doc/performance.md, its pictures are there.
+# its figures are those of doc/performance.md, its pictures are there, and its map is true.
 # shellcheck source=tests/support/lib.sh
 . "${top_srcdir:?set by make check}/tests/support/lib.sh"
 set -e
@@ -42,11 +42,15 @@ about '@ times as long as one write' "$(figure 'protected commit / floor' | awk 
 about 'opens in @ ms' "$(figure 'open, 1 TiB, 10^8 pages allocated')"
 
 grep -o 'doc/pictures/[a-z-]*\.svg' "$readme" | sort -u >pictures
-[ "$(wc -l <pictures)" -ge 4 ] || fail "few pictures: $(cat pictures)"
+[ "$(wc -l <pictures)" -ge 5 ] || fail "few pictures: $(cat pictures)"
 while read -r picture; do
     python3 -c 'import sys, xml.dom.minidom as x; x.parse(sys.argv[1])' "$top_srcdir/$picture" ||
         fail "$picture is no picture"
 done <pictures
+
+# The map is what the command draws now of the file that its script makes.
+expect 0 "$top_srcdir/scripts/map-picture" "$top_builddir" map.svg
+cmp map.svg "$top_srcdir/doc/pictures/map.svg" >&2 || fail "the map in README.md is another one: scripts/map-picture draws it"
 
 need_fuse
 awk '/^```/ { inside = ($0 == "```sh"); next } inside' "$readme" | grep -v '^scripts/\|^sudo ' >try.sh
