@@ -32,13 +32,14 @@ expect 0 mappedpages free file $(mappedpages list -ri file)
 expect 0 mappedpages list -ri file
 said_nothing
 
-for range in 9-7 3- 3,5- 3, ,3 3,,5 3,3 3-5,4 -3 3-4-5 3-x 03-5 3-05 3--5 0-18446744073709551615 0-16777216; do
+for range in 9-7 3- '3,5-' '3,' ',3' '3,,5' '3,3' '3-5,4' -3 3-4-5 3-x 03-5 3-05 3--5 0-18446744073709551615 0-16777216; do
     expect 2 mappedpages free file -- "$range"
     [ "$range" != 3- ] || complained "the range '3-' has no end"
 done
 expect 2 mappedpages free file 3-5 4
 complained 'page 4 is named twice'
 # More than there is memory for the ids of is told by that, not by how much memory it would be.
+# shellcheck disable=SC3045 # where it is not there, this is left out
 if (ulimit -v 500000 && mappedpages list file) >/dev/null 2>&1; then
     (ulimit -v 500000 && mappedpages alloc -c 99999999 file) 2>err && fail "allocated more than there is memory for"
     complained 'file: not enough memory for the ids of 99999999 pages; ask for fewer at a time'
