@@ -28,7 +28,7 @@ done
 
 for size in 4KB 1Q MiB 1MiBs ''; do
     expect 1 mappedpagesfs -f 1.mpp mnt-1 -o "scratch=$size"
-    complained "scratch=$size: expected a number of bytes"
+    complained "scratch=$size: expected a whole number of bytes"
     expect 1 mappedpagesfs -f 1.mpp mnt-1 -o "stage=$size"
 done
 

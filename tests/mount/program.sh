@@ -66,7 +66,7 @@ complained 'expected a number of seconds from 0 to 4294967295'
 for value in 5X 5KB -1 K 8589934592G 99999999999999999999 ''; do
     wrong_option -o "scratch=$value"
 done
-complained 'expected a number of bytes'
+complained 'expected a whole number of bytes'
 for value in 0 -1 4097 x; do
     wrong_option -o "io_uring_q_depth=$value"
     wrong_option -o "max_threads=$value"

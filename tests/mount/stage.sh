@@ -121,7 +121,7 @@ fusermount3 -u -z m 2>/dev/null
 
 # A limit that makes no sense is no limit; less than a page is said.
 expect 1 mappedpagesfs f.mpp m -o stage=lots
-complained 'stage=lots: expected a number of bytes'
+complained 'stage=lots: expected a whole number of bytes'
 mount_file f.mpp m -o stage=64K
 grep -q 'cannot be written as a whole' m.log || fail "no word of a limit below a page"
 head -c 1M /dev/zero 2>/dev/null >m/protected/1 && fail "a page of 1 MiB within 64K"
