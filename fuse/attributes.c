@@ -141,6 +141,20 @@ static struct timespec time_of_file(const struct fs *fs)
                                                                              : fs->time;
 }
 
+/* Of directories, and of files that tell something. */
+static void fixed_attributes(const struct fs *fs, const struct target *target, struct stat *st)
+{
+    if (is_directory(target)) {
+        st->st_nlink = target->id == FIXED_ROOT ? 4 + (fs->options->raw != 0) : 2;
+        st->st_size = 0;
+        st->st_mode = S_IFDIR | fs->directory_mode;
+    } else {
+        st->st_mode &= batch_is(target) ? ~(mode_t)0022 : ~(mode_t)0222;
+        /* What "last" and "batch" tell depends on who asks. */
+        st->st_size = info_is(target) ? (off_t)info_length(fs, target) : 0;
+    }
+}
+
 int attributes_get(struct fs *fs, const struct target *target, struct stat *st)
 {
     int error = 0;
@@ -166,15 +180,7 @@ int attributes_get(struct fs *fs, const struct target *target, struct stat *st)
     case NODE_SCRATCH:
         return scratch_attributes(fs->scratch, target->id, st);
     case NODE_FIXED:
-        if (!is_directory(target)) {
-            st->st_mode &= batch_is(target) ? ~(mode_t)0022 : ~(mode_t)0222;
-            /* What "last" and "batch" tell depends on who asks. */
-            st->st_size = info_is(target) ? (off_t)info_length(fs, target) : 0;
-            break;
-        }
-        st->st_nlink = target->id == FIXED_ROOT ? 4 + (fs->options->raw != 0) : 2;
-        st->st_size = 0;
-        st->st_mode = S_IFDIR | fs->directory_mode;
+        fixed_attributes(fs, target, st);
         break;
     }
     st->st_blksize = fs->page_size < BLOCK_MAX ? (blksize_t)fs->page_size : (blksize_t)BLOCK_MAX;

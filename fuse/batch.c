@@ -23,8 +23,8 @@ struct job {
     struct fs *fs;
     struct stage stage;
     uint64_t number;
-    int spoilt;                   /* an errno: it is not whole, a write of it failed */
-    char name[PROCESS_NAME_SIZE]; /* what messages call who wrote it */
+    int spoilt;                  /* an errno: it is not whole, a write of it failed */
+    char name[CLIENT_NAME_SIZE]; /* what messages call who wrote it */
     struct answer answer;
 };
 
@@ -121,13 +121,13 @@ int batch_text(char **text, size_t *length, const struct fs *fs, const struct cl
 void batch_begin(struct fs *fs, struct handle *handle, const struct client *client)
 {
     struct batch *batch = fs->batch;
-    char name[PROCESS_NAME_SIZE];
+    char name[CLIENT_NAME_SIZE];
 
     pthread_mutex_lock(&batch->mutex);
     handle->batch = ++batch->count;
     pthread_mutex_unlock(&batch->mutex);
     handle->stage.page_size = fs->stage_limit;
-    note(batch, handle->batch, process_name(name, client->thread), "nothing was written to it");
+    note(batch, handle->batch, client_name(name, client->thread), "nothing was written to it");
     last_note(fs->last, NODE_FIXED, handle->batch, client->thread, client->user);
 }
 
@@ -162,7 +162,7 @@ static bool take(struct fs *fs, struct handle *handle, enum occasion occasion,
     case HANDLE_NOTHING:
         return false;
     case HANDLE_DROPPED:
-        note(fs->batch, handle->batch, process_name(job->name, client->thread),
+        note(fs->batch, handle->batch, client_name(job->name, client->thread),
              "nothing was changed: who wrote it was killed");
         return false;
     case HANDLE_TAKEN:
@@ -170,7 +170,7 @@ static bool take(struct fs *fs, struct handle *handle, enum occasion occasion,
     }
     job->number = handle->batch;
     job->spoilt = handle->spoilt;
-    (void)process_name(job->name, stage_writer(&job->stage)->thread);
+    (void)client_name(job->name, stage_writer(&job->stage)->thread);
     return true;
 }
 

@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "process.h"
+#include "client.h"
 
 struct budget;
 struct payer; /* a process that takes some of it */

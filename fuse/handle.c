@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "attributes.h"
+#include "ending.h"
 #include "log.h"
 
 static uint64_t opener_key(uint64_t node, pid_t thread)
@@ -68,10 +69,10 @@ static const char *subject(char text[SUBJECT_SIZE], const struct handle *handle)
 /* Logs that what is staged was dropped, or a part of it. Called before it is. */
 static void log_drop(const struct handle *handle, const struct client *writer, const char *reason)
 {
-    char name[PROCESS_NAME_SIZE], about[SUBJECT_SIZE];
+    char name[CLIENT_NAME_SIZE], about[SUBJECT_SIZE];
 
     log_line(LOG_WARNING, "%s: what %s wrote was dropped: %s", subject(about, handle),
-             process_name(name, writer->thread), reason);
+             client_name(name, writer->thread), reason);
 }
 
 /* Drops all that is staged. Called with the handle's lock held, or by its last user. */
@@ -149,7 +150,7 @@ static int begin_staging(const struct fs *fs, struct handle *handle, uint64_t pa
     clock_gettime(CLOCK_REALTIME, &handle->written);
     if (handle->closed && handle->writer < 0) {
         /* Maybe no close of it is to come that would tell whether it was killed. */
-        handle->writer = process_open(client->thread);
+        handle->writer = ending_watch(client->thread);
     }
     return 0;
 }
@@ -268,7 +269,7 @@ static void drop_killed(struct handle *handle, const struct client *client, int 
     if (!stage_drop(&handle->stage, client, &other)) {
         return;
     }
-    if (signal != PROCESS_SOME_SIGNAL) {
+    if (signal != ENDING_SOME_SIGNAL) {
         snprintf(reason, sizeof(reason), "it was killed by signal %d", signal);
     }
     log_drop(handle, client, reason);
@@ -284,13 +285,13 @@ static void drop_killed(struct handle *handle, const struct client *client, int 
 /* Says once that a client cannot be seen in /proc. */
 static void warn_unseen(struct fs *fs, const struct handle *handle, const struct client *client)
 {
-    char name[PROCESS_NAME_SIZE], about[SUBJECT_SIZE];
+    char name[CLIENT_NAME_SIZE], about[SUBJECT_SIZE];
 
     if (!atomic_exchange(&fs->warned_unseen, true)) {
         log_line(LOG_WARNING,
                  "%s: whether %s was killed cannot be told: what such "
                  "processes write is committed in either case",
-                 subject(about, handle), process_name(name, client->thread));
+                 subject(about, handle), client_name(name, client->thread));
     }
 }
 
@@ -306,12 +307,12 @@ static bool is_due_at_close(struct fs *fs, struct handle *handle, const struct c
     if (!wrote && handle->stage.count > 0) {
         return handle->untold;
     }
-    signal = process_signal(client->thread);
+    signal = ending_signal(client->thread);
     if (signal > 0) {
         drop_killed(handle, client, signal);
         return false;
     }
-    if (signal == PROCESS_UNSEEN) {
+    if (signal == ENDING_UNSEEN) {
         warn_unseen(fs, handle, client);
     }
     return wrote;
@@ -320,10 +321,10 @@ static bool is_due_at_close(struct fs *fs, struct handle *handle, const struct c
 /* The signal that ended somebody who staged something; 0 if it is not known to have been one. */
 static int ended_by(const struct handle *handle, const struct client *writer)
 {
-    int signal = process_signal(writer->thread);
+    int signal = ending_signal(writer->thread);
 
-    if (signal == PROCESS_UNSEEN) {
-        signal = process_ended(handle->writer);
+    if (signal == ENDING_UNSEEN) {
+        signal = ending_signal_after(handle->writer);
     }
     return signal > 0 ? signal : 0;
 }
@@ -400,7 +401,7 @@ static bool is_due(struct fs *fs, struct handle *handle, enum occasion occasion,
 static bool told_of_loss(struct handle *handle, enum occasion occasion, const struct client *client,
                          bool lost)
 {
-    if (!lost || (occasion == OCCASION_CLOSE && !process_may_be_same(&handle->lost, client))) {
+    if (!lost || (occasion == OCCASION_CLOSE && !client_may_be_same(&handle->lost, client))) {
         return false;
     }
     handle->lost.thread = -1;

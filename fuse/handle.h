@@ -5,8 +5,8 @@
 
 #include <pthread.h>
 
+#include "client.h"
 #include "fs.h"
-#include "process.h"
 #include "stage.h"
 
 struct handle {

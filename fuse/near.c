@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #include "near.h"
 
-#include <fcntl.h>
 #include <sched.h>
 #include <stdio.h>
-#include <string.h>
-#include <unistd.h>
+#include <stdlib.h>
 
 #include "options.h"
+#include "proc.h"
+
+/* A field of /proc/PID/task/TID/stat. */
+#define FIELD_PROCESSOR 39
 
 /*
  * Requests of a thread from one look to the next. A look takes as long as two or three requests, and
@@ -29,26 +31,15 @@ static _Thread_local struct {
 /* The processor that a thread is on, or was last; -1 if that is not to be seen. */
 static int processor_of(pid_t thread)
 {
-    char path[64], text[1024];
-    const char *at;
-    ssize_t length;
-    int processor;
-    int fd;
+    char name[64], text[PROC_STAT_SIZE];
+    const char *processor;
 
-    snprintf(path, sizeof(path), "/proc/%ld/task/%ld/stat", (long)thread, (long)thread);
-    fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) {
+    snprintf(name, sizeof(name), "task/%ld/stat", (long)thread);
+    if (!proc_read(text, sizeof(text), thread, name)) {
         return -1;
     }
-    length = read(fd, text, sizeof(text) - 1);
-    (void)close(fd);
-    text[length > 0 ? length : 0] = '\0';
-    /* The name, in parentheses, may hold anything. The processor is field 39, and the name 2. */
-    at = strrchr(text, ')');
-    for (int field = 2; at != NULL && field < 39; field++) {
-        at = strchr(at + 1, ' ');
-    }
-    return at != NULL && sscanf(at, " %d", &processor) == 1 ? processor : -1;
+    processor = proc_stat_field(text, FIELD_PROCESSOR);
+    return processor != NULL ? (int)strtol(processor, NULL, 10) : -1;
 }
 
 /* Goes to a processor, if this thread may run there. */

@@ -357,6 +357,23 @@ static bool give_on(const struct options *options, struct fuse_args *args)
     return ask_for_ring(options, args);
 }
 
+/* False, explained, unless it is said what is to be mounted where. */
+static bool check_operands(const struct options *options)
+{
+    if (options->file == NULL) {
+        print_help(stderr);
+        return false;
+    }
+    if (options->mountpoint == NULL) {
+        log_line(LOG_ERR, "no mount point was named, the directory on which %s is to be mounted",
+                 options->file);
+        fputs("usage: mappedpagesfs FILE MOUNTPOINT [options]\nTry 'mappedpagesfs --help'.\n",
+              stderr);
+        return false;
+    }
+    return true;
+}
+
 enum options_result options_parse(struct options *options, struct fuse_args *args)
 {
     *options = (struct options){
@@ -384,18 +401,7 @@ enum options_result options_parse(struct options *options, struct fuse_args *arg
         printf("libfuse %s\n", fuse_pkgversion());
         return OPTIONS_DONE;
     }
-    if (options->file == NULL) {
-        print_help(stderr);
-        return OPTIONS_USAGE;
-    }
-    if (options->mountpoint == NULL) {
-        log_line(LOG_ERR, "no mount point was named, the directory on which %s is to be mounted",
-                 options->file);
-        fputs("usage: mappedpagesfs FILE MOUNTPOINT [options]\nTry 'mappedpagesfs --help'.\n",
-              stderr);
-        return OPTIONS_USAGE;
-    }
-    if (!check_ready_fd(options->ready_fd)) {
+    if (!check_operands(options) || !check_ready_fd(options->ready_fd)) {
         return OPTIONS_USAGE;
     }
     options->foreground |= options->debug;

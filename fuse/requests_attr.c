@@ -108,6 +108,21 @@ static bool push_zeros(struct fs *fs, fuse_ino_t node, size_t offset)
     return true;
 }
 
+/* Answers to a truncation of a protected page without a handle. */
+static void answer_truncated(struct fs *fs, fuse_ino_t node, const struct answer *answer)
+{
+    if (node_kind_of(node) != NODE_SCRATCH) {
+        cached_answer(fs, node, answer); /* that was a commit */
+        return;
+    }
+    /*
+     * It may have been mapped and written as a scratch file. Dropping that waits for it to be
+     * written, which the kernel does not do before it has its answer.
+     */
+    answer_now(answer);
+    cached_drop(fs, node);
+}
+
 static void finish_setattr(fuse_req_t req, fuse_ino_t node, struct stat *st, int to_set,
                            struct fuse_file_info *fi, bool may_push)
 {
@@ -139,17 +154,10 @@ static void finish_setattr(fuse_req_t req, fuse_ino_t node, struct stat *st, int
         answer.st.st_size = st->st_size;
         answer.timeout = 0;
     }
-    if (!(to_set & FUSE_SET_ATTR_SIZE) || target.kind != NODE_PROTECTED || fi != NULL) {
-        answer_now(&answer);
-    } else if (node_kind_of(node) != NODE_SCRATCH) {
-        cached_answer(fs, node, &answer); /* that was a commit */
+    if ((to_set & FUSE_SET_ATTR_SIZE) && target.kind == NODE_PROTECTED && fi == NULL) {
+        answer_truncated(fs, node, &answer);
     } else {
-        /*
-         * It may have been mapped and written as a scratch file. Dropping that waits for it to be
-         * written, which the kernel does not do before it has its answer.
-         */
         answer_now(&answer);
-        cached_drop(fs, node);
     }
 }
 

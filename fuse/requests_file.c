@@ -19,6 +19,24 @@ static bool opens_for_writing(const struct fuse_file_info *fi)
     return (fi->flags & O_ACCMODE) != O_RDONLY;
 }
 
+/* What a file that tells something says to who opens it now. Returns 0 or an errno. */
+static int make_text(struct fs *fs, struct handle *handle, const struct target *target,
+                     const struct client *client)
+{
+    if (batch_is(target)) {
+        if (handle->writes) {
+            batch_begin(fs, handle, client);
+        }
+        return batch_text(&handle->text, &handle->text_length, fs, client);
+    }
+    if (info_is(target)) {
+        return info_text(&handle->text, &handle->text_length, fs, target);
+    }
+    return last_text(&handle->text, &handle->text_length, fs->last,
+                     target->id == FIXED_LAST_PAGE ? NODE_PAGE : NODE_PROTECTED, client->thread,
+                     client->user);
+}
+
 int open_target(struct fs *fs, fuse_ino_t node, const struct target *target,
                 struct fuse_file_info *fi, const struct client *client)
 {
@@ -45,17 +63,8 @@ int open_target(struct fs *fs, fuse_ino_t node, const struct target *target,
     fi->direct_io = (target->kind != NODE_PAGE && target->kind != NODE_SCRATCH) || fs->follows;
     /* Closing means something only to who wrote to a protected page, or may come to. */
     fi->noflush = !writes || (target->kind == NODE_PAGE && node_kind_of(node) == NODE_PAGE);
-    if (batch_is(target)) {
-        if (writes) {
-            batch_begin(fs, handle, client);
-        }
-        error = batch_text(&handle->text, &handle->text_length, fs, client);
-    } else if (info_is(target)) {
-        error = info_text(&handle->text, &handle->text_length, fs, target);
-    } else if (target->kind == NODE_FIXED) {
-        error = last_text(&handle->text, &handle->text_length, fs->last,
-                          target->id == FIXED_LAST_PAGE ? NODE_PAGE : NODE_PROTECTED,
-                          client->thread, client->user);
+    if (target->kind == NODE_FIXED) {
+        error = make_text(fs, handle, target, client);
     }
     if (error != 0) {
         handle_close(fs, handle);

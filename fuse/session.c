@@ -20,9 +20,9 @@
 
 #include "ahead.h"
 #include "batch.h"
+#include "ending.h"
 #include "log.h"
 #include "options.h"
-#include "process.h"
 #include "requests.h"
 #include "ring.h"
 #include "threads.h"
@@ -208,7 +208,7 @@ static void explain(const struct fs *fs, const char *mountpoint)
 /* Whether killed writers can be told from others is to be known before anything is lost. */
 static void warn_of_unseen(const struct fs *fs)
 {
-    const char *why = process_why_unseen(fs->options->allow_other || fs->options->allow_root);
+    const char *why = ending_why_unseen(fs->options->allow_other || fs->options->allow_root);
 
     if (fs->writable != NULL && why != NULL) {
         log_line(LOG_WARNING,

@@ -338,7 +338,7 @@ void stage_truncate(struct stage *stage, const struct client *writer)
 bool stage_has_of(const struct stage *stage, const struct client *writer)
 {
     for (size_t i = 0; i < stage->count; i++) {
-        if (process_may_be_same(&stage->extents[i].writer, writer)) {
+        if (client_may_be_same(&stage->extents[i].writer, writer)) {
             return true;
         }
     }
@@ -349,7 +349,7 @@ bool stage_has_of(const struct stage *stage, const struct client *writer)
 static void forget(struct stage *stage, const struct client *writer)
 {
     for (size_t i = stage->count; i-- > 0;) {
-        if (process_may_be_same(&stage->extents[i].writer, writer)) {
+        if (client_may_be_same(&stage->extents[i].writer, writer)) {
             delete_range(stage, i, i + 1);
         }
     }
@@ -360,12 +360,12 @@ static void forget(struct stage *stage, const struct client *writer)
 
 bool stage_drop(struct stage *stage, const struct client *writer, struct client *other)
 {
-    const bool truncated = stage->truncated && process_may_be_same(&stage->truncated_by, writer);
+    const bool truncated = stage->truncated && client_may_be_same(&stage->truncated_by, writer);
     size_t found = 0;
 
     other->thread = -1;
     for (size_t i = 0; i < stage->count; i++) {
-        if (process_may_be_same(&stage->extents[i].writer, writer)) {
+        if (client_may_be_same(&stage->extents[i].writer, writer)) {
             found++;
         } else {
             *other = stage->extents[i].writer;
@@ -452,7 +452,7 @@ static int put_bytes(const struct stage *stage, mpg_txn *txn, mpg_protected_id i
     for (size_t i = 0; code == MPG_OK && i < stage->count; i++) {
         const struct extent *extent = &stage->extents[i];
 
-        if (writer != NULL && !process_may_be_same(&extent->writer, writer)) {
+        if (writer != NULL && !client_may_be_same(&extent->writer, writer)) {
             continue;
         }
         if (stage->truncated) {

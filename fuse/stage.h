@@ -8,8 +8,8 @@
 #include <stdint.h>
 
 #include "budget.h"
+#include "client.h"
 #include "mappedpages.h"
-#include "process.h"
 
 struct extent {
     uint64_t offset;
