@@ -7,6 +7,8 @@
 #include <linux/fiemap.h>
 #include <linux/fs.h>
 #include <linux/magic.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,9 +24,21 @@
 #include "os/descriptor.h"
 #include "os/io.h"
 
+/* The process ignores SIGXFSZ, or did when it last opened a file: see is_over_limit. */
+static atomic_bool ignores_limit;
+
+static void note_signal(void)
+{
+    struct sigaction action;
+
+    atomic_store(&ignores_limit,
+                 sigaction(SIGXFSZ, NULL, &action) == 0 && action.sa_handler == SIG_IGN);
+}
+
 static int system_open(void *context, const char *path, int flags, unsigned mode)
 {
     (void)context;
+    note_signal();
     /* Nothing for a regular file; on a FIFO, which is none, it would wait for the other end. */
     return mpgi_open_descriptor(path, flags | O_NONBLOCK, (mode_t)mode);
 }
@@ -154,14 +168,15 @@ static ssize_t system_pread(void *context, int fd, void *data, size_t length, ui
 }
 
 /*
- * Whether the process may have no file of so many bytes. To try it would end the process, unless it
- * is prepared for SIGXFSZ; and signals are not a library's to prepare for.
+ * Whether the process may have no file of so many bytes. To try it would end the process, and signals are not a
+ * library's to prepare for. One that ignores SIGXFSZ is not asked: there the call that follows is EFBIG by itself.
  */
 static bool is_over_limit(uint64_t bytes)
 {
     struct rlimit limit;
 
-    return getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
+    return !atomic_load_explicit(&ignores_limit, memory_order_relaxed) &&
+           getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
            bytes > limit.rlim_cur;
 }
 

@@ -34,25 +34,35 @@ int mpgi_look_again(mpg_pager *pager)
  */
 #define LOOK_PAUSE UINT64_C(50000)
 
+/* Whether the last look was a moment ago, and the file is as long as it was then. Without the lock. */
+static bool is_as_seen(const mpg_pager *pager, uint64_t now)
+{
+    uint64_t bytes;
+
+    if (pager->file.changed || now - atomic_load(&pager->looked) >= LOOK_PAUSE)
+        return false;
+    return !RULE_HOLDS(12) || (mpgi_file_length(&pager->file, &bytes) == 0 &&
+                               bytes == atomic_load(&pager->looked_bytes));
+}
+
 int mpgi_look_again_often(mpg_pager *pager)
 {
-    struct timespec time;
+    bool often = pager->file.io->length != NULL && !pager->file.sharing.others;
+    struct timespec time = {0};
     uint64_t now;
     int result;
 
-    if (pager->file.io->length == NULL || pager->file.sharing.others ||
-        clock_gettime(CLOCK_MONOTONIC, &time) != 0)
-        return mpgi_look_again(pager);
+    often = often && clock_gettime(CLOCK_MONOTONIC, &time) == 0;
     now = (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
-    if (now - atomic_load(&pager->looked) >= LOOK_PAUSE) {
-        result = mpgi_look_again(pager);
-        if (result == 0)
-            atomic_store(&pager->looked, now);
-        return result;
+    if (often && is_as_seen(pager, now))
+        return 0;
+    pager_lock(pager);
+    result = mpgi_look_again(pager);
+    if (result == 0 && often) {
+        atomic_store(&pager->looked_bytes, pager->file.bytes);
+        atomic_store(&pager->looked, now);
     }
-    result = mpgi_check_not_changed(pager, "look again");
-    if (result == 0 && RULE_HOLDS(12))
-        result = mpgi_file_check_length(&pager->file);
+    pager_unlock(pager);
     return result;
 }
 

@@ -81,6 +81,7 @@ struct mpg_pager {
     bool unavailable;        /* rule 6: a sync failed */
     bool unsettled;          /* rule 13: opened on a full disk, see settle.h */
     atomic_uint_least64_t looked; /* when rule 12 was kept for a page, see mpgi_look_again_often */
+    atomic_uint_least64_t looked_bytes; /* … and how long the file was */
     bool unsynced_zeros;  /* free pages may read as zeros that are in the page cache alone */
     uint64_t found_bytes; /* length of the file when it was opened; 0 if it was made */
     unsigned expected;    /* threads that the last commit has shown to be at work */

@@ -274,14 +274,14 @@ int mpg_page_write(mpg_pager *pager, mpg_page_id id, const void *data, size_t of
                                               "%s: opened read-only", pager->file.path)
                                   : check_range(pager, id.value, offset, length, "write", &redo);
 
-    /* Rule 12: writing beyond an end that somebody has moved would make zeros of what is missing. */
-    if (result == 0) {
+    if (result == 0 && redo != NULL) {
         pager_lock(pager);
-        result = redo != NULL ? mpgi_settle_late(pager) : 0;
-        if (result == 0)
-            result = mpgi_look_again_often(pager);
+        result = mpgi_settle_late(pager);
         pager_unlock(pager);
     }
+    /* Rule 12: writing beyond an end that somebody has moved would make zeros of what is missing. */
+    if (result == 0)
+        result = mpgi_look_again_often(pager);
     if (result != 0)
         return result;
     return mpgi_file_write(&pager->file, data, length, offset_of_page(pager, id.value) + offset,

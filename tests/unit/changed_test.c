@@ -504,6 +504,31 @@ static void beyond_the_end_there_are_no_zeros(void **state)
     free(page);
 }
 
+static unsigned lengths_asked;
+
+static int counted_length(void *context, int fd, uint64_t *bytes)
+{
+    lengths_asked++;
+    return mpgi_io_system.length(context, fd, bytes);
+}
+
+/* Also where pages are written so fast after one another that not all else is looked at each time. */
+static void each_write_asks_for_the_length(void **state)
+{
+    const struct scratch *scratch = *state;
+    struct io io = mpgi_io_system;
+    mpg_pager *pager = make_file(scratch);
+
+    assert_int_equal(mpg_close(pager), 0);
+    io.length = counted_length;
+    assert_int_equal(mpgi_open_with(&pager, scratch->path, NULL, false, &io, NULL), 0);
+    lengths_asked = 0;
+    for (int i = 0; i < 1000; i++)
+        assert_int_equal(mpg_page_write(pager, first, "x", 0, 1), 0);
+    assert_true(lengths_asked >= 1000);
+    assert_int_equal(mpg_close(pager), 0);
+}
+
 /* The library itself reads a copy through the map once, to check it: that must be no fault. */
 static void a_view_of_what_is_cut_off_is_an_error(void **state)
 {
@@ -615,6 +640,7 @@ int main(void)
         SCRATCH_TEST(a_change_during_a_commit_is_not_acknowledged),
         SCRATCH_TEST(a_change_before_a_sync_of_contents_is_not_acknowledged),
         SCRATCH_TEST(beyond_the_end_there_are_no_zeros),
+        SCRATCH_TEST(each_write_asks_for_the_length),
         SCRATCH_TEST(a_view_of_what_is_cut_off_is_an_error),
         SCRATCH_TEST(damage_that_somebody_else_did_is_called_so),
         SCRATCH_TEST(a_reader_sees_that_the_file_ends_early),

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -318,6 +319,45 @@ static void writing_beyond_a_limit_that_the_file_exceeds_is_an_error(void **stat
     in_child(*state, write_over_the_limit);
 }
 
+static void set_signal(void (*handler)(int))
+{
+    must(signal(SIGXFSZ, handler) != SIG_ERR);
+}
+
+/* Where the signal is ignored the limit is not asked for, and the system says it. */
+static void ignore_the_limit_and_grow(const struct scratch *scratch)
+{
+    set_signal(SIG_IGN);
+    grow_over_the_limit(scratch);
+}
+
+static void ignore_the_limit_and_write(const struct scratch *scratch)
+{
+    set_signal(SIG_IGN);
+    write_over_the_limit(scratch);
+}
+
+/* What was ignored when another file was opened need not be so any more. */
+static void ignore_the_limit_no_more(const struct scratch *scratch)
+{
+    mpg_pager *pager;
+
+    set_signal(SIG_IGN);
+    must(mpg_open(&pager, scratch->path, NULL) != 0);
+    set_signal(SIG_DFL);
+    write_over_the_limit(scratch);
+}
+
+static void so_it_is_where_the_signal_is_ignored(void **state)
+{
+    const struct scratch *scratch = *state;
+
+    in_child(scratch, ignore_the_limit_and_grow);
+    in_child(scratch, ignore_the_limit_and_write);
+    must(unlink(scratch->path) == 0);
+    in_child(scratch, ignore_the_limit_no_more);
+}
+
 /* A record and the content behind it are written in one call. */
 static void write_gathered_over_the_limit(const struct scratch *scratch)
 {
@@ -482,6 +522,7 @@ int main(void)
         SCRATCH_TEST(addresses_stay_while_the_file_grows),
         SCRATCH_TEST(growing_over_a_limit_for_files_is_an_error),
         SCRATCH_TEST(writing_beyond_a_limit_that_the_file_exceeds_is_an_error),
+        SCRATCH_TEST(so_it_is_where_the_signal_is_ignored),
         SCRATCH_TEST(so_is_writing_several_pieces_beyond_it),
         SCRATCH_TEST(the_file_never_becomes_a_standard_descriptor),
         SCRATCH_TEST(nor_where_only_one_of_them_is_closed),
