@@ -56,6 +56,7 @@ struct fs {
     struct budget *staged;   /* memory for what handles stage, */
     uint64_t stage_limit;    /* … and how much that is, in bytes */
     struct cached *cached;   /* protected pages that the kernel caches */
+    bool greeted;            /* the first answer was given, the one to INIT: see device.h */
     struct workers *workers; /* for what may wait, if requests may come through io_uring; or NULL */
     atomic_bool warned_unseen; /* it was logged that a client cannot be seen in /proc */
 };

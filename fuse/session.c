@@ -20,6 +20,7 @@
 
 #include "ahead.h"
 #include "batch.h"
+#include "device.h"
 #include "ending.h"
 #include "log.h"
 #include "options.h"
@@ -276,6 +277,9 @@ bool session_mount(struct fs *fs, struct fuse_args *args)
     fs->session = fuse_session_new(args, &chosen, sizeof(chosen), fs);
     mounted = fs->session != NULL && fuse_session_mount(fs->session, mountpoint) == 0;
     if (mounted) {
+        if (!options_want_ring(options)) {
+            device_gather(fs->session);
+        }
         warn_of_unseen(fs);
     }
     if (fs->session != NULL && !mounted) {
