@@ -188,3 +188,64 @@ for failing in 1 2 3 4 5; do
     esac
     echo "thread $failing cannot be had: status $status $(cat err)"
 done
+
+# While the file is being opened, its name comes to mean another one: owner and mode are those of what was opened.
+cat >swap.c <<'END'
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void swap(const char *when)
+{
+    if (strcmp(getenv("SWAP"), when) == 0)
+        rename("theirs.mpp", "mine.mpp");
+}
+
+static int open_as(const char *name, const char *path, int flags, mode_t mode)
+{
+    int (*real)(const char *, int, ...) = (int (*)(const char *, int, ...))dlsym(RTLD_NEXT, name);
+    int ours = strstr(path, "/mine.mpp") != NULL && !(flags & O_PATH), fd;
+
+    if (ours)
+        swap("before");
+    fd = real(path, flags, mode);
+    if (ours)
+        swap("after");
+    return fd;
+}
+
+#define OPEN(NAME)                                                                                                     \
+    int NAME(const char *path, int flags, ...)                                                                         \
+    {                                                                                                                  \
+        va_list rest;                                                                                                  \
+        mode_t mode;                                                                                                   \
+                                                                                                                       \
+        va_start(rest, flags);                                                                                         \
+        mode = va_arg(rest, mode_t);                                                                                   \
+        va_end(rest);                                                                                                  \
+        return open_as(#NAME, path, flags, mode);                                                                      \
+    }
+OPEN(open)
+OPEN(open64)
+END
+# shellcheck disable=SC2086
+$CC -shared -fPIC -U_FORTIFY_SOURCE -o swap.so swap.c -ldl 2>cc.err || fail "compile: $(cat cc.err)"
+for moment in before:theirs:600 after:mine:666; do
+    for whose in mine:666 theirs:600; do
+        rm -f "${whose%:*}.mpp"
+        mappedpages create "${whose%:*}.mpp" && mappedpages alloc -p "${whose%:*}.mpp" >/dev/null || fail "create"
+        echo "${whose%:*}" | mappedpages write -p "${whose%:*}.mpp" 0 || fail "write"
+        chmod ${whose#*:} "${whose%:*}.mpp"
+    done
+    SWAP=${moment%%:*} LD_PRELOAD=$work/swap.so mappedpagesfs "$work/mine.mpp" "$work/m" || fail "not mounted"
+    mounts=m
+    [ ! -e theirs.mpp ] || fail "the name means what it meant"
+    found=$(head -n 1 m/protected/0):$(stat -c %a m/protected/0)
+    take_down m
+    mounts=
+    [ "$found" = "${moment#*:}" ] || fail "swapped ${moment%%:*} it was opened: $found instead of ${moment#*:}"
+done
