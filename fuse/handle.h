@@ -75,12 +75,12 @@ void handle_apply(struct handle *handle, void *data, uint64_t offset, size_t len
 /* The offset of who writes at the end, wherever that is: for a batch. */
 #define HANDLE_END UINT64_MAX
 
-/* Why staged bytes may have to be committed: a descriptor was closed, fsync, the last use is gone. */
+/* Why staged bytes may have to be committed: a close, fsync, the end of the last use. */
 enum occasion { OCCASION_CLOSE, OCCASION_SYNC, OCCASION_END };
 
 /*
- * For a batch: takes all that is staged into *stage, which is then the caller's to clear, if it is due.
- * HANDLE_DROPPED: who wrote it was killed, so it is gone.
+ * For a batch: takes all that is staged into *stage, which is then the caller's to clear, if it is
+ * due. HANDLE_DROPPED: who wrote it was killed, so it is gone.
  */
 enum handle_taken { HANDLE_NOTHING, HANDLE_TAKEN, HANDLE_DROPPED };
 enum handle_taken handle_take(struct fs *fs, struct handle *handle, enum occasion occasion,
@@ -94,9 +94,11 @@ void handle_cut(struct handle *handle, uint64_t size, uint64_t *end);
 
 /*
  * The client closed a descriptor of the handle: commits what it wrote, but neither a truncation
- * alone nor what a process dying on a signal leaves. Others that share the open file are not done,
- * for each of them closes it, too; but if a commit at such a close failed (a child that ends looks
- * at no error), the next one tries again.
+ * alone nor what a process dying on a signal leaves. (Whether it was the last descriptor the kernel
+ * does not say. A shell closes one between opening and writing, and so does a parent that opened
+ * the file for a child; zeros would be committed ahead of what is to come.) Others that share the
+ * open file are not done, for each of them closes it, too; but if a commit at such a close failed
+ * (a child that ends looks at no error), the next one tries again.
  */
 int handle_flush(struct fs *fs, struct handle *handle, const struct client *client,
                  bool *committed);
@@ -111,7 +113,8 @@ void handle_release(struct fs *fs, struct handle *handle, bool *committed);
 /*
  * Requests have ended: ends the handles that are left. After an unmount nothing is open any more,
  * and what is left are releases that were not served: they are done now. After a signal they may be
- * open, and what they staged is dropped, unless who wrote it is gone. `end_batch` does the release of one that writes a batch.
+ * open, and what they staged is dropped, unless who wrote it is gone. `end_batch` does the release
+ * of one that writes a batch.
  */
 void handle_end_all(struct fs *fs, bool unmounted,
                     void (*end_batch)(struct fs *fs, struct handle *handle));
