@@ -196,11 +196,28 @@ bool session_check_mountpoint(const struct options *options)
     return true;
 }
 
+/* What helps where /dev/fuse cannot be opened. */
+static const char *device_hint(int error)
+{
+    switch (error) {
+    case ENOENT:
+        return "; 'modprobe fuse' makes it, and a container has to be given it (--device "
+               "/dev/fuse)";
+    case EACCES:
+        return "; it is open to root alone here: 'chmod 666 /dev/fuse' by root lets users mount";
+    default:
+        return "";
+    }
+}
+
 /* Why not, where libfuse says only what failed, or blames the mount point. */
 static void explain(const struct fs *fs, const char *mountpoint)
 {
     if (session_descriptor(fs->options) < 0 && access("/dev/fuse", R_OK | W_OK) != 0) {
-        log_line(LOG_ERR, "%s: cannot be mounted: /dev/fuse: %s", fs->path, strerror(errno));
+        int error = errno;
+
+        log_line(LOG_ERR, "%s: cannot be mounted: /dev/fuse: %s%s", fs->path, strerror(error),
+                 device_hint(error));
     } else {
         log_line(LOG_ERR, "%s: cannot be mounted on %s", fs->path, mountpoint);
     }

@@ -74,6 +74,16 @@ static int fail_irregular(const char *path)
     return mpgi_fail(MPG_E_IO, "open", MPG_NO_PAGE, "%s: not a regular file", path);
 }
 
+static int fail_open(const struct file *file, int flags)
+{
+    if (errno == ENXIO)
+        return fail_irregular(file->path);
+    if (file->read_only || errno != EACCES)
+        return fail(file, "open", MPG_NO_PAGE);
+    return mpgi_fail(MPG_E_READ_ONLY, "open", MPG_NO_PAGE, "%s: no permission to %s", file->path,
+                     (flags & O_CREAT) != 0 ? "make it in its directory" : "write it");
+}
+
 /* As mpgi_file_length; an error where it is no file. */
 static int length_of_file(const struct file *file, uint64_t *bytes)
 {
@@ -100,13 +110,8 @@ int mpgi_file_open_as(struct file *file, const struct io *io, void *context, con
     do {
         file->fd = io->open(context, opened, flags, 0666);
     } while (file->fd < 0 && mpgi_interrupted(&interrupted));
-    if (file->fd < 0 && !read_only && errno == EACCES)
-        result =
-            mpgi_fail(MPG_E_READ_ONLY, "open", MPG_NO_PAGE, "%s: no permission to write it", path);
-    else if (file->fd < 0 && errno == ENXIO)
-        result = fail_irregular(path);
-    else if (file->fd < 0)
-        result = fail(file, "open", MPG_NO_PAGE);
+    if (file->fd < 0)
+        result = fail_open(file, flags);
     else
         result = length_of_file(file, &file->bytes);
     if (result == 0 && io->sharing != NULL)

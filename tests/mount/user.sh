@@ -76,3 +76,12 @@ ls theirs/n >out 2>err && fail "root looks into a user's mount"
 within 30 runuser -u $user -- fusermount3 -u theirs/n || fail "unmount"
 wait $daemon || fail "the driver ended with status $?: $(cat err)"
 expect 0 mappedpages check theirs/f.mpp
+
+# What that user may not do is told with what helps.
+cp "$top_builddir/tools/.libs/mappedpages" own 2>/dev/null || cp "$top_builddir/tools/mappedpages" own || fail "copy of the command"
+expect 3 runuser -u $user -- env LD_LIBRARY_PATH="$work" ./own create new.mpp
+complained '^mappedpages: new.mpp: no permission to make it in its directory$'
+touch closed && chmod 600 closed
+# shellcheck disable=SC2016
+expect 32 unshare -m sh -c 'mount --bind closed /dev/fuse && exec runuser -u "$1" -- env LD_LIBRARY_PATH=. ./mappedpagesfs theirs/f.mpp theirs/n' sh $user
+complained "/dev/fuse: Permission denied; .*'chmod 666 /dev/fuse' by root"
