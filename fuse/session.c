@@ -236,14 +236,34 @@ static void warn_of_unseen(const struct fs *fs)
     }
 }
 
-/* The mount point as libfuse takes it. */
-static char *find_mountpoint(const struct options *options)
+/* Whether a file lies in a directory, or below it: both as realpath names them. */
+static bool lies_in(const char *file, const char *directory)
 {
+    size_t length = strlen(directory);
+
+    while (length > 0 && directory[length - 1] == '/') {
+        length--;
+    }
+    return strncmp(file, directory, length) == 0 && file[length] == '/';
+}
+
+/* The mount point as libfuse takes it. */
+static char *find_mountpoint(const struct fs *fs)
+{
+    const struct options *options = fs->options;
     char *mountpoint = session_descriptor(options) >= 0 ? strdup(options->mountpoint)
                                                         : realpath(options->mountpoint, NULL);
 
     if (mountpoint == NULL) {
         log_line(LOG_ERR, "%s: %s", options->mountpoint, strerror(errno));
+    } else if (lies_in(fs->path, mountpoint)) {
+        log_line(
+            LOG_ERR,
+            "%s: the page file lies in the directory that it is to be mounted on, and nobody could "
+            "reach it there: make another one (mkdir)",
+            fs->path);
+        free(mountpoint);
+        return NULL;
     }
     return mountpoint;
 }
@@ -277,7 +297,7 @@ bool session_mount(struct fs *fs, struct fuse_args *args)
 {
     const struct options *options = fs->options;
     struct fuse_lowlevel_ops chosen = operations;
-    char *mountpoint = find_mountpoint(options);
+    char *mountpoint = find_mountpoint(fs);
     bool mounted;
 
     if (mountpoint == NULL || !start_timer(fs) || !prepare_ring(fs, &chosen)) {

@@ -92,6 +92,20 @@ done
 expect 32 mappedpagesfs f.mpp f.mpp
 complained '^mappedpagesfs: f.mpp: not a directory'
 
+# Nor is it a directory that the page file itself lies in, or below: mounted there, it could not be reached.
+mkdir -p around/below
+mv f.mpp around/below/f.mpp
+for place in around around/below "$work/around/" /; do
+    expect 32 mappedpagesfs around/below/f.mpp "$place"
+    complained '^mappedpagesfs: .*/around/below/f.mpp: the page file lies in the directory'
+    mountpoint -q around && fail "mounted on $place all the same"
+done
+mv around/below/f.mpp .
+# A directory whose name begins like that is another one.
+mkdir f.m
+mount_file f.mpp f.m
+unmount f.m
+
 # Damaged files are refused, with the reason and what to do.
 for name in bad-magic bad-both-meta bad-both-dir truncated-half; do
     cp "$golden/$name.mpp" . || fail "$name"
