@@ -31,12 +31,14 @@ struct fs {
     int location;           /* its descriptor, the pager's own, for statvfs and stat */
     uid_t uid;              /* owner of everything */
     gid_t gid;
-    mode_t mode;           /* permission bits of files */
-    mode_t directory_mode; /* and of directories */
-    struct timespec time;  /* mtime of what was not changed in this mount */
-    double timeout;        /* seconds for which the kernel may keep names and attributes */
-    bool no_open;          /* the kernel does without open and opendir requests */
-    bool no_opendir;       /* the kernel does without opendir requests */
+    mode_t mode;               /* permission bits of files */
+    mode_t directory_mode;     /* and of directories */
+    struct timespec time;      /* mtime of what was not changed in this mount */
+    double timeout;            /* seconds for which the kernel may keep names and attributes */
+    bool no_open;              /* the kernel does without open and opendir requests */
+    bool no_opendir;           /* the kernel does without opendir requests */
+    bool greeted;              /* the first answer was given, the one to INIT: see device.h */
+    atomic_bool warned_unseen; /* it was logged that a client cannot be seen in /proc */
     struct fuse_session *session;
     void (*serving)(void *context); /* called once, when the kernel is being answered */
     void *serving_context;
@@ -56,9 +58,7 @@ struct fs {
     struct budget *staged;   /* memory for what handles stage, */
     uint64_t stage_limit;    /* … and how much that is, in bytes */
     struct cached *cached;   /* protected pages that the kernel caches */
-    bool greeted;            /* the first answer was given, the one to INIT: see device.h */
     struct workers *workers; /* for what may wait, if requests may come through io_uring; or NULL */
-    atomic_bool warned_unseen; /* it was logged that a client cannot be seen in /proc */
 };
 
 static inline struct fs *fs_of(fuse_req_t req)
