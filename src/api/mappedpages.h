@@ -274,7 +274,8 @@ MPG_API MPG_MUST_CHECK int mpg_open_readonly(const mpg_pager **pager, const char
 
 /*
  * For a pager opened read-only: moves on to the newest committed state. Pointers stay valid.
- * Errors: as mpg_open_readonly; CHANGED if another page file was copied over it; on error the old state stays. INVALID on a pager open for writing.
+ * Errors: as mpg_open_readonly; CHANGED if another page file was copied over it; on error it still shows
+ * the old state, or one that was committed since. INVALID on a pager open for writing.
  */
 MPG_API MPG_MUST_CHECK int mpg_refresh(const mpg_pager *pager);
 

@@ -262,6 +262,12 @@ struct format_ops {
      * loaded. May be NULL: that cannot be told.
      */
     int (*look_newer)(struct format *format, bool *newest);
+    /*
+     * For a reader: goes on from the state that is loaded to what was committed since, which takes as long as reading
+     * that. *newest: it is the newest now; otherwise that is to be loaded anew, and what is loaded shows some state
+     * since. May be NULL: that is not to be had.
+     */
+    int (*follow)(struct format *format, bool *newest);
     /* Writes what makes it current. */
     int (*write_root)(struct format *format);
     /*

@@ -12,6 +12,15 @@ void mpgi_chain_begin(struct chain_end *end, const unsigned char *root)
     end->after = get_u64(root + ROOT_AFTER);
 }
 
+void mpgi_chain_loaded(struct chain_end *end, const struct format_1 *f)
+{
+    mpgi_chain_begin(end, f->chain.root);
+    end->link = f->chain.link;
+    end->generation = f->chain.generation;
+    end->next = f->rest.next;
+    end->after = f->rest.after;
+}
+
 void mpgi_chain_advance(struct chain_end *end, const struct record *record)
 {
     end->link = record->crc;

@@ -156,31 +156,36 @@ static bool has_same_end(const struct format_1 *f)
 /* Whether nothing is where the next record belongs; the one there may be one that was not whole. */
 static bool has_no_successor(struct format_1 *f)
 {
-    struct chain_end end = {.root_generation = mpgi_root_generation(f->chain.root),
-                            .root_crc = f->chain.root_crc,
-                            .link = f->chain.link,
-                            .generation = f->chain.generation};
+    struct chain_end end;
     struct record record;
-    int result = mpgi_chain_read(f, &end, f->rest.next, true, &record);
+    int result;
 
+    mpgi_chain_loaded(&end, f);
+    result = mpgi_chain_read(f, &end, end.next, true, &record);
     if (result == 0)
         mpgi_record_free(&record);
     return result == 1;
 }
 
+int mpgi_look_same_1(struct format_1 *f, bool *same)
+{
+    const struct chain *chain = &f->chain;
+    int error;
+
+    /* The other root may be a newer one that was not whole. */
+    *same = mpgi_root_generation(chain->other_head) <= mpgi_root_generation(chain->root);
+    error = shows(same, f, chain->root, f->cache.space.node_size, chain->root_page);
+    if (error == 0)
+        error = shows(same, f, chain->other_head, sizeof(chain->other_head), 3 - chain->root_page);
+    *same = error == 0 && *same && has_same_end(f);
+    return error;
+}
+
 int mpgi_look_newer_1(struct format *format, bool *newest)
 {
     struct format_1 *f = format_1_of(format);
-    const struct chain *chain = &f->chain;
-    int error = 0;
+    int error = mpgi_look_same_1(f, newest);
 
-    /* The other root may be a newer one that was not whole. */
-    *newest = mpgi_root_generation(chain->other_head) <= mpgi_root_generation(chain->root);
-    error = shows(newest, f, chain->root, f->cache.space.node_size, chain->root_page);
-    if (error == 0)
-        error =
-            shows(newest, f, chain->other_head, sizeof(chain->other_head), 3 - chain->root_page);
-    if (error == 0 && *newest)
-        *newest = has_same_end(f) && has_no_successor(f);
+    *newest = error == 0 && *newest && has_no_successor(f);
     return error;
 }

@@ -174,6 +174,7 @@ const struct format_ops mpgi_format_1 = {
     .write_root = mpgi_commit_write_root,
     .look_again = mpgi_look_1,
     .look_newer = mpgi_look_newer_1,
+    .follow = mpgi_follow_1,
     .take_back = mpgi_commit_take_back,
     .publish = mpgi_commit_publish,
     .discard = mpgi_commit_discard,

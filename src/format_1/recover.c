@@ -138,7 +138,7 @@ static int follow(struct format_1 *f, struct chain_end *end, struct record *last
     bool any = false;
     int error = 0;
 
-    for (unsigned i = 0; i < RECORDS_MAX && error == 0; i++) {
+    for (unsigned i = f->chain.records; i < RECORDS_MAX && error == 0; i++) {
         int read = mpgi_chain_read(f, end, end->next, false, &record);
 
         if (read < 0 && any)
@@ -259,17 +259,16 @@ static int check_root(struct format_1 *f, const unsigned char *root)
     return mpgi_is_about_the_file(error) && has_successor(f, &end) ? LOOK_AGAIN : error;
 }
 
-static int follow_root(struct format_1 *f, const unsigned char *root, unsigned page)
+/* From the end of what is loaded. */
+static int follow_chain(struct format_1 *f)
 {
     struct chain_end end;
     struct record last = {0};
-    int error = set_root(f, root, page);
-    int gap;
+    int error, gap;
     bool any;
 
-    mpgi_chain_begin(&end, root);
-    if (error == 0)
-        error = follow(f, &end, &last);
+    mpgi_chain_loaded(&end, f);
+    error = follow(f, &end, &last);
     if (error < 0)
         return error;
     any = error == 0;
@@ -340,7 +339,9 @@ static int choose(struct format_1 *f, const struct candidates *c, unsigned *chos
             error = check_root(f, c->root[!newer]);
     }
     if (error == 0)
-        error = follow_root(f, c->root[*chosen], *chosen + 1);
+        error = set_root(f, c->root[*chosen], *chosen + 1);
+    if (error == 0)
+        error = follow_chain(f);
     if (error == 0)
         put_u64(f->root.durable->bytes + ROOT_TWICE, twice_of(c, f, *chosen));
     return error;
@@ -443,6 +444,38 @@ static int load_as_reader(struct format_1 *f)
 int mpgi_recover_1(struct format_1 *f)
 {
     return f->head.read_only ? load_as_reader(f) : load_as_writer(f);
+}
+
+/* The label can be another one without any commit. */
+static int read_superblock(struct format_1 *f)
+{
+    struct superblock superblock = {0};
+    int error = mpgi_superblock_read(&superblock, f->head.file, true);
+
+    if (error == 0)
+        f->superblock = superblock;
+    return error;
+}
+
+int mpgi_follow_1(struct format *format, bool *newest)
+{
+    struct format_1 *f = format_1_of(format);
+    bool same = false;
+    int error = format->redo.page == 0 ? mpgi_look_same_1(f, &same) : 0;
+
+    *newest = false;
+    if (error || !same)
+        return error;
+    mpgi_record_free(&f->recovered.last); /* only a writer would want it */
+    f->recovered.last = (struct record){0};
+    f->recovered.clean = false;
+    error = follow_chain(f);
+    if (error == 0)
+        error = read_superblock(f);
+    if (error)
+        return error == LOOK_AGAIN ? 0 : error;
+    /* Rule L13, as when it is loaded. */
+    return mpgi_look_same_1(f, newest);
 }
 
 /* ---- A writer begins ----------------------------------------------------------------------- */

@@ -464,6 +464,8 @@ struct chain_end {
 
 /* The end of a chain that is a root alone. */
 void mpgi_chain_begin(struct chain_end *end, const unsigned char *root);
+/* The end of the one that is loaded. */
+void mpgi_chain_loaded(struct chain_end *end, const struct format_1 *f);
 /* Moves it behind a record. */
 void mpgi_chain_advance(struct chain_end *end, const struct record *record);
 /*
@@ -484,6 +486,8 @@ bool mpgi_is_about_the_file(int error);
 
 /* Chooses the root, and follows its chain. */
 int mpgi_recover_1(struct format_1 *f);
+/* See follow in struct format_ops. */
+int mpgi_follow_1(struct format *format, bool *newest);
 /* For a writer: makes durable what was found, and sees to it that nothing rests. */
 int mpgi_settle_1(struct format *format);
 
@@ -492,6 +496,8 @@ int mpgi_settle_1(struct format *format);
 /* See look_again and look_newer in struct format_ops. */
 int mpgi_look_1(struct format *format, enum look look, bool *same);
 int mpgi_look_newer_1(struct format *format, bool *newest);
+/* Whether root and chain are what a reader has loaded, but for records behind that. */
+int mpgi_look_same_1(struct format_1 *f, bool *same);
 /* What a fold has made durable. */
 enum fold_step {
     FOLD_NODES,  /* nodes: the next thing written is the root */

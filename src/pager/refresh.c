@@ -187,29 +187,52 @@ static int reserve_outlived(mpg_pager *pager)
     return 0;
 }
 
+/* Goes on to the newest state from the one that is loaded, which is not it. Called with the lock held. */
+static bool follow(mpg_pager *pager)
+{
+    bool newest = false;
+
+    if (pager->ops->follow == NULL || pager->format->redo.page != 0 || pager->file.sharing.others)
+        return false;
+    return mpgi_file_reload_size(&pager->file) == 0 &&
+           pager->ops->follow(pager->format, &newest) == 0 && newest;
+}
+
+/* What is known of pages may be of the state before. */
+static void forget_known(mpg_pager *pager)
+{
+    mpgi_known_forget_all(&pager->regular);
+    mpgi_entries_forget_all(&pager->entries);
+}
+
+static int load_anew(mpg_pager *pager)
+{
+    struct format *newest;
+    int result = reserve_outlived(pager);
+
+    if (result == 0)
+        result = load_newest(&newest, pager);
+    if (result != 0)
+        return result;
+    keep_redo(pager);
+    pager->ops->unload(pager->format);
+    pager->format = newest;
+    return 0;
+}
+
 int mpg_refresh(const mpg_pager *pager)
 {
     mpg_pager *own = unconst(pager);
-    struct format *newest;
-    int result;
+    int result = 0;
 
     if (!pager->read_only)
         return mpgi_fail(MPG_E_INVALID, "refresh", MPG_NO_PAGE,
                          "%s: open for writing, it is always up to date", pager->file.path);
     pager_lock(pager);
-    if (is_newest(own)) {
-        pager_unlock(pager);
-        return 0;
-    }
-    result = reserve_outlived(own);
-    if (result == 0)
-        result = load_newest(&newest, own);
-    if (result == 0) {
-        keep_redo(own);
-        own->ops->unload(own->format);
-        own->format = newest;
-        mpgi_known_forget_all(&own->regular);
-        mpgi_entries_forget_all(&own->entries);
+    if (!is_newest(own)) {
+        if (!follow(own))
+            result = load_anew(own);
+        forget_known(own);
     }
     pager_unlock(pager);
     return result;
@@ -218,13 +241,16 @@ int mpg_refresh(const mpg_pager *pager)
 int mpgi_is_current(bool *current, const mpg_pager *pager)
 {
     struct format *newest;
-    int result;
+    int result = 0;
 
     pager_lock(pager);
-    result = load_newest(&newest, unconst(pager));
-    if (result == 0) {
-        *current = pager->ops->same_state(pager->format, newest);
-        pager->ops->unload(newest);
+    *current = is_newest(unconst(pager));
+    if (!*current) {
+        result = load_newest(&newest, unconst(pager));
+        if (result == 0) {
+            *current = pager->ops->same_state(pager->format, newest);
+            pager->ops->unload(newest);
+        }
     }
     pager_unlock(pager);
     return result;
