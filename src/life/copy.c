@@ -5,7 +5,7 @@
  *     pass       what the newest state names is copied to the same places; what a writer overwrites under our
  *                hands fails its checksum, and is left for the next pass
  *     …          until what is left is little
- *     last pass  behind the gate: no writer commits, all that is left is copied
+ *     last pass  behind the gate: no writer commits, all that is left is read
  *     look       whether the file still shows that state: nothing depends on the writer's good will
  *     build      metadata around the contents; sync; name
  *
@@ -18,33 +18,20 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/bytes.h"
 #include "base/error.h"
 #include "life/compact.h"
 #include "life/copy_build.h"
-#include "life/copy_content.h"
 #include "life/copy_older.h"
-#include "os/gate.h"
-#include "os/grow.h"
+#include "life/copy_passes.h"
 #include "os/new_file.h"
 #include "pager/open.h"
 #include "pager/pager.h"
 
-/* Bytes that are little enough to be copied while a writer waits. */
-#define REST_MOST (UINT64_C(4) << 20)
-/* Passes in a row without the gate, however much is left. */
-#define MOST_PASSES 8
-/* How often the gate is tried. */
-#define MOST_ROUNDS 50
-/* … and after how many tries all regular pages are copied anew. */
-#define BEGIN_AGAIN 5
 /* How often the file is opened where a writer overtakes that. */
 #define MOST_OPENINGS 20
-/* Milliseconds until a writer at work is taken to have none of its marks left. */
-#define MOST_WAITS 1000
 
 struct copy {
     const char *from;
@@ -52,264 +39,9 @@ struct copy {
     const mpg_pager *source;
     mpg_pager *older;  /* that the copy takes the place of, which nobody else has open; or NULL */
     mpg_pager *target; /* for its file; it is no pager until that is whole */
-    struct copy_state state;
-    struct copy_changes changes; /* all entries of it that are not copied */
-    struct copy_content content;
-    uint64_t session;    /* of the writer since the copying of regular pages began */
-    uint64_t generation; /* that the first pass found then */
-    bool begun;          /* … which was made */
+    struct copy_passes passes;
     mpg_copy_result result;
 };
-
-static uint64_t now(void)
-{
-    struct timespec time;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &time);
-    return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
-}
-
-/* ---- passes ---- */
-
-/*
- * The newest state of the file, with what of it was copied. STALE where it was overtaken. *advanced: its entries are in
- * copy->state, where those that changed since are now as they are in it; that takes less time.
- */
-static int look_at_newest(struct copy *copy, struct copy_state *state, bool *advanced)
-{
-    const mpg_pager *source = copy->source;
-    mpg_error_info error;
-    int result = mpg_refresh(source);
-
-    if (result != 0)
-        return result;
-    pager_lock(source);
-    result = mpgi_copy_state_advance(state, &copy->state, &copy->changes, source->format);
-    *advanced = result != COPY_LOOK_AT_ALL;
-    if (!*advanced)
-        result = mpgi_copy_state_read(state, source->format);
-    if (result != 0) {
-        result = mpgi_explain_damage(source, result);
-        (void)mpg_last_error(&error);
-        mpgi_copy_state_free(state);
-        (void)mpgi_fail_again(&error);
-    }
-    pager_unlock(source);
-    if (result == 0 && !*advanced)
-        mpgi_copy_state_carry(state, &copy->state);
-    return result;
-}
-
-/* Bytes that are to be copied of what was looked at. */
-static uint64_t rest_of(const struct copy *copy, const struct copy_state *state, bool advanced)
-{
-    uint64_t rest = mpgi_copy_rest(state, &copy->state, copy->content.page_size);
-
-    return advanced ? rest + copy->changes.count * copy->content.page_size : rest;
-}
-
-static int fail_content(const struct copy *copy, const struct copy_entry *entry)
-{
-    return mpgi_fail(MPG_E_CORRUPT_PAGE, "copy", entry->id,
-                     "%s: protected page %llu does not match its checksum", copy->from,
-                     (unsigned long long)entry->id);
-}
-
-/* What a crash kept from going to its page, or a writer is about to put there, goes to it in the copy. */
-static int copy_redo(struct copy *copy, const struct format *format)
-{
-    const struct format_redo *redo = &format->redo;
-
-    if (redo->page == 0)
-        return 0;
-    return mpgi_file_write(&copy->target->file, redo->content, format->page_size,
-                           redo->page * format->page_size, redo->page);
-}
-
-static int copy_entries(struct copy *copy, struct copy_state *state, bool advanced, bool all)
-{
-    const struct copy_entry *failed = NULL;
-    size_t failures = 0;
-    int result = advanced
-                     ? mpgi_copy_changed(&copy->content, state, &copy->changes, &failures, &failed)
-                     : mpgi_copy_entries(&copy->content, state, &failures, &failed);
-
-    return result == 0 && all && failures > 0 ? fail_content(copy, failed) : result;
-}
-
-/* Copies what `state` names, which is what is there then. `all`: a content that fails is damage. */
-static int copy_state(struct copy *copy, struct copy_state *state, bool advanced, bool all)
-{
-    struct file *file = &copy->target->file;
-    uint64_t bytes = state->total * copy->content.page_size;
-    int result = bytes > file->bytes ? mpgi_file_grow(file, bytes) : 0;
-
-    if (result == 0)
-        result = mpgi_copy_runs(&copy->content, state, &copy->state);
-    if (advanced)
-        mpgi_copy_state_take(state, &copy->state);
-    if (result == 0)
-        result = copy_redo(copy, copy->source->format);
-    if (result == 0)
-        result = copy_entries(copy, state, advanced, all);
-    copy->result.passes++;
-    mpgi_copy_state_free(&copy->state);
-    copy->state = *state;
-    if (advanced)
-        mpgi_copy_changes_settle(&copy->changes, state);
-    else if (result == 0)
-        result = mpgi_copy_changes_begin(&copy->changes, state);
-    return result;
-}
-
-/* A pass beside the writer. *rest: bytes that were to be copied. */
-static int pass(struct copy *copy, uint64_t *rest)
-{
-    struct copy_state state;
-    bool advanced;
-    int result = look_at_newest(copy, &state, &advanced);
-
-    *rest = UINT64_MAX;
-    if (result != 0)
-        return result == MPG_E_STALE ? 0 : result;
-    if (!copy->begun)
-        copy->generation = state.generation;
-    copy->begun = true;
-    *rest = rest_of(copy, &state, advanced);
-    copy->content.expected = copy->content.bytes + *rest;
-    return copy_state(copy, &state, advanced, false);
-}
-
-/* STALE where the file moved on meanwhile. */
-static int check_current(struct copy *copy, int result)
-{
-    mpg_error_info error;
-    bool current = false;
-
-    if (result != 0 && !mpg_is_damage(result))
-        return result;
-    (void)mpg_last_error(&error);
-    if (mpgi_is_current(&current, copy->source) != 0 || !current)
-        return mpgi_fail(MPG_E_STALE, "copy", MPG_NO_PAGE,
-                         "%s: it is written so fast that no state of it could be copied",
-                         copy->from);
-    return result != 0 ? mpgi_fail_again(&error) : 0;
-}
-
-/* ---- regular pages, which no checksum tells from what somebody else had there before ---- */
-
-static void forget_runs(struct copy *copy)
-{
-    copy->state.run_count = 0;
-    copy->state.regular = 0;
-    copy->begun = false;
-    copy->session = mpgi_gate_session(&copy->source->file);
-}
-
-/* So many marks that it is better to begin again: they go once a writer sees that no copy is being made. */
-static void begin_again(struct copy *copy)
-{
-    const struct file *file = &copy->source->file;
-    uint64_t first = 0, end;
-
-    mpgi_gate_end_copy(file);
-    for (unsigned i = 0; i < MOST_WAITS && mpgi_gate_find_mark(file, &first, &end); i++) {
-        (void)usleep(1000);
-        first = 0;
-    }
-    mpgi_gate_begin_copy(file);
-    forget_runs(copy);
-}
-
-/*
- * Forgets what was copied of pages that were given out again since. STALE where nobody can tell which
- * those are: another writer came, or one that does not take turns.
- */
-static int forget_marked(struct copy *copy, const struct copy_state *state)
-{
-    const struct file *file = &copy->source->file;
-    struct page_spans marked = {0};
-    uint64_t first = 0, end;
-    int result;
-
-    if (copy->state.regular == 0 || state->generation == copy->generation)
-        return 0;
-    if (copy->session == 0 || mpgi_gate_session(file) != copy->session) {
-        forget_runs(copy);
-        return mpgi_fail(MPG_E_STALE, "copy", MPG_NO_PAGE,
-                         "%s: others write to it, one after the other, or without taking turns",
-                         copy->from);
-    }
-    for (; mpgi_gate_find_mark(file, &first, &end); first = end)
-        mpgi_spans_add(&marked, first, end - first);
-    result = mpgi_copy_state_forget(&copy->state, &marked);
-    if (marked.all)
-        forget_runs(copy);
-    mpgi_spans_free(&marked);
-    return result;
-}
-
-/* ---- the last pass ---- */
-
-/* STALE: there was too much to copy, or it moved on all the same. */
-static int last_pass(struct copy *copy)
-{
-    struct copy_state state;
-    bool advanced;
-    int result = look_at_newest(copy, &state, &advanced);
-
-    if (result != 0)
-        return result;
-    result = forget_marked(copy, &state);
-    if (result == 0 && rest_of(copy, &state, advanced) > REST_MOST)
-        result = mpgi_fail(MPG_E_STALE, "copy", MPG_NO_PAGE,
-                           "%s: more is written to it than can be copied", copy->from);
-    if (result != 0) {
-        mpgi_copy_state_free(&state);
-        return result;
-    }
-    result = copy_state(copy, &state, advanced, true);
-    return check_current(copy, result);
-}
-
-static int copy_all(struct copy *copy)
-{
-    const struct file *file = &copy->source->file;
-    int result = MPG_E_STALE;
-
-    for (unsigned round = 0; round < MOST_ROUNDS && result == MPG_E_STALE; round++) {
-        uint64_t rest = UINT64_MAX, closed;
-
-        if (round % BEGIN_AGAIN == BEGIN_AGAIN - 1)
-            begin_again(copy);
-        for (unsigned i = 0; i < MOST_PASSES && rest > REST_MOST; i++) {
-            result = pass(copy, &rest);
-            if (result != 0)
-                return result;
-        }
-        if (!mpgi_gate_close(file)) {
-            result = last_pass(copy);
-            continue;
-        }
-        closed = now();
-        result = last_pass(copy);
-        mpgi_gate_open(file);
-        copy->result.held = max_u64(copy->result.held, now() - closed);
-    }
-    return result;
-}
-
-static int copy_contents(struct copy *copy)
-{
-    const struct file *file = &copy->source->file;
-    int result;
-
-    mpgi_gate_begin_copy(file);
-    forget_runs(copy);
-    result = copy_all(copy);
-    mpgi_gate_end_copy(file);
-    return result;
-}
 
 /* ---- a clone ---- */
 
@@ -324,9 +56,9 @@ static int read_clone(struct copy *copy)
         result = copy->source->ops->load(&format, file, true, copy->source->format->cache_size);
     if (result != 0)
         return result;
-    result = copy_redo(copy, format);
+    result = mpgi_copy_redo(&copy->passes, format);
     if (result == 0)
-        result = mpgi_copy_state_read(&copy->state, format);
+        result = mpgi_copy_state_read(&copy->passes.state, format);
     copy->source->ops->unload(format);
     return result;
 }
@@ -343,16 +75,14 @@ static bool clone_file(struct copy *copy)
         return false;
     /* What is in the page cache alone is written out first, and not while a writer waits. */
     (void)from->io->fdatasync(from->context, from->fd);
-    gate = mpgi_gate_close(from);
-    closed = now();
+    gate = mpgi_copy_close_gate(&copy->passes, &closed);
     cloned = mpg_refresh(copy->source) == 0 && to->io->clone(to->context, to->fd, from->fd) == 0 &&
              mpgi_is_current(&current, copy->source) == 0 && current;
     if (gate)
-        mpgi_gate_open(from);
-    copy->result.held = now() - closed;
+        mpgi_copy_open_gate(&copy->passes, closed);
     if (cloned && read_clone(copy) == 0)
         return true;
-    mpgi_copy_state_free(&copy->state);
+    mpgi_copy_state_free(&copy->passes.state);
     (void)to->io->truncate(to->context, to->fd, 0);
     (void)mpgi_file_reload_size(to);
     return false;
@@ -364,9 +94,9 @@ static bool clone_file(struct copy *copy)
 static int cut_longer(struct copy *copy)
 {
     struct file *file = &copy->target->file;
-    uint64_t bytes = copy->state.total * copy->content.page_size;
+    uint64_t bytes = copy->passes.state.total * copy->passes.content.page_size;
 
-    if (!copy->content.update || file->bytes <= bytes)
+    if (!copy->passes.content.update || file->bytes <= bytes)
         return 0;
     if (file->io->truncate(file->context, file->fd, bytes) != 0)
         return mpgi_fail_errno(errno, "ftruncate", MPG_NO_PAGE, file->path);
@@ -414,7 +144,7 @@ static int build(struct copy *copy, const struct format_ops *ops)
     result = choose_uuid(copy, &facts, uuid);
     if (result == 0)
         result = cut_longer(copy);
-    return result != 0 ? result : mpgi_copy_build(&copy->target->file, &copy->state, &build);
+    return result != 0 ? result : mpgi_copy_build(&copy->target->file, &copy->passes.state, &build);
 }
 
 /* Nobody knows the copy yet: it is compacted as any file. */
@@ -447,15 +177,16 @@ static int make_content(struct copy *copy, const struct format_ops *ops)
     if (result == 0) {
         copy->result.cloned = clone_file(copy);
         if (!copy->result.cloned && copy->older != NULL)
-            result = mpgi_copy_older_clone(&copy->content.update, copy->older, &copy->target->file);
+            result = mpgi_copy_older_clone(&copy->passes.content.update, copy->older,
+                                           &copy->target->file);
         if (!copy->result.cloned && result == 0)
-            result = copy_contents(copy);
+            result = mpgi_copy_passes(&copy->passes);
     }
     if (result != 0)
         return result;
-    copy->result.regular_pages = copy->state.regular;
-    copy->result.protected_pages = copy->state.entry_count;
-    copy->result.generation = copy->state.generation;
+    copy->result.regular_pages = copy->passes.state.regular;
+    copy->result.protected_pages = copy->passes.state.entry_count;
+    copy->result.generation = copy->passes.state.generation;
     result = build(copy, ops);
     if (result == 0 && (copy->options->flags & MPG_COPY_COMPACT) != 0)
         result = make_short(copy, ops);
@@ -478,8 +209,13 @@ static int make_this_way(struct copy *copy, const char *to, const struct format_
     result = mpgi_pager_lock_to_write(copy->target, MPG_LOCAL_LOCK);
     if (result == MPG_E_BUSY)
         return result; /* somebody opened it already, and it is theirs */
+    /* Each sync between would have the disk's journal written, which others wait for. */
+    file->unseen = !file->in_place;
     if (result == 0)
         result = make_content(copy, ops);
+    file->unseen = false;
+    if (result == 0)
+        result = mpgi_file_sync(file);
     if (copy->older != NULL)
         return mpgi_new_file_succeed(file, &copy->older->file, result);
     return mpgi_new_file_finish(file, result);
@@ -497,14 +233,13 @@ static int make(struct copy *copy, const char *to, const struct format_ops *ops)
         copy->target = mpgi_pager_new(false);
         if (copy->target == NULL)
             return mpgi_fail_memory("copy");
-        copy->content.from = &copy->source->file;
-        copy->content.to = &copy->target->file;
-        copy->content.bytes = copy->content.written = 0;
-        copy->content.update = copy->content.by_hand = false;
+        copy->passes.content.from = &copy->source->file;
+        copy->passes.content.to = &copy->target->file;
+        copy->passes.content.bytes = copy->passes.content.written = 0;
+        copy->passes.content.update = copy->passes.content.by_hand = false;
         result = make_this_way(copy, to, ops, way);
         (void)mpg_last_error(&error);
-        mpgi_copy_state_free(&copy->state);
-        mpgi_copy_changes_free(&copy->changes);
+        mpgi_copy_passes_free(&copy->passes);
         (void)mpgi_pager_free(copy->target);
         if (result != 0)
             (void)mpgi_fail_again(&error);
@@ -518,8 +253,10 @@ static int make(struct copy *copy, const char *to, const struct format_ops *ops)
 
 static void tell_result(struct copy *copy, mpg_copy_result *result)
 {
-    copy->result.bytes = copy->content.bytes;
-    copy->result.written = copy->content.written;
+    copy->result.bytes = copy->passes.content.bytes;
+    copy->result.passes = copy->passes.count;
+    copy->result.held = copy->passes.held;
+    copy->result.written = copy->passes.content.written;
     copy->result.updated = copy->older != NULL;
     if (result != NULL)
         *result = copy->result;
@@ -564,20 +301,20 @@ int mpgi_copy_with(mpg_copy_result *result, const char *from, const char *to,
         made = open_source(&source, from, io, context);
     if (made != 0)
         return made;
-    copy.source = source;
+    copy.source = copy.passes.source = source;
     ops = copy.options->format == MPG_FORMAT_0_2 ? &mpgi_format_0_2
           : copy.options->format == MPG_FORMAT_1 ? &mpgi_format_1
                                                  : source->ops;
-    copy.content.page_size = source->page_size;
-    copy.content.options = copy.options;
-    made = mpgi_copy_content_begin(&copy.content);
+    copy.passes.content.page_size = source->page_size;
+    copy.passes.content.options = copy.options;
+    made = mpgi_copy_content_begin(&copy.passes.content);
     if (made == 0 && (copy.options->flags & MPG_COPY_UPDATE) != 0)
         made = mpgi_copy_older_open(&copy.older, to, source, ops,
                                     (copy.options->flags & MPG_COPY_FORCE) != 0);
     if (made == 0)
         made = make(&copy, to, ops);
     (void)mpg_last_error(&error);
-    mpgi_copy_content_end(&copy.content);
+    mpgi_copy_content_end(&copy.passes.content);
     (void)mpgi_pager_free(source);
     if (copy.older != NULL)
         (void)mpgi_pager_free(copy.older);

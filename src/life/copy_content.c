@@ -10,6 +10,8 @@
 
 /* Bytes that are read at once. */
 #define COPY_BUFFER ((size_t)1 << 20)
+/* … and that a disk is asked to write at once beside a writer: a commit waits for so much. */
+#define PACE (UINT64_C(2) << 20)
 
 int mpgi_copy_content_begin(struct copy_content *content)
 {
@@ -24,18 +26,107 @@ void mpgi_copy_content_end(struct copy_content *content)
 {
     free(content->buffer);
     free(content->other);
+    free(content->kept.bytes);
+    free(content->kept.pieces);
     content->buffer = content->other = NULL;
+    content->kept = (struct copy_kept){0};
+}
+
+/* What is copied goes to the disk at once, or the sync in the end would have it do nothing else for long. */
+static int pace(struct copy_content *content, uint64_t bytes)
+{
+    content->unwritten += bytes;
+    if (!content->paced || content->unwritten < PACE)
+        return 0;
+    content->unwritten = 0;
+    return mpgi_file_write_out(content->to);
 }
 
 static int tell(struct copy_content *content, uint64_t bytes)
 {
     const mpg_copy_options *options = content->options;
+    int result = content->keeps ? 0 : pace(content, bytes);
 
+    if (result != 0)
+        return result;
     content->bytes += bytes;
-    if (options->progress == NULL || options->progress(options->context, content->bytes,
-                                                       max_u64(content->expected, content->bytes)))
+    if (content->keeps || options->progress == NULL ||
+        options->progress(options->context, content->bytes,
+                          max_u64(content->expected, content->bytes)))
         return 0;
     return mpgi_fail(MPG_E_CANCELLED, "copy", MPG_NO_PAGE, "%s: cancelled", content->to->path);
+}
+
+/* ---- kept for later ---- */
+
+struct copy_piece {
+    uint64_t offset;
+    size_t length;
+};
+
+/* Makes an array larger if it is to hold more; false: no memory. */
+static bool make_room(void **array, size_t *capacity, size_t wanted, size_t size)
+{
+    size_t enough = *capacity == 0 ? 64 : *capacity;
+    void *grown;
+
+    if (wanted <= *capacity)
+        return true;
+    while (enough < wanted)
+        enough *= 2;
+    grown = reallocarray(*array, enough, size);
+    if (grown == NULL)
+        return false;
+    *array = grown;
+    *capacity = enough;
+    return true;
+}
+
+static int keep(struct copy_content *content, const unsigned char *data, size_t length,
+                uint64_t offset)
+{
+    struct copy_kept *kept = &content->kept;
+    void *bytes = kept->bytes, *pieces = kept->pieces;
+    bool room = make_room(&bytes, &kept->capacity, kept->length + length, 1) &&
+                make_room(&pieces, &kept->room, kept->count + 1, sizeof(*kept->pieces));
+
+    kept->bytes = bytes;
+    kept->pieces = pieces;
+    if (!room)
+        return mpgi_fail_memory("copy");
+    memcpy(kept->bytes + kept->length, data, length);
+    kept->length += length;
+    kept->pieces[kept->count++] = (struct copy_piece){offset, length};
+    return 0;
+}
+
+int mpgi_copy_keep(struct copy_content *content, size_t expected)
+{
+    struct copy_kept *kept = &content->kept;
+    void *bytes = kept->bytes;
+    size_t before = kept->capacity;
+
+    content->keeps = true;
+    if (!make_room(&bytes, &kept->capacity, expected, 1))
+        return mpgi_fail_memory("copy");
+    kept->bytes = bytes;
+    memset(kept->bytes + before, 0, kept->capacity - before); /* it is there, not only to be had */
+    return 0;
+}
+
+int mpgi_copy_write_kept(struct copy_content *content, bool wanted)
+{
+    struct copy_kept *kept = &content->kept;
+    const unsigned char *bytes = kept->bytes;
+    int result = 0;
+
+    content->keeps = false;
+    for (size_t i = 0; wanted && i < kept->count && result == 0; i++) {
+        result = mpgi_copy_put(content, bytes, kept->pieces[i].length, kept->pieces[i].offset);
+        bytes += kept->pieces[i].length;
+    }
+    kept->length = kept->count = 0;
+    return result != 0 ? result : tell(content, 0);
 }
 
 /* ---- writing ---- */
@@ -69,6 +160,8 @@ static int write_changed(struct copy_content *content, const unsigned char *data
 {
     int result;
 
+    if (content->keeps)
+        return keep(content, data, length, offset);
     if (!content->update)
         return write_all(content, data, length, offset);
     result = mpgi_file_read(content->to, content->other, length, offset, MPG_NO_PAGE);
@@ -82,6 +175,11 @@ static int write_changed(struct copy_content *content, const unsigned char *data
         at += some;
     }
     return result;
+}
+
+int mpgi_copy_put(struct copy_content *content, const void *data, size_t length, uint64_t offset)
+{
+    return write_changed(content, data, length, offset);
 }
 
 /* ---- regular pages ---- */
@@ -110,6 +208,8 @@ static size_t copy_by_system(struct copy_content *content, uint64_t offset, size
 {
     size_t copied = 0;
 
+    if (content->keeps)
+        return 0;
     if (!content->update && !content->by_hand)
         copied = mpgi_file_copy(content->to, content->from, length, offset);
     content->by_hand = copied < length;

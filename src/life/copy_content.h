@@ -7,6 +7,14 @@
 #include "mappedpages_copy.h"
 #include "os/io.h"
 
+/* What was read and is not written yet. */
+struct copy_kept {
+    unsigned char *bytes; /* owned */
+    size_t length, capacity;
+    struct copy_piece *pieces; /* of them, and where each belongs. Owned */
+    size_t count, room;
+};
+
 struct copy_content {
     const struct file *from;
     struct file *to;
@@ -17,6 +25,11 @@ struct copy_content {
     unsigned char *other;  /* as many: what the copy has already */
     bool by_hand;          /* the system copies nothing from the one to the other by itself */
     bool update;           /* it has contents already: only what differs is written */
+    bool
+        paced; /* a writer waits for the same disk: no more than a little at once is for it to write */
+    uint64_t unwritten; /* bytes that it was not asked to write yet */
+    bool keeps;         /* nothing is written, and nobody told of progress: it is kept for later */
+    struct copy_kept kept;
     const mpg_copy_options *options;
     uint64_t bytes;    /* that were read */
     uint64_t written;  /* … and written */
@@ -25,6 +38,13 @@ struct copy_content {
 
 int mpgi_copy_content_begin(struct copy_content *content);
 void mpgi_copy_content_end(struct copy_content *content);
+
+/* From now on what is to be written is kept in memory, for which there is room: then reading is all that takes time. */
+int mpgi_copy_keep(struct copy_content *content, size_t expected);
+/* Writes what was kept, if `wanted`, and keeps no more. */
+int mpgi_copy_write_kept(struct copy_content *content, bool wanted);
+/* Writes bytes of a page, or of pages, to where they belong. */
+int mpgi_copy_put(struct copy_content *content, const void *data, size_t length, uint64_t offset);
 
 /* Bytes that `now` names and that were not copied as `before`. */
 uint64_t mpgi_copy_rest(const struct copy_state *now, const struct copy_state *before,

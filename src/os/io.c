@@ -309,6 +309,13 @@ void mpgi_file_start(const struct file *file, uint64_t offset, uint64_t length)
         file->io->start(file->context, file->fd, offset, length);
 }
 
+int mpgi_file_write_out(const struct file *file)
+{
+    if (file->io->write_out == NULL || file->io->write_out(file->context, file->fd) == 0)
+        return 0;
+    return fail(file, "sync_file_range", MPG_NO_PAGE);
+}
+
 size_t mpgi_file_copy(struct file *to, const struct file *from, size_t length, uint64_t offset)
 {
     size_t done = 0;
@@ -332,6 +339,8 @@ int mpgi_file_sync(struct file *file)
 {
     uint64_t begun = file->counts != NULL ? now() : 0;
 
+    if (file->unseen)
+        return 0;
     /* Never repeated, not even after EINTR: rule 6. */
     if (file->io->fdatasync(file->context, file->fd) != 0)
         return fail(file, "fdatasync", MPG_NO_PAGE);

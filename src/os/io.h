@@ -81,6 +81,8 @@ struct io {
     uint64_t (*next_data)(void *context, int fd, uint64_t offset, uint64_t *end);
     /* Has the disk begin with what was written to a range, without waiting. Best effort. May be NULL. */
     void (*start)(void *context, int fd, uint64_t offset, uint64_t length);
+    /* Has the disk write what was written to the file, and waits for it; durable is nothing by that. May be NULL. */
+    int (*write_out)(void *context, int fd);
     /* Makes all that was written durable, with the length of the file if it changed. */
     int (*fdatasync)(void *context, int fd);
     /* How many bytes the filesystem could still take. May be NULL where that is not known. */
@@ -190,9 +192,10 @@ struct file {
     struct id_map alone;  /* … and single pages: by where they begin, for how many bytes */
     /* Space was found for a page and not for those around it, or each writing needs new space. */
     atomic_bool scarce;
-    char *temporary;     /* the name it has until it gets its own; owned, or NULL */
-    bool in_place;       /* others can see it under its name while it is made */
-    bool name_unsure;    /* its name may not be durable: its directory cannot be synced */
+    char *temporary;  /* the name it has until it gets its own; owned, or NULL */
+    bool in_place;    /* others can see it under its name while it is made */
+    bool unseen;      /* nobody can see it before it is whole: until then nothing of it is synced */
+    bool name_unsure; /* its name may not be durable: its directory cannot be synced */
     atomic_bool changed; /* rule 12: it was seen not to be what this pager left; never reset */
 };
 
@@ -227,6 +230,11 @@ int mpgi_file_write_gathered(struct file *file, struct iovec *pieces, int count,
  * meanwhile is the sync's to say.
  */
 void mpgi_file_start(const struct file *file, uint64_t offset, uint64_t length);
+/*
+ * Waits until the disk has written what was written to a file: so little of that gathers in memory, and whoever syncs
+ * another file there need not wait for it. Where it fails a sync may not tell.
+ */
+int mpgi_file_write_out(const struct file *file);
 /*
  * Copies bytes of another file to the same place, as far as the system does so by itself. Returns how many: the rest is to be
  * read and written, which also tells what went wrong.

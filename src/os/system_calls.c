@@ -226,6 +226,16 @@ static void system_start(void *context, int fd, uint64_t offset, uint64_t length
     (void)sync_file_range(fd, (off_t)offset, (off_t)length, SYNC_FILE_RANGE_WRITE);
 }
 
+/* A filesystem that cannot do that is no error. */
+static int system_write_out(void *context, int fd)
+{
+    int result = sync_file_range(
+        fd, 0, 0, SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER);
+
+    (void)context;
+    return result == 0 || errno == ENOSYS || errno == EINVAL || errno == ESPIPE ? 0 : -1;
+}
+
 static int system_fdatasync(void *context, int fd)
 {
     (void)context;
@@ -522,6 +532,7 @@ const struct io mpgi_io_system = {
     .pwritev = system_pwritev,
     .next_data = system_next_data,
     .start = system_start,
+    .write_out = system_write_out,
     .fdatasync = system_fdatasync,
     .room = system_room,
     .allocate = system_allocate,

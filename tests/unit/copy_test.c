@@ -8,7 +8,7 @@
  * mixture, none older than what was committed before the copying began.
  *
  * MPG_TEST_COPIES=n makes so many copies, MPG_TEST_GROUP=n groups of so many pages, MPG_TEST_FILE_MIB=n a file of
- * at least that size, MPG_TEST_PROTECTED=n so many more protected pages, which nobody writes. What commits took without and with copies is printed, and asserted of nothing: other machines, and
+ * at least that size, MPG_TEST_FILLED_MIB=n so much in pages that have contents, MPG_TEST_PROTECTED=n so many more protected pages, which nobody writes. What commits took without and with copies is printed, and asserted of nothing: other machines, and
  * what else they do, are not ours. That no copy keeps a commit waiting for long is what the gate itself sees to.
  */
 #include <pthread.h>
@@ -26,19 +26,24 @@
 #define WRITERS 8
 #define MOST_PAGES 4096
 
-/* Commits by the time that they took: a step for each eighth of a doubling, from a microsecond on. */
-#define STEPS 8
-#define BUCKETS (STEPS * 32)
+/* What this process does beside the commits, in turns: nothing, so that there is something to compare with, a copy, and a check of that. */
+enum beside { BESIDE_NOTHING, BESIDE_COPY, BESIDE_CHECK, BESIDES };
+
+#define MOST_TIMES (1 << 20)
+
+/* How long commits took, in nanoseconds. */
+struct times {
+    atomic_size_t count;
+    uint64_t took[MOST_TIMES];
+};
 
 /* What the processes tell each other. */
 struct board {
-    atomic_uint_fast64_t took[2][BUCKETS]; /* commits, without and with copies being made */
-    atomic_bool copying;
+    struct times times[BESIDES];
+    atomic_uint turn; /* modulo BESIDES it says what is done */
     atomic_uint_fast64_t waits,
         longest_wait;                        /* that the writer met because of copies; at the end */
     atomic_uint_fast64_t committed[WRITERS]; /* the last stamp of the group that is durable */
-    atomic_uint_fast64_t longest;            /* nanoseconds of the longest commit */
-    atomic_uint_fast64_t commits;
     atomic_bool end;
     atomic_bool failed;
 };
@@ -77,33 +82,43 @@ static _Noreturn void give_up(int line, const char *condition)
     _exit(1);
 }
 
-static unsigned bucket_of(uint64_t nanoseconds)
+/* A commit that met a copy is one beside it. */
+static enum beside met_between(unsigned first, unsigned last)
 {
-    uint64_t microseconds = nanoseconds / 1000;
-    unsigned bucket = 0;
+    enum beside met = (enum beside)(first % BESIDES);
 
-    /* The beginning of a bucket is 2^(bucket / STEPS), and STEPS even parts up to the next. */
-    for (; bucket / STEPS < 31 && microseconds >> (bucket / STEPS + 1) != 0; bucket += STEPS)
-        continue;
-    bucket +=
-        (unsigned)(STEPS * (microseconds - (microseconds != 0 ? 1ull << bucket / STEPS : 0)) >>
-                   bucket / STEPS);
-    return bucket < BUCKETS ? bucket : BUCKETS - 1;
+    for (unsigned turn = first; turn != last + 1; turn++)
+        met = turn % BESIDES == BESIDE_COPY ? BESIDE_COPY : met;
+    return met;
 }
 
-/* The time, in microseconds, below which so many of 1000 commits stayed. */
-static uint64_t quantile(bool copying, uint64_t of_1000)
+static void note_time(enum beside beside, uint64_t took)
 {
-    uint64_t all = 0, below = 0;
+    size_t at = atomic_fetch_add(&board->times[beside].count, 1);
+    if (at < MOST_TIMES)
+        board->times[beside].took[at] = took;
+}
 
-    for (unsigned i = 0; i < BUCKETS; i++)
-        all += board->took[copying][i];
-    for (unsigned i = 0; i < BUCKETS; i++) {
-        below += board->took[copying][i];
-        if (below * 1000 >= all * of_1000)
-            return ((STEPS + i % STEPS + 1) << i / STEPS) / STEPS;
-    }
-    return 0;
+static size_t count_times(enum beside beside)
+{
+    size_t count = board->times[beside].count;
+
+    return count < MOST_TIMES ? count : MOST_TIMES;
+}
+
+static int compare_times(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+    return (x > y) - (x < y);
+}
+
+/* Microseconds that so many of 1000 commits took at most; the times are sorted. */
+static double quantile(enum beside beside, size_t of_1000)
+{
+    size_t count = count_times(beside);
+
+    return count == 0 ? 0 : (double)board->times[beside].took[(count - 1) * of_1000 / 1000] / 1000;
 }
 
 struct writer {
@@ -123,6 +138,7 @@ static void commit_once(const struct writer *writer, uint64_t number, mpg_page_i
 {
     uint64_t *words = malloc(api_page_size);
     mpg_page_id fresh;
+    unsigned turn;
     mpg_txn *txn;
     uint64_t begun;
 
@@ -137,14 +153,11 @@ static void commit_once(const struct writer *writer, uint64_t number, mpg_page_i
     }
     if (regular->value != 0)
         CHECK(mpg_txn_free(txn, *regular) == 0);
+    turn = board->turn;
     begun = now();
     CHECK(mpg_txn_commit(txn, 0) == 0);
     begun = now() - begun;
-    for (uint64_t longest = board->longest;
-         longest < begun && !atomic_compare_exchange_weak(&board->longest, &longest, begun);)
-        continue;
-    board->took[board->copying][bucket_of(begun)]++;
-    board->commits++;
+    note_time(met_between(turn, board->turn), begun);
     board->committed[writer->number] = number;
     *regular = fresh;
     free(words);
@@ -237,6 +250,26 @@ static void check_copy(const char *path, int format, const uint64_t *least)
     assert_int_equal(mpg_close(copy), 0);
 }
 
+/* Regular pages that nobody writes meanwhile, with a content that a disk has to hold. */
+static void fill(mpg_pager *pager, uint64_t pages)
+{
+    uint64_t *words = malloc(api_page_size);
+    static mpg_page_id ids[1024];
+
+    assert_non_null(words);
+    for (uint64_t left = pages, some; left > 0; left -= some) {
+        some = left < 1024 ? left : 1024;
+        if (some > stat_of(pager).max_pages - stat_of(pager).total_pages)
+            break; /* format 0.2 is small */
+        assert_int_equal(mpg_alloc_bulk(ids, pager, some, 0), 0);
+        for (uint64_t i = 0; i < some; i++) {
+            stamp(words, 0, ids[i].value);
+            assert_int_equal(mpg_page_write(pager, ids[i], words, 0, api_page_size), 0);
+        }
+    }
+    free(words);
+}
+
 static void create_groups(const struct scratch *scratch)
 {
     uint64_t pages = (uint64_t)from_environment("MPG_TEST_FILE_MIB", 0) * (1 << 20) / api_page_size;
@@ -255,6 +288,7 @@ static void create_groups(const struct scratch *scratch)
         assert_int_equal(mpg_txn_alloc_protected_at(txn, id), 0);
     }
     assert_int_equal(mpg_txn_commit(txn, 0), 0);
+    fill(pager, (uint64_t)from_environment("MPG_TEST_FILLED_MIB", 0) * (1 << 20) / api_page_size);
     for (uint64_t left = from_environment("MPG_TEST_PROTECTED", 0), some; left > 0; left -= some) {
         static mpg_protected_id more[10000];
         struct mpg_stat st = stat_of(pager);
@@ -268,11 +302,43 @@ static void create_groups(const struct scratch *scratch)
     assert_int_equal(mpg_close(pager), 0);
 }
 
+/* Until as many commits were timed without a copy as with one. */
+static void leave_alone(void)
+{
+    for (unsigned i = 0; i < 20000; i++) {
+        if (count_times(BESIDE_NOTHING) > count_times(BESIDE_COPY) + 25 || board->failed)
+            return;
+        (void)usleep(1000);
+    }
+}
+
+static void print_row(const char *name, enum beside beside)
+{
+    struct times *times = &board->times[beside];
+
+    qsort(times->took, count_times(beside), sizeof(times->took[0]), compare_times);
+    print_message("%-14s %8zu %8.2f %8.2f %8.2f %8.2f\n", name, count_times(beside),
+                  quantile(beside, 500) / 1000, quantile(beside, 990) / 1000,
+                  quantile(beside, 999) / 1000, quantile(beside, 1000) / 1000);
+}
+
+static void print_times(unsigned copies, uint64_t passes, uint64_t held)
+{
+    print_message("commits          number   median   99.0 %%   99.9 %%  longest (ms)\n");
+    print_row("without copies", BESIDE_NOTHING);
+    print_row("beside copies", BESIDE_COPY);
+    print_message("%u copies in %llu passes; the gate was closed for %.2f ms at most; %llu commits "
+                  "waited for it, the longest %.2f ms\n",
+                  copies, (unsigned long long)passes, (double)held / 1e6,
+                  (unsigned long long)board->waits, (double)board->longest_wait / 1e6);
+}
+
 static void copies_show_one_state(void **state)
 {
     const struct scratch *scratch = *state;
     unsigned copies = from_environment("MPG_TEST_COPIES", 6);
     bool may_convert = from_environment("MPG_TEST_FILE_MIB", 0) == 0 &&
+                       from_environment("MPG_TEST_FILLED_MIB", 0) == 0 &&
                        from_environment("MPG_TEST_PROTECTED", 0) == 0; /* format 0.2 is small */
     uint64_t held = 0, passes = 0;
     char path[80];
@@ -287,45 +353,36 @@ static void copies_show_one_state(void **state)
     assert_true(child >= 0);
     if (child == 0)
         write_all(scratch->path);
-    for (unsigned i = 0; i < 20000 && board->commits < copies * 25; i++)
-        (void)usleep(1000);
     for (unsigned i = 0; i < copies; i++) {
         mpg_copy_options options = MPG_COPY_OPTIONS_INIT;
         mpg_copy_result result;
         uint64_t least[WRITERS];
 
+        leave_alone();
         for (unsigned group = 0; group < WRITERS; group++)
             least[group] = board->committed[group];
         options.format =
             i % 3 == 2 && may_convert ? MPG_FORMAT_1 + MPG_FORMAT_0_2 - scratch->format : 0;
-        board->copying = true;
+        board->turn++;
         if (mpg_copy(&result, scratch->path, path, &options) != 0) {
             mpg_error_info error;
 
             mpg_last_error(&error);
             fail_msg("copy %u: %d, %s", i, error.code, error.message);
         }
-        board->copying = false;
+        board->turn++;
         held = result.held > held ? result.held : held;
         passes += result.passes;
         check_copy(path, options.format != 0 ? options.format : scratch->format, least);
         assert_int_equal(unlink(path), 0);
         assert_false(board->failed);
+        board->turn++;
     }
     board->end = true;
     assert_int_equal(waitpid(child, &status, 0), child);
     child = 0;
     assert_int_equal(status, 0);
-    print_message(
-        "commits took %llu us at the median and %llu us at 99.9 %% without copies, %llu us and "
-        "%llu us with; %llu waited for a copy, the longest of them %llu us\n",
-        (unsigned long long)quantile(false, 500), (unsigned long long)quantile(false, 999),
-        (unsigned long long)quantile(true, 500), (unsigned long long)quantile(true, 999),
-        (unsigned long long)board->waits, (unsigned long long)board->longest_wait / 1000);
-    print_message("%u copies, %llu passes beside %llu commits; the gate was closed for %llu us at "
-                  "most, the longest commit took %llu us\n",
-                  copies, (unsigned long long)passes, (unsigned long long)board->commits,
-                  (unsigned long long)held / 1000, (unsigned long long)board->longest / 1000);
+    print_times(copies, passes, held);
 }
 
 /* Also after a test that failed. */

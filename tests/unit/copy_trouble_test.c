@@ -185,6 +185,98 @@ static void a_killed_copier_holds_up_nobody(void **state)
     assert_int_equal(mpg_close(pager), 0);
 }
 
+/* ---- what is done while the gate is closed ---- */
+
+static struct {
+    mpg_pager *writer;
+    unsigned number;  /* of the last commit */
+    bool closed;      /* the gate is, by the copy */
+    unsigned reads;   /* meanwhile */
+    unsigned changes; /* of the copy meanwhile, and syncs */
+} behind;
+
+/* Commits once before each closing of the gate, so that there is something to copy. */
+static int watching_lock_range(void *context, int fd, uint64_t first, uint64_t length,
+                               enum io_lock lock)
+{
+    int result;
+
+    if (first == LOCK_END + 1 && lock == IO_LOCK_SHARED)
+        commit_number(behind.writer, ++behind.number);
+    if (first == LOCK_END && lock == IO_LOCK_NONE)
+        behind.closed = false;
+    result = mpgi_io_system.lock_range(context, fd, first, length, lock);
+    if (result == 0 && first == LOCK_END && lock == IO_LOCK_SHARED)
+        behind.closed = true;
+    return result;
+}
+
+static ssize_t watching_pread(void *context, int fd, void *data, size_t length, uint64_t offset)
+{
+    behind.reads += behind.closed;
+    return mpgi_io_system.pread(context, fd, data, length, offset);
+}
+
+static ssize_t watching_pwrite(void *context, int fd, const void *data, size_t length,
+                               uint64_t offset)
+{
+    behind.changes += behind.closed;
+    return mpgi_io_system.pwrite(context, fd, data, length, offset);
+}
+
+static ssize_t watching_copy(void *context, int fd, int from, uint64_t offset, size_t length)
+{
+    behind.changes += behind.closed;
+    return mpgi_io_system.copy(context, fd, from, offset, length);
+}
+
+static int watching_truncate(void *context, int fd, uint64_t bytes)
+{
+    behind.changes += behind.closed;
+    return mpgi_io_system.truncate(context, fd, bytes);
+}
+
+static int watching_fdatasync(void *context, int fd)
+{
+    behind.changes += behind.closed;
+    return mpgi_io_system.fdatasync(context, fd);
+}
+
+static bool watch_progress(void *context, uint64_t done, uint64_t total)
+{
+    (void)context, (void)done, (void)total;
+    assert_false(behind.closed);
+    return true;
+}
+
+/* A writer waits for reading alone, and for that of what it has just committed. */
+static void behind_the_gate_the_rest_is_read_and_nothing_written(void **state)
+{
+    const struct scratch *scratch = *state;
+    mpg_copy_options options = MPG_COPY_OPTIONS_INIT;
+
+    create_file(scratch->path, scratch);
+    calls = mpgi_io_system;
+    calls.clone = NULL;
+    calls.pwritev = NULL;
+    calls.lock_range = watching_lock_range;
+    calls.pread = watching_pread;
+    calls.pwrite = watching_pwrite;
+    calls.copy = watching_copy;
+    calls.truncate = watching_truncate;
+    calls.fdatasync = watching_fdatasync;
+    options.progress = watch_progress;
+    memset(&behind, 0, sizeof(behind));
+    assert_int_equal(mpg_open(&behind.writer, scratch->path, NULL), 0);
+    for (behind.number = 1; behind.number < 20;)
+        commit_number(behind.writer, ++behind.number);
+    assert_int_equal(mpgi_copy_with(NULL, scratch->path, copy_path, &options, &calls, NULL), 0);
+    assert_int_equal(behind.changes, 0);
+    assert_in_range(behind.reads, PROTECTED, 4 * PROTECTED);
+    assert_int_equal(number_of(copy_path), behind.number);
+    assert_int_equal(mpg_close(behind.writer), 0);
+}
+
 /* ---- changed by somebody else, at the first progress ---- */
 
 enum trouble { CUT_SHORT, CUT_TO_NOTHING, ANOTHER_FILE, OLDER_SAME_FILE, REMOVED, TROUBLES };
@@ -298,6 +390,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_stopped_copier_holds_up_one_commit),
         TEST(a_killed_copier_holds_up_nobody),
+        TEST(behind_the_gate_the_rest_is_read_and_nothing_written),
         TEST(changed_by_somebody_else_there_is_no_mixture),
     };
 
