@@ -172,24 +172,6 @@ static int pass(struct copy_passes *p, uint64_t *rest)
     return copy_state(p, &state, advanced, false);
 }
 
-/* Each takes as long as what there was to copy, and leaves what was committed meanwhile: so it becomes less, down to a commit. */
-static int passes_beside(struct copy_passes *p)
-{
-    uint64_t rest = UINT64_MAX, before;
-
-    for (unsigned i = 0; i < MOST_PASSES; i++) {
-        int result;
-
-        before = rest;
-        result = pass(p, &rest);
-        if (result != 0)
-            return result;
-        if (rest <= REST_LITTLE || (rest <= REST_MOST && rest > before / 2))
-            break;
-    }
-    return 0;
-}
-
 /* ---- regular pages, which no checksum tells from what somebody else had there before ---- */
 
 static void forget_runs(struct copy_passes *p)
@@ -206,12 +188,12 @@ static void begin_again(struct copy_passes *p)
     const struct file *file = &p->source->file;
     uint64_t first = 0, end;
 
-    mpgi_gate_end_copy(file);
-    for (unsigned i = 0; i < MOST_WAITS && mpgi_gate_find_mark(file, &first, &end); i++) {
+    mpgi_gate_end_copy(file, p->set);
+    for (unsigned i = 0; i < MOST_WAITS && mpgi_gate_find_mark(file, p->set, &first, &end); i++) {
         (void)usleep(1000);
         first = 0;
     }
-    mpgi_gate_begin_copy(file);
+    mpgi_gate_begin_copy(file, p->set);
     forget_runs(p);
 }
 
@@ -219,28 +201,68 @@ static void begin_again(struct copy_passes *p)
  * Forgets what was copied of pages that were given out again since. STALE where nobody can tell which
  * those are: another writer came, or one that does not take turns.
  */
-static int forget_marked(struct copy_passes *p, const struct copy_state *state)
+static int forget_marked(struct copy_passes *p)
 {
     const struct file *file = &p->source->file;
     struct page_spans marked = {0};
     uint64_t first = 0, end;
     int result;
 
-    if (p->state.regular == 0 || state->generation == p->generation)
-        return 0;
     if (p->session == 0 || mpgi_gate_session(file) != p->session) {
         forget_runs(p);
         return mpgi_fail(MPG_E_STALE, "copy", MPG_NO_PAGE,
                          "%s: others write to it, one after the other, or without taking turns",
                          file->path);
     }
-    for (; mpgi_gate_find_mark(file, &first, &end); first = end)
+    for (; mpgi_gate_find_mark(file, p->set, &first, &end); first = end)
         mpgi_spans_add(&marked, first, end - first);
     result = mpgi_copy_state_forget(&p->state, &marked);
     if (marked.all)
         forget_runs(p);
     mpgi_spans_free(&marked);
     return result;
+}
+
+/*
+ * Forgets what is marked by now, and has what comes marked apart from that: after a long pass there may be many marks,
+ * and more with each one, if the last pass had to look at all of them.
+ */
+static int turn_to_other_marks(struct copy_passes *p)
+{
+    const struct file *file = &p->source->file;
+    unsigned set = p->set;
+    uint64_t first = 0, end;
+    int result;
+
+    if (mpgi_gate_find_mark(file, !set, &first, &end))
+        return 0;                     /* those are of before, or another copy's */
+    mpgi_gate_begin_copy(file, !set); /* each commit that comes marks there, too */
+    result = forget_marked(p);
+    mpgi_gate_end_copy(file, set);
+    p->set = !set;
+    return result;
+}
+
+/* ---- passes beside the writer ---- */
+
+/* Each takes as long as what there was to copy, and leaves what was committed meanwhile: so it becomes less, down to a commit. */
+static int passes_beside(struct copy_passes *p)
+{
+    uint64_t rest = UINT64_MAX, before;
+
+    for (unsigned i = 0; i < MOST_PASSES; i++) {
+        int result;
+
+        if (i > 0 && rest > REST_MOST && turn_to_other_marks(p) != 0)
+            forget_runs(p);
+        before = rest;
+        result = pass(p, &rest);
+        if (result != 0)
+            return result;
+        if (rest <= REST_LITTLE || (rest <= REST_MOST && rest > before / 2))
+            break;
+    }
+    return 0;
 }
 
 /* ---- the last pass ---- */
@@ -270,7 +292,8 @@ static int read_rest(struct copy_passes *p)
 
     if (result != 0)
         return result;
-    result = forget_marked(p, &state);
+    if (p->state.regular > 0 && state.generation != p->generation)
+        result = forget_marked(p);
     if (result == 0 && rest_of(p, &state, advanced) > REST_MOST)
         result = mpgi_fail(MPG_E_STALE, "copy", MPG_NO_PAGE,
                            "%s: more is written to it than can be copied", p->source->file.path);
@@ -334,11 +357,11 @@ int mpgi_copy_passes(struct copy_passes *passes)
     const struct file *file = &passes->source->file;
     int result;
 
-    mpgi_gate_begin_copy(file);
+    mpgi_gate_begin_copy(file, passes->set);
     forget_runs(passes);
     passes->content.paced = passes->session != 0;
     result = copy_all(passes);
-    mpgi_gate_end_copy(file);
+    mpgi_gate_end_copy(file, passes->set);
     return result;
 }
 

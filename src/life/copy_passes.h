@@ -12,7 +12,8 @@ struct copy_passes {
     struct copy_state state;     /* what was copied, in the end */
     struct copy_changes changes; /* all entries of it that are not copied */
     struct copy_content content;
-    uint64_t session;    /* of the writer since the copying of regular pages began */
+    unsigned set;     /* of marks, which tell what became of regular pages since they were copied */
+    uint64_t session; /* of the writer since the copying of regular pages began */
     uint64_t generation; /* that the first pass found then */
     bool begun;          /* … which was made */
     unsigned count;      /* passes */

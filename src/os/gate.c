@@ -13,8 +13,8 @@
 #define COPYING (LOCK_END + 2)
 #define SESSIONS (LOCK_END + (UINT64_C(1) << 32))
 #define SESSION_COUNT (UINT64_C(1) << 32)
-#define MARKS (LOCK_END + (UINT64_C(1) << 60))
 #define MARK_COUNT (UINT64_C(1) << 60)
+#define MARKS(set) (LOCK_END + (1 + (set)) * MARK_COUNT)
 
 #define NANOSECONDS UINT64_C(1000000000)
 /* Nanoseconds from one try to the next. */
@@ -23,8 +23,15 @@
 /* … and for how long a copy waits for a commit: some disks take their time. */
 #define COPY_PATIENCE (UINT64_C(10) * NANOSECONDS)
 
-/* The system goes through all locks of a file at each call: more are not worth it. */
-#define MOST_MARKS 1024
+/*
+ * The system goes through all locks of a file at each call: after so many calls marks become coarser, by this power of
+ * two, and in the end one marks everything.
+ */
+#define MOST_MARKS 512
+#define COARSER 4
+#define COARSEST 12
+/* What has more blocks than these is marked without looking whether it is. */
+#define FEW_BLOCKS 64
 #define MOST_SPANS 4096
 
 /* ---- spans ---- */
@@ -115,15 +122,16 @@ void mpgi_gate_begin(const struct file *file)
         (void)lock(file, SESSIONS + number, 1, IO_LOCK_EXCLUSIVE);
 }
 
-/* 0; 1: somebody has it or wants it; -1: there is no gate here. *copying where one is being made. */
+/* 0; 1: somebody has it or wants it; -1: there is no gate here. copying[set]: a copy wants marks there. */
 static int try_to_enter(const struct file *file, bool *copying)
 {
-    *copying = false;
+    copying[0] = copying[1] = false;
     if (lock(file, GATE, 1, IO_LOCK_EXCLUSIVE) != 0)
         return is_taken() ? 1 : -1;
-    if (!is_locked(file, WISH, 2))
+    if (!is_locked(file, WISH, 1 + MARK_SETS))
         return 0;
-    *copying = is_locked(file, COPYING, 1);
+    for (unsigned set = 0; set < MARK_SETS; set++)
+        copying[set] = is_locked(file, COPYING + set, 1);
     if (!is_locked(file, WISH, 1))
         return 0;
     (void)lock(file, GATE, 1, IO_LOCK_NONE);
@@ -148,44 +156,88 @@ static int wait_to_enter(struct gate *gate, const struct file *file, bool *copyi
     return tried;
 }
 
-static void mark(struct gate *gate, const struct file *file, const struct page_spans *spans)
+static void clear_marks(struct marks *marks, const struct file *file, unsigned set)
+{
+    (void)lock(file, MARKS(set), MARK_COUNT, IO_LOCK_NONE);
+    mpgi_id_map_clear(&marks->marked);
+    *marks = (struct marks){0};
+}
+
+/* Whether blocks have their marks; notes that they have, if there are few. */
+static bool note_blocks(struct marks *marks, uint64_t first, uint64_t last)
+{
+    bool all = last - first < FEW_BLOCKS;
+
+    for (uint64_t block = first; all && block <= last; block++)
+        all = mpgi_id_map_find(&marks->marked, block) != NULL;
+    for (uint64_t block = first; !all && last - first < FEW_BLOCKS && block <= last; block++)
+        (void)mpgi_id_map_put(&marks->marked, block); /* without memory it is marked once more */
+    return all;
+}
+
+static void mark_span(struct marks *marks, const struct file *file, unsigned set,
+                      const struct page_span *span)
+{
+    uint64_t first = span->first >> marks->block;
+    uint64_t last = (span->first + span->count - 1) >> marks->block;
+
+    if (marks->block > COARSEST || note_blocks(marks, first, last))
+        return;
+    (void)lock(file, MARKS(set) + (first << marks->block), (last - first + 1) << marks->block,
+               IO_LOCK_EXCLUSIVE);
+    if (++marks->calls < MOST_MARKS)
+        return;
+    marks->calls = 0;
+    marks->block += COARSER;
+    mpgi_id_map_clear(&marks->marked);
+    if (marks->block > COARSEST)
+        (void)lock(file, MARKS(set), MARK_COUNT, IO_LOCK_EXCLUSIVE);
+}
+
+static void mark(struct marks *marks, const struct file *file, unsigned set,
+                 const struct page_spans *spans)
 {
     if (spans == NULL)
         return;
-    for (size_t i = 0; i < spans->count && !spans->all && gate->marks < MOST_MARKS; i++) {
-        gate->marks++;
-        (void)lock(file, MARKS + spans->spans[i].first, spans->spans[i].count, IO_LOCK_EXCLUSIVE);
-    }
-    if (spans->all || gate->marks == MOST_MARKS) {
-        gate->marks = MOST_MARKS + 1;
-        (void)lock(file, MARKS, MARK_COUNT, IO_LOCK_EXCLUSIVE);
+    for (size_t i = 0; i < spans->count && !spans->all; i++)
+        mark_span(marks, file, set, &spans->spans[i]);
+    if (spans->all) {
+        marks->block = COARSEST + 1;
+        (void)lock(file, MARKS(set), MARK_COUNT, IO_LOCK_EXCLUSIVE);
     }
 }
 
-static void clear_marks(struct gate *gate, const struct file *file)
+static bool has_marks(const struct marks *marks)
 {
-    (void)lock(file, MARKS, MARK_COUNT, IO_LOCK_NONE);
-    gate->marks = 0;
+    return marks->calls > 0 || marks->block > 0;
 }
 
 void mpgi_gate_enter(struct gate *gate, const struct file *file, const struct page_spans *spans)
 {
-    bool copying;
+    bool copying[MARK_SETS];
     int tried;
 
     gate->held = false;
     if (!has_gate(file))
         return;
-    tried = try_to_enter(file, &copying);
+    tried = try_to_enter(file, copying);
     if (tried == 1 && !gate->lost_patience)
-        tried = wait_to_enter(gate, file, &copying);
+        tried = wait_to_enter(gate, file, copying);
     gate->held = tried == 0;
     if (gate->held)
         gate->lost_patience = false;
-    if (!gate->held || copying)
-        mark(gate, file, spans);
-    else if (gate->marks > 0)
-        clear_marks(gate, file);
+    for (unsigned set = 0; set < MARK_SETS; set++) {
+        if (!gate->held || copying[set])
+            mark(&gate->marks[set], file, set, spans);
+        else if (has_marks(&gate->marks[set]))
+            clear_marks(&gate->marks[set], file, set);
+    }
+}
+
+void mpgi_gate_free(struct gate *gate)
+{
+    for (unsigned set = 0; set < MARK_SETS; set++)
+        mpgi_id_map_clear(&gate->marks[set].marked);
 }
 
 void mpgi_gate_leave(struct gate *gate, const struct file *file)
@@ -197,20 +249,20 @@ void mpgi_gate_leave(struct gate *gate, const struct file *file)
 
 /* ---- the copy ---- */
 
-void mpgi_gate_begin_copy(const struct file *file)
+void mpgi_gate_begin_copy(const struct file *file, unsigned set)
 {
     if (file->io->lock_range == NULL)
         return;
-    (void)lock(file, COPYING, 1, IO_LOCK_SHARED);
+    (void)lock(file, COPYING + set, 1, IO_LOCK_SHARED);
     /* The commit that is under way may not have seen it. */
     if (mpgi_gate_close(file))
         mpgi_gate_open(file);
 }
 
-void mpgi_gate_end_copy(const struct file *file)
+void mpgi_gate_end_copy(const struct file *file, unsigned set)
 {
     if (file->io->lock_range != NULL)
-        (void)lock(file, COPYING, 1, IO_LOCK_NONE);
+        (void)lock(file, COPYING + set, 1, IO_LOCK_NONE);
 }
 
 bool mpgi_gate_close(const struct file *file)
@@ -246,15 +298,15 @@ uint64_t mpgi_gate_session(const struct file *file)
     return at;
 }
 
-bool mpgi_gate_find_mark(const struct file *file, uint64_t *first, uint64_t *end)
+bool mpgi_gate_find_mark(const struct file *file, unsigned set, uint64_t *first, uint64_t *end)
 {
     uint64_t at, behind;
 
     if (file->io->lock_range == NULL || *first >= MARK_COUNT ||
-        !file->io->find_lock(file->context, file->fd, MARKS + *first, MARK_COUNT - *first, &at,
+        !file->io->find_lock(file->context, file->fd, MARKS(set) + *first, MARK_COUNT - *first, &at,
                              &behind))
         return false;
-    *first = max_u64(at, MARKS + *first) - MARKS;
-    *end = min_u64(behind - MARKS, MARK_COUNT);
+    *first = max_u64(at, MARKS(set) + *first) - MARKS(set);
+    *end = min_u64(behind - MARKS(set), MARK_COUNT);
     return true;
 }

@@ -76,6 +76,7 @@ int mpgi_pager_free(mpg_pager *pager)
     for (size_t i = 0; i < pager->outlived_count; i++)
         free(pager->outlived[i]);
     free(pager->outlived);
+    mpgi_gate_free(&pager->gate);
     mpgi_id_map_clear(&pager->lingering);
     mpgi_id_map_clear(&pager->held);
     mpgi_id_map_clear(&pager->writers);

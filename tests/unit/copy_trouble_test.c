@@ -277,6 +277,80 @@ static void behind_the_gate_the_rest_is_read_and_nothing_written(void **state)
     assert_int_equal(mpg_close(behind.writer), 0);
 }
 
+/* ---- many pages are given out meanwhile ---- */
+
+#define MANY 1500 /* more than are read behind the gate */
+
+static mpg_page_id scattered(unsigned i)
+{
+    return (mpg_page_id){1000 + 2 * i};
+}
+
+static void give_out(mpg_pager *pager, unsigned number)
+{
+    unsigned char *page = page_of((int)number);
+    mpg_txn *txn;
+
+    assert_int_equal(mpg_txn_begin(&txn, pager), 0);
+    for (unsigned i = 0; i < MANY; i++) {
+        assert_int_equal(mpg_txn_alloc_at(txn, scattered(i), 0), 0);
+        assert_int_equal(mpg_txn_page_write(txn, scattered(i), page, 0, api_page_size), 0);
+    }
+    assert_int_equal(mpg_txn_commit(txn, 0), 0);
+    free(page);
+}
+
+static void take_back(mpg_pager *pager)
+{
+    mpg_txn *txn;
+
+    assert_int_equal(mpg_txn_begin(&txn, pager), 0);
+    for (unsigned i = 0; i < MANY; i++)
+        assert_int_equal(mpg_txn_free(txn, scattered(i)), 0);
+    assert_int_equal(mpg_txn_commit(txn, 0), 0);
+}
+
+/* At the end of the first pass, which has copied what was there before. */
+static bool give_out_again(void *context, uint64_t done, uint64_t total)
+{
+    if (done == total && behind.number == 1) {
+        behind.number = 2;
+        take_back(context);
+        give_out(context, 2);
+    }
+    return true;
+}
+
+static void all_pages_given_out_again_are_copied_twice_and_no_more(void **state)
+{
+    const struct scratch *scratch = *state;
+    mpg_copy_options options = MPG_COPY_OPTIONS_INIT;
+    mpg_copy_result result;
+    const mpg_pager *copy;
+    unsigned char *page = page_of(0);
+    mpg_pager *pager;
+
+    create_file(scratch->path, scratch);
+    calls = mpgi_io_system;
+    calls.clone = NULL;
+    assert_int_equal(mpg_open(&pager, scratch->path, NULL), 0);
+    give_out(pager, 1);
+    behind.number = 1;
+    options.progress = give_out_again;
+    options.context = pager;
+    assert_int_equal(mpgi_copy_with(&result, scratch->path, copy_path, &options, &calls, NULL), 0);
+    assert_int_equal(behind.number, 2);
+    assert_int_equal(mpg_close(pager), 0);
+    assert_true(result.bytes < (2 * MANY + 2 * REGULAR) * (uint64_t)api_page_size);
+    assert_int_equal(mpg_open_readonly(&copy, copy_path, NULL), 0);
+    for (unsigned i = 0; i < MANY; i++) {
+        assert_int_equal(mpg_page_read(page, copy, scattered(i), 0, api_page_size), 0);
+        assert_true(is_filled(page, 2));
+    }
+    assert_int_equal(mpg_close(copy), 0);
+    free(page);
+}
+
 /* ---- changed by somebody else, at the first progress ---- */
 
 enum trouble { CUT_SHORT, CUT_TO_NOTHING, ANOTHER_FILE, OLDER_SAME_FILE, REMOVED, TROUBLES };
@@ -391,6 +465,7 @@ int main(void)
         TEST(a_stopped_copier_holds_up_one_commit),
         TEST(a_killed_copier_holds_up_nobody),
         TEST(behind_the_gate_the_rest_is_read_and_nothing_written),
+        TEST(all_pages_given_out_again_are_copied_twice_and_no_more),
         TEST(changed_by_somebody_else_there_is_no_mixture),
     };
 
