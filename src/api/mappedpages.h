@@ -80,9 +80,9 @@ typedef struct mpg_protected_id {
 } mpg_protected_id;
 
 /*
- * How far a function has come that may take long: called now and then, in the caller's thread, with how much of about
- * how much is done, in units of its own; `total` may change. Returns whether to go on: if not, the function
- * ends with MPG_E_CANCELLED. NULL: nobody asks.
+ * How far a function has come that may take long: called now and then, in the caller's thread, with
+ * how much of about how much is done, in units of its own; `total` may change. Returns whether to
+ * go on: if not, the function ends with MPG_E_CANCELLED. NULL: nobody asks.
  */
 typedef bool (*mpg_progress)(void *context, uint64_t done, uint64_t total);
 
@@ -206,9 +206,10 @@ enum mpg_option_flags {
      */
     MPG_LOCAL_LOCK = 1u << 4,
     /*
-     * mpg_create, mpg_open: the disk space of pages that are freed goes back to the filesystem as commits make that
-     * durable, as mpg_trim does it for all that is free. Costs a system call a run of pages, made by the thread that commits
-     * after its commit; where the filesystem cannot do it nothing happens.
+     * mpg_create, mpg_open: the disk space of pages that are freed goes back to the filesystem as
+     * commits make that durable, as mpg_trim does it for all that is free. Costs a system call a
+     * run of pages, made by the thread that commits after its commit; where the filesystem cannot
+     * do it nothing happens.
      */
     MPG_DISCARD = 1u << 5,
 };
@@ -237,8 +238,9 @@ typedef struct mpg_options {
  * (initial_pages beyond the format), READ_ONLY (permissions), LOCAL_LOCK (see MPG_LOCAL_LOCK),
  * NO_SPACE, NO_MEMORY, IO. On error no file is left behind.
  * The file appears under its name whole, or not at all, also if the process dies meanwhile. Where a
- * filesystem can neither make files without a name, nor link, nor rename without replacing, its name
- * may then stand for an unfinished file, which mpg_create, or mpg_open with MPG_CREATE, makes anew.
+ * filesystem can neither make files without a name, nor link, nor rename without replacing, its
+ * name may then stand for an unfinished file, which mpg_create, or mpg_open with MPG_CREATE, makes
+ * anew.
  * Durability: the file is durable when this returns, and so is its name, unless name_unsure in
  * mpg_stat says that its directory cannot be synced.
  */
@@ -252,10 +254,11 @@ MPG_API MPG_MUST_CHECK int mpg_create(mpg_pager **pager, const char *path,
  * INVALID_PAGE_SIZE if options->page_size is set and is not the file's; CORRUPT_SUPERBLOCK,
  * CORRUPT_METADATA, CORRUPT_DIRECTORY_INDEX, CORRUPT_PROTECTED_DIRECTORY, CORRUPT_PAGE, TRUNCATED,
  * UNSUPPORTED_VERSION, READ_ONLY (permissions, or a feature that can only be read), LOCAL_LOCK (see
- * MPG_LOCAL_LOCK), INVALID (size of the options, flags), NO_SPACE, NO_MEMORY, IO (also a file that is not there: system_errno is
- * ENOENT); with MPG_CREATE, those of mpg_create but EXISTS.
- * Durability: what was found, or made, is durable when this returns; only where the disk is so full that it could not
- * be written once more (a copy on a filesystem that writes to new places), by the first change, NO_SPACE until then.
+ * MPG_LOCAL_LOCK), INVALID (size of the options, flags), NO_SPACE, NO_MEMORY, IO (also a file that
+ * is not there: system_errno is ENOENT); with MPG_CREATE, those of mpg_create but EXISTS.
+ * Durability: what was found, or made, is durable when this returns; only where the disk is so full
+ * that it could not be written once more (a copy on a filesystem that writes to new places), by the
+ * first change, NO_SPACE until then.
  */
 MPG_API MPG_MUST_CHECK int mpg_open(mpg_pager **pager, const char *path,
                                     const mpg_options *options);
@@ -274,8 +277,8 @@ MPG_API MPG_MUST_CHECK int mpg_open_readonly(const mpg_pager **pager, const char
 
 /*
  * For a pager opened read-only: moves on to the newest committed state. Pointers stay valid.
- * Errors: as mpg_open_readonly; CHANGED if another page file was copied over it; on error it still shows
- * the old state, or one that was committed since. INVALID on a pager open for writing.
+ * Errors: as mpg_open_readonly; CHANGED if another page file was copied over it; on error it still
+ * shows the old state, or one that was committed since. INVALID on a pager open for writing.
  */
 MPG_API MPG_MUST_CHECK int mpg_refresh(const mpg_pager *pager);
 
@@ -284,9 +287,9 @@ MPG_API MPG_MUST_CHECK int mpg_refresh(const mpg_pager *pager);
  * not) that the last commit was whole, so that what goes bad later is reported and not taken for a
  * commit cut short. Releases the lock, the map and all memory. Frees the pager in any case.
  * Open writers, views, transactions and iterators of it must have ended before. NULL is allowed.
- * Errors: what that commit met, CHANGED, NO_MEMORY, IO. A pager that is unavailable, or was told that
- * somebody else has changed the file, closes without an error and writes nothing: whoever met it was
- * told.
+ * Errors: what that commit met, CHANGED, NO_MEMORY, IO. A pager that is unavailable, or was told
+ * that somebody else has changed the file, closes without an error and writes nothing: whoever met
+ * it was told.
  * Thread safety: no other call on this pager may be running or follow.
  * Durability: as mpg_sync for allocations; content of regular pages only if mpg_sync was called.
  */
@@ -305,9 +308,10 @@ struct mpg_stat {
      */
     bool name_unsure;
     /*
-     * This pager can write, and its lock may not keep out who comes to the file by another path or from another
-     * machine: it lies on a filesystem in user space of a kind that is not known, or MPG_LOCAL_LOCK was given. What
-     * somebody else changes is noticed before each commit (MPG_E_CHANGED).
+     * This pager can write, and its lock may not keep out who comes to the file by another path or
+     * from another machine: it lies on a filesystem in user space of a kind that is not known, or
+     * MPG_LOCAL_LOCK was given. What somebody else changes is noticed before each commit
+     * (MPG_E_CHANGED).
      */
     bool lock_unsure;
     uint64_t total_pages;    /* pages the file has, the three of its own included */
@@ -363,16 +367,19 @@ struct mpg_counters {
 };
 
 /*
- * Fills *counters. Costs no more than mpg_stat, and the counting no lock. Of a pager opened read-only only what is about
- * reading counts.
+ * Fills *counters. Costs no more than mpg_stat, and the counting no lock. Of a pager opened
+ * read-only only what is about reading counts.
  * Errors: INVALID (size), no other.
- * Thread safety: any thread, any time; what threads do meanwhile may be counted in one number and not yet in another.
+ * Thread safety: any thread, any time; what threads do meanwhile may be counted in one number and
+ * not yet in another.
  */
 MPG_API MPG_MUST_CHECK int mpg_counters(struct mpg_counters *counters, const mpg_pager *pager);
 
 /*
- * Gives the file another label, UTF-8 of at most MPG_LABEL_MAX bytes; NULL or "": none. Waits for its turn among commits.
- * Errors: INVALID (it is too long; format 0.2 has none), READ_ONLY, UNAVAILABLE, CHANGED, CORRUPT_SUPERBLOCK, IO.
+ * Gives the file another label, UTF-8 of at most MPG_LABEL_MAX bytes; NULL or "": none. Waits for
+ * its turn among commits.
+ * Errors: INVALID (it is too long; format 0.2 has none), READ_ONLY, UNAVAILABLE, CHANGED,
+ * CORRUPT_SUPERBLOCK, IO.
  * Durability: durable on return. A crash leaves the old label or the new one.
  */
 MPG_API MPG_MUST_CHECK int mpg_set_label(mpg_pager *pager, const char *label);
@@ -381,8 +388,8 @@ MPG_API MPG_MUST_CHECK int mpg_set_label(mpg_pager *pager, const char *label);
 MPG_API size_t mpg_page_size(const mpg_pager *pager);
 
 /*
- * The descriptor of the open file, the pager's own until it is closed. For asking about the very file
- * that was opened, whatever its path names by now (fstat, fstatfs), and nothing else: not for
+ * The descriptor of the open file, the pager's own until it is closed. For asking about the very
+ * file that was opened, whatever its path names by now (fstat, fstatfs), and nothing else: not for
  * reading, writing, locking, duplicating or closing it. It is close-on-exec and above 2. Cannot
  * fail.
  */
@@ -403,11 +410,12 @@ enum mpg_alloc_flags {
 };
 
 /*
- * Allocates the free page with the lowest id (pages freed by the last commit come last, and in format 1
- * those that records of recent commits are in later yet), growing the file if there is none. `flags`: 0 or MPG_ZERO.
+ * Allocates the free page with the lowest id (pages freed by the last commit come last, and in
+ * format 1 those that records of recent commits are in later yet), growing the file if there is
+ * none. `flags`: 0 or MPG_ZERO.
  * Errors: FILE_FULL, NO_SPACE, NO_MEMORY, CORRUPT_METADATA, UNAVAILABLE, CHANGED, IO, INVALID (an
- * unknown flag); then nothing changed, but that the file may have grown, and that after a failed sync nobody
- * knows.
+ * unknown flag); then nothing changed, but that the file may have grown, and that after a failed
+ * sync nobody knows.
  * Durability: durable on return (see MPG_DEFER_ALLOCATION). With MPG_ZERO the zeros are, too.
  */
 MPG_API MPG_MUST_CHECK int mpg_alloc(mpg_page_id *id, mpg_pager *pager, unsigned flags);
@@ -415,9 +423,9 @@ MPG_API MPG_MUST_CHECK int mpg_alloc(mpg_page_id *id, mpg_pager *pager, unsigned
 /*
  * Allocates the page of a given id, growing the file to hold it.
  * Errors: those of mpg_alloc; RESERVED_PAGE, EXISTS (allocated already), NOT_REGULAR (in internal
- * use; in format 1 the content of a protected page goes elsewhere instead), FILE_FULL (beyond what the
- * format holds), BUSY (an open transaction holds it, a view shows what is or was there, or commits of
- * others got in the way too often).
+ * use; in format 1 the content of a protected page goes elsewhere instead), FILE_FULL (beyond what
+ * the format holds), BUSY (an open transaction holds it, a view shows what is or was there, or
+ * commits of others got in the way too often).
  * Durability: as mpg_alloc.
  */
 MPG_API MPG_MUST_CHECK int mpg_alloc_at(mpg_pager *pager, mpg_page_id id, unsigned flags);
@@ -439,10 +447,10 @@ MPG_API MPG_MUST_CHECK int mpg_free_bulk(mpg_pager *pager, const mpg_page_id *id
 
 /*
  * A pointer to the page's content in the map, page_size bytes, valid until the page is freed or the
- * pager closed; the file may grow meanwhile. Pages that follow each other in the file need not do so
- * in memory. Errors: RESERVED_PAGE, OUT_OF_BOUNDS, NOT_ALLOCATED, NOT_REGULAR, NO_MEMORY (no address
- * space is left for the page, or it lies beyond options->address_space); mut: NO_SPACE (the file
- * came with a hole there, and the disk is full; not with MPG_SPARSE).
+ * pager closed; the file may grow meanwhile. Pages that follow each other in the file need not do
+ * so in memory. Errors: RESERVED_PAGE, OUT_OF_BOUNDS, NOT_ALLOCATED, NOT_REGULAR, NO_MEMORY (no
+ * address space is left for the page, or it lies beyond options->address_space); mut: NO_SPACE (the
+ * file came with a hole there, and the disk is full; not with MPG_SPARSE).
  * Durability (mut): what is written there is durable after mpg_page_sync or mpg_sync.
  */
 MPG_API MPG_MUST_CHECK int mpg_page_get(const void **data, const mpg_pager *pager, mpg_page_id id);
@@ -461,15 +469,17 @@ MPG_API MPG_MUST_CHECK int mpg_page_write(mpg_pager *pager, mpg_page_id id, cons
                                           size_t offset, size_t length);
 
 /*
- * Gives a page that is in use a new content as a whole: the `length` bytes at `data`, at most a page, and zeros behind
- * them (replace); or the content of another page, which is freed (move). Pointers to the page stay as they are and show it.
- * Takes two syncs and is a commit of its own, for which operations of other threads wait; it waits for those
- * before it. Needs a free page while it is at work. Meanwhile nobody should write to the page by other means;
- * who reads it may see a part of the new content, but not after a crash.
- * Errors: as mpg_page_get and mpg_free; OUT_OF_BOUNDS (length), INVALID (a page moved to itself), FILE_FULL, NO_SPACE,
- * UNSUPPORTED (format 0.2 has no way for it), BUSY (views and transactions hold the free pages).
- * Durability: on return. After a crash there is all of the new content or all of the old one, with the other page free or
- * not.
+ * Gives a page that is in use a new content as a whole: the `length` bytes at `data`, at most a
+ * page, and zeros behind them (replace); or the content of another page, which is freed (move).
+ * Pointers to the page stay as they are and show it. Takes two syncs and is a commit of its own,
+ * for which operations of other threads wait; it waits for those before it. Needs a free page while
+ * it is at work. Meanwhile nobody should write to the page by other means; who reads it may see a
+ * part of the new content, but not after a crash.
+ * Errors: as mpg_page_get and mpg_free; OUT_OF_BOUNDS (length), INVALID (a page moved to itself),
+ * FILE_FULL, NO_SPACE, UNSUPPORTED (format 0.2 has no way for it), BUSY (views and transactions
+ * hold the free pages).
+ * Durability: on return. After a crash there is all of the new content or all of the old one, with
+ * the other page free or not.
  */
 MPG_API MPG_MUST_CHECK int mpg_page_replace(mpg_pager *pager, mpg_page_id id, const void *data,
                                             size_t length);
@@ -494,9 +504,10 @@ MPG_API MPG_MUST_CHECK int mpg_page_use(enum mpg_page_use *use, const mpg_pager 
                                         uint64_t page);
 
 /*
- * The same for `count` pages from `first` on, into uses[0…count-1] as enum mpg_page_use, much faster than one by
- * one. What lies beyond the last page is FREE. Some thousands of pages are looked at at a time; between those a
- * commit may come. On error what uses[] holds is undefined. Errors: STALE, and damage.
+ * The same for `count` pages from `first` on, into uses[0…count-1] as enum mpg_page_use, much
+ * faster than one by one. What lies beyond the last page is FREE. Some thousands of pages are
+ * looked at at a time; between those a commit may come. On error what uses[] holds is undefined.
+ * Errors: STALE, and damage.
  *
  * Thread safety: any thread; waits for no commit's sync.
  */
@@ -528,7 +539,8 @@ MPG_API MPG_MUST_CHECK int mpg_alloc_protected_at(mpg_pager *pager, mpg_protecte
 
 /*
  * Frees a protected page. Errors: DOUBLE_FREE (there is none of that id), OUT_OF_BOUNDS (the format
- * cannot even hold that id), BUSY (a writer is open on it; in format 0.2 also a view), and those of a commit.
+ * cannot even hold that id), BUSY (a writer is open on it; in format 0.2 also a view), and those of
+ * a commit.
  * Durability: as mpg_alloc.
  */
 MPG_API MPG_MUST_CHECK int mpg_free_protected(mpg_pager *pager, mpg_protected_id id);
@@ -548,11 +560,11 @@ MPG_API MPG_MUST_CHECK int mpg_protected_read(void *data, const mpg_pager *pager
 
 /*
  * A pinned view of the last committed content in the map, without a copy; it does not change while
- * it is held, and in format 1 stands in nobody's way: what is committed meanwhile goes elsewhere. In
- * format 0.2 a commit or free that would overwrite what it shows fails with BUSY (one more commit of
- * that page works: it goes to the other copy). Ended by mpg_protected_release. The content is checked
- * when it is first seen after opening or after a commit, not each time. Any number of views of one
- * page may be held. A pager must be open for writing to have views.
+ * it is held, and in format 1 stands in nobody's way: what is committed meanwhile goes elsewhere.
+ * In format 0.2 a commit or free that would overwrite what it shows fails with BUSY (one more
+ * commit of that page works: it goes to the other copy). Ended by mpg_protected_release. The
+ * content is checked when it is first seen after opening or after a commit, not each time. Any
+ * number of views of one page may be held. A pager must be open for writing to have views.
  * Errors: as mpg_protected_read; NO_MEMORY (also: the reserved address space ends before the copy);
  * READ_ONLY; those of mpg_sync where the page's allocation, or its being freed and allocated anew,
  * is not durable yet, for then a view commits first.
@@ -591,10 +603,9 @@ MPG_API void *mpg_writer_data(mpg_writer *writer);
 /*
  * Makes the staged content the committed one, atomically. On success the writer has ended; on error
  * it has not: try again, or discard. All of the page is replaced, also what a transaction committed
- * to it since the writer was opened. Errors: BUSY (in format 0.2 a view shows what this would overwrite;
- * in format 1 views and snapshots hold all pages that it would need; or commits of others got in the
- * way too often), and those of a commit. Durability: durable on
- * return.
+ * to it since the writer was opened. Errors: BUSY (in format 0.2 a view shows what this would
+ * overwrite; in format 1 views and snapshots hold all pages that it would need; or commits of
+ * others got in the way too often), and those of a commit. Durability: durable on return.
  */
 MPG_API MPG_MUST_CHECK int mpg_writer_commit(mpg_writer *writer);
 
@@ -706,8 +717,8 @@ typedef struct mpg_fault {
 } mpg_fault;
 
 /*
- * The name of the fault that an error stands for, where it is known by nothing else: of a file that cannot be
- * opened, that of mpg_open. Never NULL, valid for ever.
+ * The name of the fault that an error stands for, where it is known by nothing else: of a file that
+ * cannot be opened, that of mpg_open. Never NULL, valid for ever.
  */
 MPG_API const char *mpg_fault_name(int code);
 
@@ -736,12 +747,13 @@ typedef struct mpg_check_result {
 } mpg_check_result;
 
 /*
- * Checks everything: structure, checksums, pages used twice, pages used by nobody, counts. `options` may
- * be NULL; its callbacks must not call functions on the pager, which is locked meanwhile. Returns 0 when
- * the file was checked, with or without faults; it goes on past damage, and tells what that hid.
- * Errors: NO_MEMORY (one bit a page is needed), IO (in the structure; a content that cannot be read is a
- * fault), CANCELLED (by `progress`), INVALID (size of the options); STALE (read-only): a writer went on
- * meanwhile, and what was reported may not be a fault.
+ * Checks everything: structure, checksums, pages used twice, pages used by nobody, counts.
+ * `options` may be NULL; its callbacks must not call functions on the pager, which is locked
+ * meanwhile. Returns 0 when the file was checked, with or without faults; it goes on past damage,
+ * and tells what that hid.
+ * Errors: NO_MEMORY (one bit a page is needed), IO (in the structure; a content that cannot be read
+ * is a fault), CANCELLED (by `progress`), INVALID (size of the options); STALE (read-only): a
+ * writer went on meanwhile, and what was reported may not be a fault.
  * Thread safety: other calls on the pager wait while the structure is looked at.
  * A file that cannot be opened at all has its reason in the error of mpg_open.
  */
@@ -751,15 +763,16 @@ MPG_API MPG_MUST_CHECK int mpg_check(mpg_check_result *result, const mpg_pager *
 /* ---- Space ---------------------------------------------------------------------------------- */
 
 /*
- * Gives the disk space of free pages back to the filesystem, which shows the file as shorter in blocks, not in bytes: of
- * the pages from `first` on, `count` of them (UINT64_MAX: all), those that are free, in runs of at least `least` pages
- * (0: any). *pages, unless NULL: how many pages those were, whether they had space or not. A page handed out later gets
- * disk space first, as ever. What stays: pages that something may look at yet, which are few, and in format 1 the last free
- * pages: as many as there are protected ones, for their next contents, and up to 1 MiB for commits. Pages of less than 4096 bytes go together with their
- * neighbours or not at all.
+ * Gives the disk space of free pages back to the filesystem, which shows the file as shorter in
+ * blocks, not in bytes: of the pages from `first` on, `count` of them (UINT64_MAX: all), those that
+ * are free, in runs of at least `least` pages (0: any). *pages, unless NULL: how many pages those
+ * were, whether they had space or not. A page handed out later gets disk space first, as ever. What
+ * stays: pages that something may look at yet, which are few, and in format 1 the last free pages:
+ * as many as there are protected ones, for their next contents, and up to 1 MiB for commits. Pages
+ * of less than 4096 bytes go together with their neighbours or not at all.
  * Works in steps of at most 8 MiB, between which, and in format 1 during which, others go on.
- * Errors: READ_ONLY, UNAVAILABLE, CHANGED, NO_MEMORY, IO (system_errno is EOPNOTSUPP where the filesystem cannot make
- * holes). What was given back before an error stays so.
+ * Errors: READ_ONLY, UNAVAILABLE, CHANGED, NO_MEMORY, IO (system_errno is EOPNOTSUPP where the
+ * filesystem cannot make holes). What was given back before an error stays so.
  * Thread safety: any thread, any time.
  * Durability: nothing that was durable is touched; a crash may bring back the space of some pages.
  */

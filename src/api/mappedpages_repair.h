@@ -46,13 +46,15 @@ typedef struct mpg_repair_options {
     /* Hears of what was found, and of what is mended. May be NULL. */
     void (*note)(void *context, const mpg_rescue_note *note);
     /*
-     * Asked before anything is given up: a note that was heard just before. Returns whether that is agreed to. If not,
-     * the repair ends with MPG_E_CANCELLED, but for "lost": then that protected page stays as damaged as it is. NULL: no.
+     * Asked before anything is given up: a note that was heard just before. Returns whether that is
+     * agreed to. If not, the repair ends with MPG_E_CANCELLED, but for "lost": then that protected
+     * page stays as damaged as it is. NULL: no.
      */
     bool (*consent)(void *context, const mpg_rescue_note *note);
     /*
-     * Pages that were looked at, then pieces written. False: the repair stops. Before it has begun to write the
-     * file is as it was; then it is half repaired, and the next call goes on, or mpg_repair_undo takes it back.
+     * Pages that were looked at, then pieces written. False: the repair stops. Before it has begun
+     * to write the file is as it was; then it is half repaired, and the next call goes on, or
+     * mpg_repair_undo takes it back.
      */
     mpg_progress progress;
     void *context; /* the first argument of all of them */
@@ -81,23 +83,25 @@ typedef struct mpg_repair_result {
 
 /*
  * Repairs a page file, which need not even open, and which nobody may have open. Where nothing is
- * wrong with it, nothing is written. Takes memory as its metadata needs it. `options` may be NULL: nothing is given up then.
- * Errors: CORRUPT_SUPERBLOCK (nothing in it proves that it was a page file), BUSY, LOCAL_LOCK, CANCELLED (by
- * `consent` or `progress`), EXISTS (the undo file of an earlier repair is there), CHANGED (an undo file is there of a repair that
- * was cut short, and the file was written to since), CORRUPT_METADATA (it cannot be repaired: mpg_rescue), INVALID (size or flags of
- * the options), NO_SPACE, NO_MEMORY, IO. *result is set where it returns 0.
+ * wrong with it, nothing is written. Takes memory as its metadata needs it. `options` may be NULL:
+ * nothing is given up then.
+ * Errors: CORRUPT_SUPERBLOCK (nothing in it proves that it was a page file), BUSY, LOCAL_LOCK,
+ * CANCELLED (by `consent` or `progress`), EXISTS (the undo file of an earlier repair is there),
+ * CHANGED (an undo file is there of a repair that was cut short, and the file was written to
+ * since), CORRUPT_METADATA (it cannot be repaired: mpg_rescue), INVALID (size or flags of the
+ * options), NO_SPACE, NO_MEMORY, IO. *result is set where it returns 0.
  * Thread safety: any thread; it has files of its own.
- * Durability: file and undo file are durable when this returns; a crash meanwhile leaves the file as it was, or one that
- * the next call with the same undo file finishes.
+ * Durability: file and undo file are durable when this returns; a crash meanwhile leaves the file
+ * as it was, or one that the next call with the same undo file finishes.
  */
 MPG_API MPG_MUST_CHECK int mpg_repair(mpg_repair_result *result, const char *path,
                                       const mpg_repair_options *options);
 
 /*
- * Makes a file what it was before a repair, byte for byte, by the undo file of it (NULL: the name that mpg_repair gives
- * it), which is removed then. Also after a repair that was cut short.
- * Errors: CHANGED (the file was written to since: nothing happens), EXISTS (that is no undo file, or not whole), BUSY,
- * LOCAL_LOCK, NO_MEMORY, IO (also: there is no such file).
+ * Makes a file what it was before a repair, byte for byte, by the undo file of it (NULL: the name
+ * that mpg_repair gives it), which is removed then. Also after a repair that was cut short.
+ * Errors: CHANGED (the file was written to since: nothing happens), EXISTS (that is no undo file,
+ * or not whole), BUSY, LOCAL_LOCK, NO_MEMORY, IO (also: there is no such file).
  * Thread safety: any thread; it has files of its own.
  * Durability: the file is durable when this returns; after a crash it can be done again.
  */

@@ -56,15 +56,17 @@ typedef struct mpg_rescue_result {
 } mpg_rescue_result;
 
 /*
- * Makes a new page file at `destination` of what can still be read of the damaged one at `source`, which need not
- * even open and is never written: same format, page size and label, and the ids kept. Looks at every page for what
- * proves itself by checksums, and takes the newest of it. A protected page gets a content only if its checksum holds.
- * The destination has a UUID of its own, and appears under its name when it is whole and durable, as with mpg_create;
- * if the process is killed before that, there is none. Takes memory as the metadata needs it: a hundred bytes a protected page, a few
- * bits a page. `options` may be NULL.
- * Errors: CORRUPT_SUPERBLOCK (nothing in the source proves that it was a page file), BUSY (somebody writes to the
- * source), EXISTS, CANCELLED (by `progress`), INVALID (size of the options), FILE_FULL, NO_SPACE, NO_MEMORY, IO. Then there is no destination.
- * Damage of the source is no error: see the result.
+ * Makes a new page file at `destination` of what can still be read of the damaged one at `source`,
+ * which need not even open and is never written: same format, page size and label, and the ids
+ * kept. Looks at every page for what proves itself by checksums, and takes the newest of it. A
+ * protected page gets a content only if its checksum holds. The destination has a UUID of its own,
+ * and appears under its name when it is whole and durable, as with mpg_create; if the process is
+ * killed before that, there is none. Takes memory as the metadata needs it: a hundred bytes a
+ * protected page, a few bits a page. `options` may be NULL.
+ * Errors: CORRUPT_SUPERBLOCK (nothing in the source proves that it was a page file), BUSY (somebody
+ * writes to the source), EXISTS, CANCELLED (by `progress`), INVALID (size of the options),
+ * FILE_FULL, NO_SPACE, NO_MEMORY, IO. Then there is no destination. Damage of the source is no
+ * error: see the result.
  * Thread safety: any thread; it has files of its own.
  * Durability: the destination is durable when this returns.
  */

@@ -24,9 +24,10 @@
  *     fails with MPG_E_BUSY, before anything is written. Closing the snapshot helps.
  *   - mpg_alloc_at of a page that it shows is MPG_E_BUSY.
  *
- * Regular pages are memory: there is no snapshot of them. A snapshot is of this process alone: after a
- * crash there is none, nothing that was committed is lost, and what was kept for it is free. Other processes have the like in
- * a read-only pager between two calls of mpg_refresh, but nothing waits for them (MPG_E_STALE).
+ * Regular pages are memory: there is no snapshot of them. A snapshot is of this process alone:
+ * after a crash there is none, nothing that was committed is lost, and what was kept for it is
+ * free. Other processes have the like in a read-only pager between two calls of mpg_refresh, but
+ * nothing waits for them (MPG_E_STALE).
  *
  * Format 1 only. In format 0.2 each protected page has two places, and the second commit after the
  * snapshot would have to overwrite what it shows: MPG_E_UNSUPPORTED.
@@ -43,10 +44,10 @@ extern "C" {
 typedef struct mpg_snapshot mpg_snapshot;
 
 /*
- * Opens a snapshot of the last commit. What is still in a batch, with MPG_DEFER_ALLOCATION or because
- * its commit has not returned, is not in it; what a commit that has returned made durable, is. Any
- * number may be open at once. The caller's to close, before the pager is closed. *snapshot is untouched
- * on error.
+ * Opens a snapshot of the last commit. What is still in a batch, with MPG_DEFER_ALLOCATION or
+ * because its commit has not returned, is not in it; what a commit that has returned made durable,
+ * is. Any number may be open at once. The caller's to close, before the pager is closed. *snapshot
+ * is untouched on error.
  * Errors: READ_ONLY (a pager must be open for writing), UNSUPPORTED (format 0.2), NO_MEMORY.
  * Thread safety: any thread. Durability: nothing is written.
  */
@@ -71,26 +72,26 @@ typedef struct mpg_snapshot_info {
 MPG_API void mpg_snapshot_stat(mpg_snapshot_info *info, const mpg_snapshot *snapshot);
 
 /*
- * Copies the content of a protected page, page_size bytes, as the snapshot has it, and checks it; only
- * checks it, if `data` is NULL.
- * Errors: NOT_ALLOCATED (the snapshot has no such page, whatever there is by now), CORRUPT_PAGE and other
- * damage, CHANGED, NO_MEMORY, IO. Not BUSY, nor STALE.
+ * Copies the content of a protected page, page_size bytes, as the snapshot has it, and checks it;
+ * only checks it, if `data` is NULL.
+ * Errors: NOT_ALLOCATED (the snapshot has no such page, whatever there is by now), CORRUPT_PAGE and
+ * other damage, CHANGED, NO_MEMORY, IO. Not BUSY, nor STALE.
  * Thread safety: any thread, several at once. It does not wait for commits.
  */
 MPG_API MPG_MUST_CHECK int mpg_snapshot_read(void *data, const mpg_snapshot *snapshot,
                                              mpg_protected_id id);
 
 /*
- * What the directory said of a protected page: whether it was there, where its content is, which commit
- * last changed it, its checksum. Errors and thread safety: as mpg_snapshot_read.
+ * What the directory said of a protected page: whether it was there, where its content is, which
+ * commit last changed it, its checksum. Errors and thread safety: as mpg_snapshot_read.
  */
 MPG_API MPG_MUST_CHECK int mpg_snapshot_protected_stat(mpg_protected_info *info,
                                                        const mpg_snapshot *snapshot,
                                                        mpg_protected_id id);
 
 /*
- * Walks the ids of the snapshot's pages in ascending order, from any id on. It lives on the caller's
- * stack, holds no resources and needs no end. Its fields are the library's own.
+ * Walks the ids of the snapshot's pages in ascending order, from any id on. It lives on the
+ * caller's stack, holds no resources and needs no end. Its fields are the library's own.
  */
 typedef struct mpg_snapshot_iter {
     const mpg_snapshot *snapshot;
@@ -101,10 +102,11 @@ MPG_API void mpg_snapshot_iter_begin(mpg_snapshot_iter *iter, const mpg_snapshot
                                      mpg_protected_id from);
 
 /*
- * The next id. Returns 1 with *id set, 0 at the end, or a negative error (damage, CHANGED, NO_MEMORY,
- * IO), after which the iterator may be asked again. It meets each page of the snapshot exactly once,
- * whatever is committed meanwhile.
- * Thread safety: an iterator is used by one thread at a time; a snapshot may have any number of them.
+ * The next id. Returns 1 with *id set, 0 at the end, or a negative error (damage, CHANGED,
+ * NO_MEMORY, IO), after which the iterator may be asked again. It meets each page of the snapshot
+ * exactly once, whatever is committed meanwhile.
+ * Thread safety: an iterator is used by one thread at a time; a snapshot may have any number of
+ * them.
  */
 MPG_API MPG_MUST_CHECK int mpg_snapshot_iter_next(mpg_protected_id *id, mpg_snapshot_iter *iter);
 

@@ -19,9 +19,9 @@
  * 1024 or over 1 GiB. (Where a pointer is passed, to an array of ids or a blk_page, C asks for a
  * warning only; C++ refuses it.) The size is any integer constant expression.
  *
- * The functions are those of mappedpages.h and mappedpages_snapshot.h, with blk_ for mpg_, the same order of arguments, the
- * same results, errors, durability and thread safety; a `data` of page_size bytes is a blk_page.
- * What a reader can do is called blk_reader_…. New are:
+ * The functions are those of mappedpages.h and mappedpages_snapshot.h, with blk_ for mpg_, the same
+ * order of arguments, the same results, errors, durability and thread safety; a `data` of page_size
+ * bytes is a blk_page. What a reader can do is called blk_reader_…. New are:
  *
  *     blk_page_at(7), blk_protected_at(7)   the id of that number; its number is id.untyped.value
  *     blk_as_reader(pager)                  the same file for functions that only read
