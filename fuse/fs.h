@@ -37,7 +37,7 @@ struct fs {
     double timeout;            /* seconds for which the kernel may keep names and attributes */
     bool no_open;              /* the kernel does without open and opendir requests */
     bool no_opendir;           /* the kernel does without opendir requests */
-    bool greeted;              /* the first answer was given, the one to INIT: see device.h */
+    atomic_bool greeted;       /* the first answer was given, the one to INIT: see device.h */
     atomic_bool warned_unseen; /* it was logged that a client cannot be seen in /proc */
     struct fuse_session *session;
     void (*serving)(void *context); /* called once, when the kernel is being answered */
