@@ -557,16 +557,30 @@ static enum known worth_of(const struct remains *r, const struct salvaged_block 
     return block->active == copy ? KNOWN_ACTIVE : KNOWN_OLDER;
 }
 
+/* Neither copy of a block is whole: contents that nothing else proves pass for regular pages. */
+static void tell_unnamed(struct remains *r, const struct salvaged_block *block, uint64_t first)
+{
+    r->salvage->unnamed = true;
+    mpgi_salvage_note(
+        r->salvage, "orphan", block->page[0],
+        "nothing is known of protected pages %llu to %llu but what proves itself: other "
+        "contents of them are saved as regular pages",
+        (unsigned long long)first,
+        (unsigned long long)first + entries_per_block(r->salvage->page_size) - 1);
+}
+
 static int take_block(struct remains *r, uint32_t number)
 {
     struct salvaged_block *block = &r->blocks[number];
     uint64_t first = (uint64_t)number * entries_per_block(r->salvage->page_size);
     struct sheet *copies[2] = {read_page(r, block->page[0]), read_page(r, block->page[1])};
     enum known known[2];
+    unsigned torn = 0;
     int error = copies[0] != NULL && copies[1] != NULL ? 0 : mpgi_fail_memory("rescue");
 
     for (unsigned i = 0; i < 2 && error == 0; i++) {
         known[i] = worth_of(r, block, i, copies[i]);
+        torn += !is_block(r, copies[i]);
         if (block->page[i] >= FIRST_USER_PAGE)
             error = mpgi_salvage_set_owned(r->salvage, block->page[i]);
         /* So that all slots are looked at. */
@@ -582,6 +596,8 @@ static int take_block(struct remains *r, uint32_t number)
                               "directory block %u, page %llu, is not whole", (unsigned)number,
                               (unsigned long long)block->page[i]);
     }
+    if (torn == 2)
+        tell_unnamed(r, block, first);
     if (error == 0 && known[block->active] == KNOWN_TORN)
         error = mpgi_salvage_doubt(&r->salvage->doubtful_ids, first,
                                    first + entries_per_block(r->salvage->page_size));

@@ -16,6 +16,7 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "format/format.h"
+#include "format/superblock.h"
 #include "life/copy_build.h"
 #include "life/repair.h"
 #include "pager/open.h"
@@ -490,12 +491,40 @@ static int rebuild(struct repair *repair)
 
 /* ---- all of it ---- */
 
+/*
+ * A file that says it is of a format of the future may be that: what the rest of it proves is a format that is known only
+ * shows that one byte is wrong if somebody agrees.
+ */
+static int ask_about_version(struct repair *repair)
+{
+    const struct file *file = &repair->rescue.source;
+    unsigned char head[SUPERBLOCK_HEAD_SIZE];
+    char message[120];
+    int error;
+
+    if (file->bytes < sizeof(head))
+        return 0;
+    error = mpgi_file_read(file, head, sizeof(head), 0, 0);
+    if (error != 0)
+        return error == MPG_E_IO ? 0 : error; /* of a page 0 that cannot be read nothing is known */
+    if (memcmp(head + SUPERBLOCK_TAG, SUPERBLOCK_TAG_TEXT, 4) != 0 || head[SUPERBLOCK_VERSION] <= 1)
+        return 0;
+    (void)snprintf(message, sizeof(message),
+                   "page 0 says format %u.%u, which is newer than this library knows: it is taken "
+                   "for one that is known",
+                   head[SUPERBLOCK_VERSION], head[SUPERBLOCK_VERSION + 1]);
+    tell(repair, "superblock", 0, message);
+    return ask(repair, "superblock", 0, message) ? 0 : fail_refused(repair);
+}
+
 int mpgi_repair_plan(struct repair *repair)
 {
     struct outcome outcome = {0};
     bool done = false;
-    int error = mend(repair, true);
+    int error = ask_about_version(repair);
 
+    if (error == 0)
+        error = mend(repair, true);
     if (error == 0)
         error = try_disk(repair, &outcome, true);
     repair->result.faults = outcome.faults;

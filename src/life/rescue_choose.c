@@ -223,7 +223,8 @@ static int choose_page(struct rescue *rescue, uint64_t page)
     if (mpgi_sheet_bit(salvage->regular, page) &&
         !(owned && (salvage->all_allocated || doubtful))) {
         if (page < salvage->pages) {
-            rescue->result.regular_saved++;
+            (*(salvage->unnamed ? &rescue->result.regular_adopted
+                                : &rescue->result.regular_saved))++;
             return want(rescue, page);
         }
         if (rescue->result.regular_lost++ == 0)
