@@ -234,8 +234,9 @@ static int turn_to_other_marks(struct copy_passes *p)
     uint64_t first = 0, end;
     int result;
 
-    if (mpgi_gate_find_mark(file, !set, &first, &end))
-        return 0;                     /* those are of before, or another copy's */
+    /* Nobody marks anything, or there are marks of before, or of another copy's. */
+    if (p->session == 0 || mpgi_gate_find_mark(file, !set, &first, &end))
+        return 0;
     mpgi_gate_begin_copy(file, !set); /* each commit that comes marks there, too */
     result = forget_marked(p);
     mpgi_gate_end_copy(file, set);

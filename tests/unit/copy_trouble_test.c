@@ -351,6 +351,23 @@ static void all_pages_given_out_again_are_copied_twice_and_no_more(void **state)
     free(page);
 }
 
+/* Where nobody has it open each page is copied once. */
+static void a_file_at_rest_is_copied_once(void **state)
+{
+    const struct scratch *scratch = *state;
+    mpg_copy_result result;
+    mpg_pager *pager;
+
+    create_file(scratch->path, scratch);
+    calls = mpgi_io_system;
+    calls.clone = NULL;
+    assert_int_equal(mpg_open(&pager, scratch->path, NULL), 0);
+    give_out(pager, 1);
+    assert_int_equal(mpg_close(pager), 0);
+    assert_int_equal(mpgi_copy_with(&result, scratch->path, copy_path, NULL, &calls, NULL), 0);
+    assert_int_equal(result.bytes, (MANY + REGULAR + PROTECTED) * (uint64_t)api_page_size);
+}
+
 /* ---- changed by somebody else, at the first progress ---- */
 
 enum trouble { CUT_SHORT, CUT_TO_NOTHING, ANOTHER_FILE, OLDER_SAME_FILE, REMOVED, TROUBLES };
@@ -466,6 +483,7 @@ int main(void)
         TEST(a_killed_copier_holds_up_nobody),
         TEST(behind_the_gate_the_rest_is_read_and_nothing_written),
         TEST(all_pages_given_out_again_are_copied_twice_and_no_more),
+        TEST(a_file_at_rest_is_copied_once),
         TEST(changed_by_somebody_else_there_is_no_mixture),
     };
 
