@@ -71,7 +71,7 @@ function __mappedpages_complete
     switch "$wanted"
         case '*ID*'
             # What alloc is to allocate is not there yet.
-            test $command = alloc; or timeout 2 mappedpages list --ids --$kind $given[1] 2>/dev/null | head -n 1000
+            test $command = alloc; or timeout 10 mappedpages list --ids --$kind $given[1] 2>/dev/null | head -n 1000
         case '?*'
             __fish_complete_path $current
     end
