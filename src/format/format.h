@@ -75,6 +75,8 @@ struct format {
     uint64_t checkpoints; /* how often commits wrote metadata to its place, since it was loaded */
     /* Pages held by open transactions: the format takes none of them. Set by the pager, or NULL. */
     const struct id_map *reserved;
+    uint64_t
+        taken; /* of these, pages that the edit under way has taken: they are counted as in use, too */
     /* Pages, one bit each, that the format takes for nothing of its own either; or NULL. */
     const struct sheet *kept;
     /* Whether a view shows a page; and none will without the lock. Set by the pager, or NULL. */
@@ -329,9 +331,9 @@ struct format_ops {
      * May be NULL. Empties the metadata in memory, as that of a file of `total` pages of which none is in use, while all
      * stays as it is on the disk: what is put into it then, and committed as one ordered batch, is the whole of it, in places of
      * its own. Nothing gathers nor is in flight. Until that commit is published, and if it fails, the format is of no
-     * other use: it is to be loaded again. `kept` holds what is in use on the disk.
+     * other use: it is to be loaded again. `kept` holds what is in use on the disk. *unavailable as in make_room_write.
      */
-    int (*begin_anew)(struct format *format, uint64_t total);
+    int (*begin_anew)(struct format *format, uint64_t total, bool *unavailable);
     /*
      * May be NULL. Takes the pages of metadata from page `end` on, as far as one commit can move them, into lower ones. Adds to
      * what is pending. *moved: how many pages those are.

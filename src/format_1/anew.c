@@ -32,7 +32,7 @@ static void empty_root(struct format_1 *f, uint64_t total)
         mpgi_uses_set(root + f->space.area, page, MPG_USE_METADATA);
 }
 
-int mpgi_begin_anew_1(struct format *format, uint64_t total)
+int mpgi_begin_anew_1(struct format *format, uint64_t total, bool *unavailable)
 {
     struct format_1 *f = format_1_of(format);
     struct node_cache cache;
@@ -41,10 +41,11 @@ int mpgi_begin_anew_1(struct format *format, uint64_t total)
     /* A record that a full disk left would otherwise be annulled with the new root's contents, among which it may lie. */
     if (f->chain.to_annul != 0)
         error = mpgi_commit_write_contents(format, true);
+    *unavailable = f->sealed.sync_failed;
     if (error)
         return error;
     if (f->rest.next != 0 || f->rest.current.count > 0 || f->rest.old.count > 0) {
-        error = mpgi_fold(f);
+        error = mpgi_fold(f, unavailable);
         if (error)
             return error;
     }

@@ -99,6 +99,7 @@ void mpgi_checkpoint_publish(struct format_1 *f)
     chain->records = 0;
     chain->is_twice = false;
     chain->is_named = false;
+    chain->to_annul = 0; /* no chain leads to it any more, and its page may be somebody's */
     mpgi_checkpoint_let_go(f, &f->rest.old);
     mpgi_rest_turn(&f->rest);
     let_go_places(f);

@@ -45,6 +45,7 @@ static void reset_sealed(struct format_1 *f)
     sealed->blocks = NULL;
     sealed->second = false;
     sealed->redo_content = NULL;
+    sealed->sync_failed = false;
     memset(&sealed->record, 0, sizeof(sealed->record));
     sealed->kind = SEALED_NOTHING;
     mpgi_output_clear(&sealed->contents);
@@ -382,14 +383,12 @@ int mpgi_commit_seal(struct format *format, const struct id_map *contents, bool 
 /* ---- Writing ------------------------------------------------------------------------------- */
 
 /* Zeros over the beginning of a record. */
-static int write_zeros(struct format_1 *f, uint64_t page, bool sync)
+static int write_zeros(struct format_1 *f, uint64_t page)
 {
     static const unsigned char zeros[NODE_SIZE_MAX];
     const struct node_space *space = &f->cache.space;
-    int error =
-        mpgi_file_write(space->file, zeros, space->node_size, page * space->page_size, page);
 
-    return error == 0 && sync ? mpgi_file_sync(space->file) : error;
+    return mpgi_file_write(space->file, zeros, space->node_size, page * space->page_size, page);
 }
 
 /* Where a full disk had no room for taking a record back, that comes before anything else is written. */
@@ -399,7 +398,11 @@ static int take_back_first(struct format_1 *f)
 
     if (f->chain.to_annul == 0)
         return 0;
-    error = write_zeros(f, f->chain.to_annul, true);
+    error = write_zeros(f, f->chain.to_annul);
+    if (error)
+        return error;
+    error = mpgi_file_sync(f->cache.space.file);
+    f->sealed.sync_failed = error != 0;
     if (error == 0)
         f->chain.to_annul = 0;
     return error;
@@ -433,8 +436,7 @@ static bool annul(struct format_1 *f, bool sync)
 
     if (mpgi_look_at_record(f) != 0)
         return false;
-    error = write_zeros(f, page, false);
-
+    error = write_zeros(f, page);
     /* Rule 13: where there was no room for it, there may be none for zeros. */
     if (error == MPG_E_NO_SPACE && RULE_HOLDS(13)) {
         if (mpgi_record_read(&there, &f->cache.space, page) != 1)
@@ -452,7 +454,7 @@ bool mpgi_commit_take_back(struct format *format, enum commit_step step, bool no
 
     f->chain.other_unknown |= f->sealed.second;
     if (step == STEP_CONTENTS)
-        return true;
+        return !f->sealed.sync_failed;
     if (step == STEP_FIRST_SYNC || step == STEP_REDO)
         return false; /* … and it stands: who opens the file carries the redo out */
     if (f->sealed.kind == SEALED_RECORD && step == STEP_ROOT)

@@ -166,21 +166,21 @@ void mpgi_fold_end(struct format *format, int result)
     mpgi_id_map_clear(&f->rest.chosen);
 }
 
-static int fold(struct format_1 *f, bool closing)
+static int fold(struct format_1 *f, bool closing, bool *unavailable)
 {
-    bool unavailable;
     int error = begin(f, closing);
 
+    *unavailable = false;
     if (error)
         return error;
-    error = mpgi_fold_write(&f->head, &unavailable);
+    error = mpgi_fold_write(&f->head, unavailable);
     mpgi_fold_end(&f->head, error);
     return error;
 }
 
-int mpgi_fold(struct format_1 *f)
+int mpgi_fold(struct format_1 *f, bool *unavailable)
 {
-    return fold(f, false);
+    return fold(f, false, unavailable);
 }
 
 /*
@@ -213,9 +213,10 @@ static int write_closing(struct format_1 *f)
 int mpgi_close_1(struct format *format)
 {
     struct format_1 *f = format_1_of(format);
+    bool unavailable; /* nothing is changed any more in any case */
 
     if (!RULE_HOLDS(RULE_CLOSE_FOLDS) ||
         (f->chain.is_twice && !mpgi_twins_missing(f, f->root.durable->bytes)))
         return 0;
-    return rests_nothing(f) ? write_closing(f) : fold(f, true);
+    return rests_nothing(f) ? write_closing(f) : fold(f, true, &unavailable);
 }

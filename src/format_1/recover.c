@@ -503,6 +503,7 @@ static int write_again(struct format_1 *f)
 int mpgi_settle_1(struct format *format)
 {
     struct format_1 *f = format_1_of(format);
+    bool unavailable; /* whatever fails here, it does not go on */
     int error = RULE_HOLDS(RULE_6_AGAIN) ? write_again(f) : 0;
 
     /* Rule 1: before anything is built on what was found. */
@@ -511,7 +512,7 @@ int mpgi_settle_1(struct format *format)
     if (error == 0)
         error = mpgi_redo_carry_out(f);
     if (error == 0 && !f->recovered.clean && RULE_HOLDS(RULE_NEW_EPOCH))
-        error = mpgi_fold(f);
+        error = mpgi_fold(f, &unavailable);
     if (error == 0) {
         mpgi_record_free(&f->recovered.last);
         format->redo.page = 0;

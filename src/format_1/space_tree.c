@@ -167,7 +167,7 @@ static int grow_to_hold(struct format_1 *f, uint64_t end)
 /* Sees to it that so many pages may be taken. When a batch is sealed they may: see node_margin. */
 static int make_spare(struct format_1 *f, unsigned pages)
 {
-    uint64_t held = f->head.reserved != NULL ? f->head.reserved->count : 0;
+    uint64_t held = f->head.reserved != NULL ? f->head.reserved->count - f->head.taken : 0;
     int64_t spare = mpgi_space_spare(&f->head) - (int64_t)held;
 
     /* What the node is made for takes pages, too, and is not counted yet: a protected page is two. */

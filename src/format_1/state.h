@@ -166,6 +166,7 @@ struct sealed {
     unsigned char *blocks;           /* the record's, and its continuations'. Owned */
     bool second;                     /* it writes the durable root a second time */
     const void *redo_content;        /* of the record's redo, if it has one */
+    bool sync_failed;                /* that of what had to be taken back before it (rule 6) */
 };
 
 /* The root that is on the disk, and the chain behind it. */
@@ -409,11 +410,11 @@ int mpgi_twins_write(struct format_1 *f, const unsigned char *root, uint64_t sin
 int mpgi_fold_begin(struct format *format);
 int mpgi_fold_write(struct format *format, bool *unavailable);
 void mpgi_fold_end(struct format *format, int result);
-/* All three. */
-int mpgi_fold(struct format_1 *f);
+/* All three; *unavailable as in make_room_write of struct format_ops. */
+int mpgi_fold(struct format_1 *f, bool *unavailable);
 int mpgi_close_1(struct format *format);
 /* See begin_anew in struct format_ops. */
-int mpgi_begin_anew_1(struct format *format, uint64_t total);
+int mpgi_begin_anew_1(struct format *format, uint64_t total, bool *unavailable);
 
 /* Whether a record may say what the batch does. `redo`: with one. */
 bool mpgi_commit_may_be_record(const struct format_1 *f, bool redo);
@@ -527,10 +528,10 @@ int mpgi_superblock_read(struct superblock *superblock, const struct file *file,
 /* Its bytes as they are, of which there are NODE_SIZE_MAX at most, if they are whole. */
 int mpgi_superblock_bytes(unsigned char *page, const struct superblock *superblock,
                           const struct file *file);
-/* Writes page 0 as it is, if it is still whole. */
 /* Writes page 0; `page` is room for a node. */
 int mpgi_superblock_write(struct file *file, const struct superblock *superblock,
                           unsigned char *page);
+/* Writes page 0 as it is, if it is still whole. */
 int mpgi_superblock_write_again(const struct superblock *superblock, struct file *file);
 int mpgi_walk_1(struct format *format, void *context, void (*use)(void *context, uint64_t page),
                 format_fault *fault);

@@ -139,8 +139,10 @@ static int build(struct compact *compact, const struct compact_plan *plan)
 {
     struct format *format = compact->pager->format;
     const struct format_ops *ops = format->ops;
-    int result = ops->begin_anew(format, plan->total);
+    bool unavailable = false;
+    int result = ops->begin_anew(format, plan->total, &unavailable);
 
+    compact->pager->unavailable |= unavailable;
     format->kept = plan->kept;
     if (result == 0)
         result = put_last(format, plan->total);

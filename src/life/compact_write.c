@@ -170,7 +170,7 @@ static int cut(struct file *file, uint64_t bytes)
     mpgi_file_unback(file, bytes, file->bytes - bytes);
     file->bytes = bytes;
     file->backed_from = min_u64(file->backed_from, bytes);
-    return mpgi_file_sync(file);
+    return 0;
 }
 
 int mpgi_compact_cut(mpg_pager *pager)
@@ -186,5 +186,9 @@ int mpgi_compact_cut(mpg_pager *pager)
         result = settle(pager);
     if (result == 0)
         result = cut(&pager->file, bytes);
+    if (result != 0)
+        return result;
+    result = mpgi_file_sync(&pager->file);
+    pager->unavailable |= result != 0; /* rule 6 */
     return result;
 }

@@ -51,8 +51,8 @@ static int make_spare(mpg_pager *pager, uint64_t pages, uint64_t held)
     /* What a file says of free pages may be more than it has. */
     spare = pager->ops->spare != NULL ? pager->ops->spare(format)
                                       : (int64_t)min_u64(st.free_pages, st.total_pages);
-    spare += (int64_t)held - (int64_t)pager->reserved.count;
-    if (spare >= (int64_t)pages)
+    spare += (int64_t)(held + format->taken) - (int64_t)pager->reserved.count;
+    if (spare >= 0 && (uint64_t)spare >= pages)
         return 0;
     if (pages > st.max_pages)
         return mpgi_fail(MPG_E_FILE_FULL, "alloc", MPG_NO_PAGE,
@@ -322,7 +322,11 @@ int mpgi_apply_alloc_held(struct edit *edit, uint64_t page, bool zero)
     result = pager->ops->find_free(pager->format, page, REUSE_RECENT, &available);
     if (result == MPG_E_FILE_FULL || (result == 0 && available != page))
         return is_free_for_good(pager, page) ? EDIT_NEEDS_ROOM : EDIT_RESTART;
-    return result != 0 ? result : mark_allocated(edit, page, MPG_USE_REGULAR, zero);
+    if (result == 0)
+        result = mark_allocated(edit, page, MPG_USE_REGULAR, zero);
+    if (result == 0)
+        pager->format->taken += held;
+    return result;
 }
 
 int mpgi_check_not_held(const mpg_pager *pager, uint64_t page)

@@ -74,6 +74,7 @@ static int begin(struct edit *edit, mpg_pager *pager, const char *operation)
     edit->restarts_when_full = 0;
     edit->looked = false;
     edit->restarts_for_room = 0;
+    pager->format->taken = 0;
     result = mpgi_check_writable(pager, operation);
     if (result != 0)
         pager_unlock(pager);
@@ -337,6 +338,7 @@ static void undo(struct edit *edit)
         }
     }
     edit->tally = (struct tally){0};
+    format->taken = 0;
     if (format->ops->undone != NULL)
         format->ops->undone(format);
 }
@@ -404,6 +406,7 @@ static void keep(struct edit *edit)
     for (size_t i = 0; i < edit->count; i++)
         if (edit->log[i].kind == CHANGE_STAGE || edit->log[i].kind == CHANGE_CONTENT)
             mpgi_shared_drop(edit->log[i].old.data);
+    edit->pager->format->taken = 0;
     edit->pager->gathering->changes++;
     tally_add(&edit->pager->gathering->tally, &edit->tally);
 }

@@ -225,10 +225,13 @@ int mpgi_map_page(unsigned char **data, mpg_pager *pager, uint64_t page)
 /* What gathered is committed, and the last commit marked as whole. */
 static int end_cleanly(mpg_pager *pager)
 {
+    bool deferred = pager->gathering->changes > 0;
     int result = 0;
 
     if (pager->ops->is_dirty(pager->format))
         result = mpgi_edit_sync(pager, "close");
+    if (result != 0 && deferred)
+        return result;
     if (result == 0)
         result = mpgi_look_again(pager);
     if (result == 0 && pager->ops->make_alike != NULL)
