@@ -270,23 +270,13 @@ os.kill(os.getpid(), signal.SIGKILL)'
         fail "no word of a killed writer: $(cat m.log)"
     [ "$(tr -d '\0' <m/protected/3)" = whole ] || fail "what a killed process wrote was committed"
     told 'nothing was changed: who wrote it was killed'
-    mkfifo go
-    python3 -c 'import os, sys
-fd = os.open("m/batch", os.O_WRONLY); os.write(fd, open("x.tar", "rb").read())
-print("written", flush=True)
-sys.stdin.read(1)' >out <go &
-    writer=$!
-    exec 8>go
-    within 20 grep -q written out || fail "the writer does not start"
-    kill "$(cat m.pid)"
-    wait "$(cat m.pid)" || fail "the driver ended with $?"
-    mounts=
+    hold_written m/batch x.tar
+    end_driver m
     exec 8>&-
     wait $writer
     grep -q "batch [0-9]*: what process $writer (python3[^)]*) wrote was dropped: the mount ended" m.log ||
         fail "no word of what was staged at the end: $(cat m.log)"
     fusermount3 -u -z m 2>/dev/null
-    rm -f go
     expect 0 mappedpages check f.mpp
     mount_file f.mpp m -o stage=64K
     [ "$(tr -d '\0' <m/protected/3)" = whole ] || fail "what was staged at the end was committed"

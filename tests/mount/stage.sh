@@ -96,22 +96,9 @@ except OSError as error:
 END
 grep -q 'page 0: what process [0-9]* (python3.*) wrote was dropped: the page was deleted' m.log ||
     fail "no word of a page that is gone: $(cat m.log)"
-mkfifo go
-python3 -c 'import os, sys
-fd = os.open("m/protected/1", os.O_WRONLY); os.write(fd, b"too late")
-print("written", flush=True)
-sys.stdin.read(1)
-try:
-    os.close(fd)
-except OSError as error:
-    sys.exit(3)' >out <go &
-writer=$!
-exec 8>go
-within 20 grep -q written out || fail "the writer does not start"
-kill "$(cat m.pid)"
-wait "$(cat m.pid)" || fail "the driver ended with $?"
-mounts=
-echo >&8
+printf 'too late' >late
+hold_written m/protected/1 late
+end_driver m
 exec 8>&-
 wait $writer
 [ $? = 3 ] || fail "who wrote was not told that it was lost"

@@ -115,6 +115,4 @@ until [ -e m/info ]; do
 done
 warned 'not mounted' || fail "no /proc: no warning: $(cat m.log)"
 [ "$(timeout 60 ./endings m/protected/0 exit 5)" = 5 ] || fail "no /proc: exit"
-kill "$(cat m.pid)" # umount(8) needs /proc
-wait "$(cat m.pid)" || fail "the driver ended with $?"
-mounts=
+end_driver m # umount(8) needs /proc

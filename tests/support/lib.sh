@@ -151,6 +151,26 @@ sys.stdin.read()' "$1" <hold_until >held &
     read -r _ <held
 }
 
+# hold_written FILE CONTENT - another process, $writer, writes that content, of a file, and has it open until descriptor 8
+# is closed; it ends with 3 if closing fails.
+hold_written() {
+    [ -p hold_until ] || mkfifo hold_until held || fail "mkfifo"
+    python3 -c '
+import os, sys
+fd = os.open(sys.argv[1], os.O_WRONLY)
+os.write(fd, open(sys.argv[2], "rb").read())
+print("written", flush=True)
+sys.stdin.read()
+try:
+    os.close(fd)
+except OSError:
+    sys.exit(3)' "$1" "$2" <hold_until >held &
+    # shellcheck disable=SC2034 # tests use it
+    writer=$!
+    exec 8>hold_until
+    read -r _ <held
+}
+
 # mount_file FILE DIR [OPTION…] - mounts it on a new directory; the daemon stays a child of the test,
 # and what it logs is in DIR.log.
 mount_file() {
@@ -178,4 +198,11 @@ unmount() {
     done
     mounts=$left
     wait "$(cat "$1.pid")" || fail "the daemon of $1 ended with status $?: $(cat "$1.log")"
+}
+
+# end_driver DIR - tells the daemon of the only mount to end, and fails unless that ends well.
+end_driver() {
+    kill "$(cat "$1.pid")"
+    wait "$(cat "$1.pid")" || fail "the daemon of $1 ended with status $?: $(cat "$1.log")"
+    mounts=
 }
