@@ -257,6 +257,36 @@ bool mpgi_sheet_bit(const struct sheet *sheet, uint64_t number)
     return (bits[number / 8 % SHEET_CHUNK] >> number % 8 & 1) != 0;
 }
 
+/* The lowest bit >= `number` that is set within its chunk, or UINT64_MAX. */
+static uint64_t next_bit_in(const unsigned char *chunk, uint64_t number)
+{
+    uint64_t at = number / 8 % SHEET_CHUNK;
+    unsigned bits = chunk[at] >> number % 8 << number % 8;
+
+    while (bits == 0) {
+        if (++at == SHEET_CHUNK)
+            return UINT64_MAX;
+        bits = chunk[at];
+    }
+    return number / 8 / SHEET_CHUNK * SHEET_CHUNK * 8 + at * 8 + (unsigned)__builtin_ctz(bits);
+}
+
+uint64_t mpgi_sheet_next_bit(const struct sheet *sheet, uint64_t number)
+{
+    for (;;) {
+        uint64_t chunk = mpgi_sheet_next(sheet, number / 8 / SHEET_CHUNK);
+        uint64_t found;
+
+        if (chunk == UINT64_MAX)
+            return UINT64_MAX;
+        number = max_u64(number, chunk * SHEET_CHUNK * 8);
+        found = next_bit_in(mpgi_sheet_chunk(sheet, chunk), number);
+        if (found != UINT64_MAX)
+            return found;
+        number = (chunk + 1) * SHEET_CHUNK * 8;
+    }
+}
+
 bool mpgi_sheet_set_bit(struct sheet *sheet, uint64_t number, bool value)
 {
     unsigned char *bits;

@@ -48,6 +48,8 @@ unsigned char *mpgi_sheet_edit(struct sheet *sheet, uint64_t number);
 
 /* A sheet as an array of bits. Setting: false if memory ran out. */
 bool mpgi_sheet_bit(const struct sheet *sheet, uint64_t number);
+/* The lowest number >= `number` of a bit that is set, or UINT64_MAX; in time proportional to what is held. */
+uint64_t mpgi_sheet_next_bit(const struct sheet *sheet, uint64_t number);
 bool mpgi_sheet_set_bit(struct sheet *sheet, uint64_t number, bool value);
 
 void mpgi_sheet_read(const struct sheet *sheet, void *data, uint64_t at, size_t length);

@@ -140,21 +140,25 @@ void mpgi_salvage_sort(struct salvage_ranges *ranges)
     ranges->count = kept;
 }
 
-bool mpgi_salvage_doubts(const struct salvage_ranges *ranges, uint64_t number)
+uint64_t mpgi_salvage_next_doubted(const struct salvage_ranges *ranges, uint64_t number)
 {
     size_t low = 0, high = ranges->count;
 
+    /* The first range that ends behind it. */
     while (low < high) {
         size_t middle = low + (high - low) / 2;
 
-        if (number < ranges->ranges[middle].first)
-            high = middle;
-        else if (number >= ranges->ranges[middle].end)
+        if (ranges->ranges[middle].end <= number)
             low = middle + 1;
         else
-            return true;
+            high = middle;
     }
-    return false;
+    return low < ranges->count ? max_u64(ranges->ranges[low].first, number) : UINT64_MAX;
+}
+
+bool mpgi_salvage_doubts(const struct salvage_ranges *ranges, uint64_t number)
+{
+    return number != UINT64_MAX && mpgi_salvage_next_doubted(ranges, number) == number;
 }
 
 static int by_id(const void *a, const void *b)

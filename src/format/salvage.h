@@ -120,6 +120,8 @@ int mpgi_salvage_doubt(struct salvage_ranges *ranges, uint64_t first, uint64_t e
 /* Sorts and joins ranges, which are then looked up quickly. */
 void mpgi_salvage_sort(struct salvage_ranges *ranges);
 bool mpgi_salvage_doubts(const struct salvage_ranges *ranges, uint64_t number);
+/* The lowest number >= `number` that is doubted, or UINT64_MAX. */
+uint64_t mpgi_salvage_next_doubted(const struct salvage_ranges *ranges, uint64_t number);
 
 /* Sorts the entries: by id, what counts first. */
 void mpgi_salvage_sort_entries(struct salvage *salvage);

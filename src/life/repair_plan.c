@@ -386,9 +386,10 @@ static int add_regular(struct repair *repair, struct copy_state *state, struct s
 {
     int error = 0;
 
-    for (uint64_t page = FIRST_USER_PAGE; page < state->total && error == 0; page++) {
-        if (!mpgi_sheet_bit(repair->rescue.wanted, page))
-            continue;
+    for (uint64_t page = 0; error == 0; page++) {
+        page = mpgi_sheet_next_bit(repair->rescue.wanted, page);
+        if (page >= state->total)
+            break;
         if (mpgi_sheet_bit(claimed, page))
             error = give_page_up(repair, "page-twice", page, page);
         else
@@ -397,25 +398,13 @@ static int add_regular(struct repair *repair, struct copy_state *state, struct s
     return error;
 }
 
-static uint64_t pages_of(const struct rescue *rescue)
-{
-    const struct salvage *salvage = &rescue->salvage;
-    uint64_t total = min_u64(salvage->total, salvage->pages);
-
-    for (uint64_t page = total; page < salvage->pages; page++) {
-        if (mpgi_sheet_bit(rescue->wanted, page))
-            total = page + 1;
-    }
-    return max_u64(total, 4);
-}
-
 static int make_state(struct repair *repair, struct copy_state *state)
 {
     struct sheet *claimed = mpgi_sheet_new();
     size_t count = repair->rescue.salvage.entry_count;
     int error = claimed != NULL ? 0 : mpgi_fail_memory("repair");
 
-    state->total = pages_of(&repair->rescue);
+    state->total = max_u64(mpgi_rescue_pages(&repair->rescue), 4);
     state->entries = calloc(count + 1, sizeof(*state->entries));
     if (state->entries == NULL)
         error = mpgi_fail_memory("repair");

@@ -10,9 +10,8 @@
 
 struct rescue {
     struct file source;
-    struct salvage
-        salvage; /* after choosing, one entry is left of each protected page that is saved */
-    struct sheet *wanted; /* a bit a page: a regular page of the destination. Owned */
+    struct salvage salvage; /* after choosing, one entry is left of each protected page saved */
+    struct sheet *wanted;   /* a bit a page: a regular page of the destination. Owned */
     uint64_t wanted_count;
     struct id_map owners; /* page → id of the protected page whose content is there */
     unsigned char *piece; /* room for what is copied at once; owned */
@@ -40,6 +39,8 @@ void mpgi_rescue_release(struct rescue *rescue);
 int mpgi_rescue_progress(const struct rescue *rescue, uint64_t done, uint64_t total);
 /* Decides which contents of protected pages and which regular pages are saved. */
 int mpgi_rescue_choose(struct rescue *rescue);
+/* How many pages what was decided needs: those that were adopted may lie behind what the metadata counts. */
+uint64_t mpgi_rescue_pages(const struct rescue *rescue);
 /* Writes them to a new file. */
 int mpgi_rescue_write(struct rescue *rescue, const char *destination);
 

@@ -253,7 +253,17 @@ static int choose_page(struct rescue *rescue, uint64_t page)
     return want(rescue, page);
 }
 
-/* Pages from which on something is to be decided: a chunk of bits at a time. */
+/* The next page from `page` on of which something is said, or doubted. A file may claim to have had any number of them. */
+static uint64_t next_page(const struct rescue *rescue, uint64_t page)
+{
+    const struct salvage *salvage = &rescue->salvage;
+    uint64_t next = mpgi_sheet_next_bit(salvage->regular, page);
+
+    if (salvage->doubtful_ids.count > 0)
+        next = min_u64(next, mpgi_sheet_next_bit(salvage->contents, page));
+    return min_u64(next, mpgi_salvage_next_doubted(&salvage->doubtful_pages, page));
+}
+
 static int choose_regular(struct rescue *rescue)
 {
     struct salvage *salvage = &rescue->salvage;
@@ -262,21 +272,10 @@ static int choose_regular(struct rescue *rescue)
     int error = 0;
 
     mpgi_salvage_sort(doubtful);
-    for (uint64_t page = FIRST_USER_PAGE; page < end && error == 0; page++) {
-        uint64_t chunk = page / 8 / SHEET_CHUNK;
-
-        bool doubted =
-            page < salvage->pages && (doubtful->count > 0 || salvage->doubtful_ids.count > 0);
-
-        /* Nothing is said of all these, and nothing doubted. A file may claim to have had any number of pages. */
-        if (page % (8 * SHEET_CHUNK) == 0 && !doubted &&
-            mpgi_sheet_next(salvage->regular, chunk) != chunk) {
-            uint64_t next = mpgi_sheet_next(salvage->regular, chunk);
-
-            if (next > end / 8 / SHEET_CHUNK)
-                break;
-            page = next * 8 * SHEET_CHUNK;
-        }
+    for (uint64_t page = FIRST_USER_PAGE; error == 0; page++) {
+        page = next_page(rescue, page);
+        if (page >= end)
+            break;
         error = choose_page(rescue, page);
     }
     for (size_t i = 0; i < doubtful->count && error == 0; i++)

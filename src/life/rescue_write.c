@@ -42,9 +42,11 @@ static int allocate(struct rescue *rescue, mpg_pager *pager, uint64_t total)
 {
     int error = 0;
 
-    for (uint64_t page = FIRST_USER_PAGE; page < total && error == 0; page++) {
-        if (mpgi_sheet_bit(rescue->wanted, page))
-            error = mpg_alloc_at(pager, (mpg_page_id){page}, 0);
+    for (uint64_t page = 0; error == 0; page++) {
+        page = mpgi_sheet_next_bit(rescue->wanted, page);
+        if (page >= total)
+            break;
+        error = mpg_alloc_at(pager, (mpg_page_id){page}, 0);
     }
     return error;
 }
@@ -96,9 +98,10 @@ static int copy_regular(struct rescue *rescue, mpg_pager *pager, uint64_t total)
     uint64_t done = 0;
     int error = 0;
 
-    for (uint64_t page = FIRST_USER_PAGE; page < total && error == 0; page++) {
-        if (!mpgi_sheet_bit(rescue->wanted, page))
-            continue;
+    for (uint64_t page = 0; error == 0; page++) {
+        page = mpgi_sheet_next_bit(rescue->wanted, page);
+        if (page >= total)
+            break;
         error = copy_page(rescue, pager, page);
         if (error == 0 && ++done % 256 == 0)
             error = progress(rescue, done);
@@ -183,22 +186,26 @@ static int fill(void *context, mpg_pager *pager)
     return error ? error : mpg_sync(pager);
 }
 
+uint64_t mpgi_rescue_pages(const struct rescue *rescue)
+{
+    const struct salvage *salvage = &rescue->salvage;
+    uint64_t total = min_u64(salvage->total, salvage->pages), page;
+
+    while ((page = mpgi_sheet_next_bit(rescue->wanted, total)) < salvage->pages)
+        total = page + 1;
+    return total;
+}
+
 int mpgi_rescue_write(struct rescue *rescue, const char *destination)
 {
     const struct salvage *salvage = &rescue->salvage;
-    uint64_t total = min_u64(salvage->total, salvage->pages);
     mpg_options options = MPG_OPTIONS_INIT;
     mpg_pager *pager;
     int error;
 
-    /* Pages that were adopted may lie behind what the metadata counts. */
-    for (uint64_t page = total; page < salvage->pages; page++) {
-        if (mpgi_sheet_bit(rescue->wanted, page))
-            total = page + 1;
-    }
     options.format = salvage->format;
     options.page_size = salvage->page_size;
-    options.initial_pages = total;
+    options.initial_pages = mpgi_rescue_pages(rescue);
     options.label = salvage->format == MPG_FORMAT_1 ? salvage->label : NULL;
     options.flags = MPG_SPARSE | MPG_DEFER_ALLOCATION;
     error = mpgi_create_filled(&pager, destination, &options, fill, rescue);

@@ -16,20 +16,26 @@
 #include "life/damage.h"
 
 #define SECTOR 512u
+/* Free pages are all alike: so many of a file are destroyed. */
+#define MOST_FREE 300
 
 static const struct specimen_kind kinds[] = {
-    {"1-1024-height-0", MPG_FORMAT_1, 1024, 10, 30, 1, true},
-    {"1-1024-height-1", MPG_FORMAT_1, 1024, 60, 40, 50, true},
-    {"1-1024-height-2", MPG_FORMAT_1, 1024, 600, 60, 1300, true},
-    {"1-1024-crashed", MPG_FORMAT_1, 1024, 60, 40, 50, false},
-    {"1-4096-height-0", MPG_FORMAT_1, 4096, 50, 30, 3, true},
-    {"1-4096-height-1", MPG_FORMAT_1, 4096, 150, 60, 170, true},
-    {"1-4096-crashed", MPG_FORMAT_1, 4096, 150, 60, 170, false},
-    {"1-65536-height-0", MPG_FORMAT_1, 65536, 20, 20, 3, true},
-    {"1-65536-height-1", MPG_FORMAT_1, 65536, 80, 20, 450, true},
-    {"0.2-1024", MPG_FORMAT_0_2, 1024, 80, 40, 2, true},
-    {"0.2-4096", MPG_FORMAT_0_2, 4096, 200, 40, 2, true},
-    {"0.2-65536", MPG_FORMAT_0_2, 65536, 20, 20, 2, true},
+    {"1-1024-height-0", MPG_FORMAT_1, 1024, 10, 1, 30, 1, true},
+    {"1-1024-height-1", MPG_FORMAT_1, 1024, 60, 1, 40, 50, true},
+    {"1-1024-height-2", MPG_FORMAT_1, 1024, 600, 1, 60, 1300, true},
+    {"1-1024-crashed", MPG_FORMAT_1, 1024, 60, 1, 40, 50, false},
+    {"1-4096-height-0", MPG_FORMAT_1, 4096, 50, 1, 30, 3, true},
+    {"1-4096-height-1", MPG_FORMAT_1, 4096, 150, 1, 60, 170, true},
+    {"1-4096-height-2", MPG_FORMAT_1, 4096, 12, 1000, 8, 200000, true},
+    {"1-4096-crashed", MPG_FORMAT_1, 4096, 150, 1, 60, 170, false},
+    {"1-65536-height-0", MPG_FORMAT_1, 65536, 10, 1, 8, 3, true},
+    {"1-65536-height-1", MPG_FORMAT_1, 65536, 12, 12, 8, 1200, true},
+    {"1-65536-height-2", MPG_FORMAT_1, 65536, 8, 1600, 8, 200000, true},
+    {"1-65536-crashed", MPG_FORMAT_1, 65536, 12, 12, 8, 1200, false},
+    {"0.2-1024", MPG_FORMAT_0_2, 1024, 80, 1, 40, 2, true},
+    {"0.2-1024-crashed", MPG_FORMAT_0_2, 1024, 80, 1, 40, 2, false},
+    {"0.2-4096", MPG_FORMAT_0_2, 4096, 200, 1, 40, 2, true},
+    {"0.2-65536", MPG_FORMAT_0_2, 65536, 20, 1, 20, 2, true},
 };
 
 static bool all;
@@ -91,11 +97,11 @@ static bool is_chosen(uint64_t number, uint64_t one_in)
 static void destroy_pages(const struct specimen *specimen, struct tally *tally, bool metadata)
 {
     uint32_t page_size = specimen->kind->page_size;
-    uint64_t number = 0;
+    uint64_t number = 0, step = specimen->pages / MOST_FREE + 1;
 
     for (uint64_t page = 0; page < specimen->pages; page++) {
         if (is_metadata(specimen, page) != metadata ||
-            (!metadata && specimen->uses[page] == MPG_USE_FREE && page % 97 != 0))
+            (specimen->uses[page] == MPG_USE_FREE && page % step != 0))
             continue;
         if (!is_chosen(number++, metadata ? 1 : 29))
             continue;
@@ -128,8 +134,9 @@ static void flip_bytes(const struct specimen *specimen, struct tally *tally)
 
     for (uint64_t page = 0; page < 3; page++) {
         for (uint32_t at = 0; at < size; at++) {
-            /* Behind the first 4096 there are bits of the bitmap in format 0.2, and zeros. */
-            if (is_chosen(number++, at < 160 ? 13 : 499) && (at < 4096 || at % 499 == 0))
+            /* Behind the first 4096 there are zeros, and the checksum. */
+            if (is_chosen(number++, at < 160 ? 13 : 499) &&
+                (at < 4096 || at >= size - 4 || at % 31 == 0))
                 try_at(specimen, page * page_size + at, 1, FLIP, tally);
         }
     }

@@ -18,11 +18,11 @@
 #define SECTOR 512u
 
 static const struct specimen_kind kinds[] = {
-    {"random-1-1024", MPG_FORMAT_1, 1024, 120, 40, 50, true},
-    {"random-1-4096", MPG_FORMAT_1, 4096, 150, 30, 170, true},
-    {"random-1-65536", MPG_FORMAT_1, 65536, 12, 6, 3, true},
-    {"random-0.2-1024", MPG_FORMAT_0_2, 1024, 80, 40, 2, true},
-    {"random-0.2-4096", MPG_FORMAT_0_2, 4096, 60, 40, 2, true},
+    {"random-1-1024", MPG_FORMAT_1, 1024, 120, 1, 40, 50, true},
+    {"random-1-4096", MPG_FORMAT_1, 4096, 150, 1, 30, 170, true},
+    {"random-1-65536", MPG_FORMAT_1, 65536, 12, 1, 6, 3, true},
+    {"random-0.2-1024", MPG_FORMAT_0_2, 1024, 80, 1, 40, 2, true},
+    {"random-0.2-4096", MPG_FORMAT_0_2, 4096, 60, 1, 40, 2, true},
 };
 #define KINDS (sizeof(kinds) / sizeof(kinds[0]))
 

@@ -21,10 +21,10 @@
 #define UNDO_HEAD 64u
 
 static const struct specimen_kind kinds[] = {
-    {"killed-1-1024", MPG_FORMAT_1, 1024, 40, 20, 30, true},
-    {"killed-1-4096", MPG_FORMAT_1, 4096, 30, 20, 3, true},
-    {"killed-1-crashed", MPG_FORMAT_1, 1024, 40, 20, 30, false},
-    {"killed-0.2-1024", MPG_FORMAT_0_2, 1024, 40, 20, 2, true},
+    {"killed-1-1024", MPG_FORMAT_1, 1024, 40, 1, 20, 30, true},
+    {"killed-1-4096", MPG_FORMAT_1, 4096, 30, 1, 20, 3, true},
+    {"killed-1-crashed", MPG_FORMAT_1, 1024, 40, 1, 20, 30, false},
+    {"killed-0.2-1024", MPG_FORMAT_0_2, 1024, 40, 1, 20, 2, true},
 };
 
 static void die(const char *what, const struct specimen *specimen, unsigned call)
