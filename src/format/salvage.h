@@ -26,6 +26,7 @@ struct salvage_entry {
     uint32_t crc;        /* of the content */
     bool in_use;         /* false: there is no such protected page */
     bool proven;         /* a checksum covers the entry; otherwise only its content can prove it */
+    bool guessed;        /* nothing says for sure that it is of this id */
     bool lost;           /* its content is not whole, and it was kept all the same */
 };
 
@@ -57,6 +58,9 @@ struct salvage {
     uint64_t generation;    /* the highest number of a commit that was seen */
     unsigned char uuid[16]; /* where the format has one */
     bool has_top;           /* page 0 is whole; format 1 */
+    bool headless;    /* pages 0 to 2 say nothing: which file it is was found out from others */
+    uint32_t seed;    /* of the checksums of such a file of format 1 */
+    uint64_t root_at; /* byte of the file where such a one has a root; 0: nowhere */
     struct sheet *regular;  /* a bit a page: it is said to be a regular page. Owned */
     struct sheet *owned;    /* a bit a page: it is the file's own. Owned */
     struct sheet *contents; /* a bit a page: it is said to hold a protected content. Owned */
@@ -78,6 +82,11 @@ struct salvage {
 struct salvage_ops {
     /* 0 where the file is one of this format, with page_size set; 1 where nothing says so; or an error. */
     int (*identify)(struct salvage *salvage);
+    /*
+     * The same where neither format's `identify` could say: looks through all of the file for what proves that pages 0 to
+     * 2 were this format's. Sets `headless`, too.
+     */
+    int (*search)(struct salvage *salvage);
     /* Looks through the file. IO errors of single places are notes. */
     int (*collect)(struct salvage *salvage);
     /*

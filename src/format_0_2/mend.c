@@ -278,6 +278,7 @@ int mpgi_0_2_warn_of_copies(struct format_0_2 *own, void *context, format_fault 
 
 const struct salvage_ops mpgi_salvage_0_2 = {
     .identify = mpgi_identify_0_2,
+    .search = mpgi_search_0_2,
     .collect = mpgi_collect_0_2,
     .mend_top = mend_top_of,
     .mend_copies = mend_copies,

@@ -31,7 +31,6 @@
 #define PAGE_LOG2_MIN 10
 #define PAGE_LOG2_MAX 30
 #define NODE_SIZE_MAX 4096
-/* From this page size on a pair of slots shares one page; below, it takes two. */
 
 /* ---- Every node ---------------------------------------------------------------------------- */
 

@@ -204,6 +204,7 @@ static int drop_newest(struct file *file, uint64_t *dropped, uint64_t *kept)
 
 const struct salvage_ops mpgi_salvage_1 = {
     .identify = mpgi_identify_1,
+    .search = mpgi_search_1,
     .collect = mpgi_collect_1,
     .mend_top = mend_top,
     .mend_copies = mend_copies,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the two halves of salvaging a file of format 1 share. */
+/* What the parts of salvaging and mending a file of format 1 share. */
 #ifndef MPGI_SALVAGE_1_H
 #define MPGI_SALVAGE_1_H
 
@@ -31,8 +31,24 @@ struct findings {
     unsigned newest;          /* of these, if any is valid */
     struct found_node *nodes; /* owned */
     size_t node_count, node_capacity;
+    struct found_node *torn; /* that only begin like nodes; owned */
+    size_t torn_count, torn_capacity;
     struct found_record *records; /* owned */
     size_t record_count, record_capacity;
+};
+
+/* A space leaf whose uses were noted. */
+struct applied {
+    uint64_t index;
+    uint64_t known;
+};
+
+struct join {
+    struct findings *found;
+    struct salvage *salvage;
+    const struct tree *tree;
+    struct applied *leaves; /* by index. Owned */
+    size_t leaf_count, leaf_capacity;
 };
 
 static inline bool has_root(const struct findings *found)
@@ -47,9 +63,17 @@ static inline bool has_root(const struct findings *found)
 int mpgi_learn_identity_1(const struct file *file, struct superblock *superblock, bool *has_page_0);
 /* As in struct salvage_ops. */
 int mpgi_identify_1(struct salvage *salvage);
+int mpgi_search_1(struct salvage *salvage);
 int mpgi_collect_1(struct salvage *salvage);
 
 /* Puts together what was found. */
 int mpgi_salvage_join_1(struct findings *found);
+/* Takes what the records say, once the trees' leaves are known. */
+int mpgi_salvage_records_1(struct join *join);
+/*
+ * Follows the chain. Records that are newer than what it leads to: something between is lost, and nobody knows
+ * what it said.
+ */
+int mpgi_salvage_chain_1(struct join *join);
 
 #endif

@@ -16,20 +16,6 @@
 #include "base/error.h"
 #include "format_1/salvage.h"
 
-/* A space leaf whose uses were noted. */
-struct applied {
-    uint64_t index;
-    uint64_t known;
-};
-
-struct join {
-    struct findings *found;
-    struct salvage *salvage;
-    const struct tree *tree;
-    struct applied *leaves; /* by index. Owned */
-    size_t leaf_count, leaf_capacity;
-};
-
 /* ---- The nodes that were found ------------------------------------------------------------- */
 
 static int by_place(const void *a, const void *b)
@@ -94,11 +80,17 @@ static struct found_node *named_by(const struct join *join, const struct node_re
     return NULL;
 }
 
-/* Whether both slots of a node are whole. */
+/* Whether the other slot of a node is whole, which is the page before it or behind it. */
 static bool has_twin(const struct join *join, const struct found_node *node)
 {
-    return is_at(join, node + 1, node->level, node->index, node->index + 1) &&
-           node[1].at != node->at;
+    uint32_t page_size = join->salvage->page_size;
+
+    for (const struct found_node *other = lower_bound(join, node->level, node->index);
+         is_at(join, other, node->level, node->index, node->index + 1); other++) {
+        if (other->at == node->at + page_size || other->at + page_size == node->at)
+            return true;
+    }
+    return false;
 }
 
 /* Whether anything is left at or below a place. */
@@ -391,6 +383,33 @@ static int join_tree(struct join *join, const struct tree *tree)
                   mpgi_root_generation(root), true);
 }
 
+/*
+ * Leaves of the directory that are whole nowhere, and that only their own beginning names: what leads to them is lost, too.
+ * Where nothing is lost, such a leaf is what a crash left, and never counted.
+ */
+static int take_torn_leaves(struct join *join)
+{
+    const struct findings *found = join->found;
+    struct salvage *salvage = join->salvage;
+    int error = 0;
+
+    for (size_t i = 0; i < found->torn_count && error == 0; i++) {
+        const struct found_node *torn = &found->torn[i];
+
+        if (torn->tree != TREE_DIRECTORY || torn->level != 0 ||
+            newest_of(join, 0, torn->index) != NULL)
+            continue;
+        mpgi_salvage_sort(&salvage->doubtful_ids);
+        if (has_root(found) &&
+            !mpgi_salvage_doubts(&salvage->doubtful_ids, torn->index * join->tree->leaf_units))
+            continue;
+        error = doubt(join, 0, torn->index);
+        if (error == 0)
+            error = take_torn(join, torn->index, torn->at);
+    }
+    return error;
+}
+
 /* The other root, if its directory is in it: older contents, should the newer be gone. */
 static int take_other_root(struct join *join)
 {
@@ -403,161 +422,6 @@ static int take_other_root(struct join *join)
     return take_area(join, root);
 }
 
-/* ---- The records --------------------------------------------------------------------------- */
-
-static int by_generation(const void *a, const void *b)
-{
-    const struct found_record *one = a, *other = b;
-
-    return (one->generation > other->generation) - (one->generation < other->generation);
-}
-
-/* The commit as of which the uses of a page are known. */
-static uint64_t known_of(const struct join *join, uint64_t page)
-{
-    uint64_t index = page / join->found->f->space.leaf_units;
-    size_t low = 0, high = join->leaf_count;
-
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-
-        if (join->leaves[middle].index < index)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low < join->leaf_count && join->leaves[low].index == index ? join->leaves[low].known : 0;
-}
-
-static int apply_runs(const struct join *join, const struct record *record)
-{
-    struct salvage *salvage = join->salvage;
-    int error = 0;
-
-    for (uint32_t i = 0; i < record->run_count; i++) {
-        const struct record_run *run = &record->runs[i];
-        uint64_t end = run->first + min_u64(run->count, UINT64_MAX - run->first);
-
-        end = min_u64(end, salvage->total);
-        for (uint64_t page = run->first; page < end && error == 0; page++) {
-            if (record->generation > known_of(join, page))
-                error = mpgi_salvage_set_regular(salvage, page, run->use == MPG_USE_REGULAR);
-        }
-    }
-    return error;
-}
-
-static int apply_entries(const struct join *join, const struct record *record)
-{
-    int error = 0;
-
-    for (uint32_t i = 0; i < record->entry_count && error == 0; i++) {
-        struct salvage_entry said = {
-            .id = record->entries[i].id,
-            .page = record->entries[i].page,
-            .known = record->generation,
-            .generation = record->generation,
-            .crc = record->entries[i].crc,
-            .in_use = record->entries[i].in_use,
-            .proven = true,
-        };
-
-        error = mpgi_salvage_add_entry(join->salvage, &said);
-    }
-    return error;
-}
-
-/* One record, once more read whole. */
-static int apply_record(struct join *join, uint64_t page)
-{
-    struct record record;
-    int error = mpgi_record_read(&record, &join->found->f->cache.space, page);
-
-    if (error != 0)
-        return error == MPG_E_NO_MEMORY ? error : 0;
-    error = mpgi_record_read_changes(&record, &join->found->f->cache.space);
-    if (error != 0) {
-        mpgi_record_free(&record);
-        return error == MPG_E_NO_MEMORY ? error : 0;
-    }
-    error = apply_runs(join, &record);
-    if (error == 0)
-        error = apply_entries(join, &record);
-    mpgi_record_free(&record);
-    return error;
-}
-
-static int join_records(struct join *join)
-{
-    struct findings *found = join->found;
-    int error = 0;
-
-    if (found->record_count > 0)
-        qsort(found->records, found->record_count, sizeof(*found->records), by_generation);
-    for (size_t i = 0; i < found->record_count && error == 0; i++)
-        error = apply_record(join, found->records[i].page);
-    return error;
-}
-
-/* ---- The chain ----------------------------------------------------------------------------- */
-
-/* What a record gives a page counts as long as nothing says that it is there. */
-static void note_redo(const struct findings *found, const struct record *record)
-{
-    struct salvage_redo *redo = &found->salvage->redo;
-    bool marked = true;
-
-    *redo = (struct salvage_redo){0};
-    if (record->redo.page != 0 && mpgi_redo_is_marked(&marked, found->f, record) == 0 && !marked)
-        *redo = (struct salvage_redo){record->redo.page, record->redo.from, record->redo.crc};
-}
-
-/* Follows the chain of the newest root. Returns the number of its last commit; *total: pages afterwards. */
-static uint64_t follow_chain(const struct findings *found, uint64_t *total)
-{
-    const unsigned char *root = found->roots[found->newest];
-    uint64_t last = mpgi_root_generation(root);
-    struct chain_end end;
-
-    *total = get_u64(root + ROOT_TOTAL);
-    mpgi_chain_begin(&end, root);
-    for (unsigned i = 0; i < RECORDS_MAX; i++) {
-        struct record record;
-
-        if (mpgi_chain_read(found->f, &end, end.next, false, &record) != 0)
-            break;
-        *total = record.total;
-        last = record.generation;
-        note_redo(found, &record);
-        mpgi_chain_advance(&end, &record);
-        mpgi_record_free(&record);
-    }
-    return last;
-}
-
-/* Records that are newer than what the chain leads to: something between is lost, and nobody knows what it said. */
-static int check_chain(struct join *join)
-{
-    struct salvage *salvage = join->salvage;
-    const struct findings *found = join->found;
-    uint64_t last = has_root(found) ? follow_chain(found, &salvage->total) : 0;
-    uint64_t newer = 0;
-    int error;
-
-    if (!has_root(found))
-        return 0;
-    for (size_t i = 0; i < found->record_count; i++)
-        newer += found->records[i].generation > last;
-    if (newer == 0)
-        return 0;
-    mpgi_salvage_note(salvage, "record", MPG_NO_PAGE,
-                      "a record behind commit %" PRIu64 " is lost, and %" PRIu64
-                      " later ones are there: what it changed is not known",
-                      last, newer);
-    error = mpgi_salvage_doubt(&salvage->doubtful_ids, 0, UINT64_MAX);
-    return error ? error : mpgi_salvage_doubt(&salvage->doubtful_pages, 0, salvage->pages);
-}
-
 int mpgi_salvage_join_1(struct findings *found)
 {
     struct join join = {.found = found, .salvage = found->salvage};
@@ -566,15 +430,22 @@ int mpgi_salvage_join_1(struct findings *found)
     found->salvage->total = found->salvage->pages;
     if (found->node_count > 0)
         qsort(found->nodes, found->node_count, sizeof(*found->nodes), by_place);
-    error = check_chain(&join);
+    error = mpgi_salvage_chain_1(&join);
     if (error == 0)
         error = join_tree(&join, &found->f->space);
     if (error == 0)
         error = join_tree(&join, &found->f->directory);
     if (error == 0)
+        error = take_torn_leaves(&join);
+    if (error == 0)
         error = take_other_root(&join);
     if (error == 0)
-        error = join_records(&join);
+        error = mpgi_salvage_records_1(&join);
+    /* A root that is not where it belongs may be any. */
+    if (error == 0 && found->salvage->headless)
+        error = mpgi_salvage_doubt(&found->salvage->doubtful_ids, 0, UINT64_MAX);
+    if (error == 0 && found->salvage->headless)
+        error = mpgi_salvage_doubt(&found->salvage->doubtful_pages, 0, found->salvage->pages);
     free(join.leaves);
     return error;
 }

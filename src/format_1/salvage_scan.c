@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Salvaging a file of format 1: which file is it, and what is there, wherever it is. */
+/* Salvaging a file of format 1: what is there, wherever it is. */
 #include "format_1/salvage.h"
 
 #include <stdlib.h>
@@ -11,158 +11,81 @@
 /* So much is read at once. */
 #define CHUNK (UINT32_C(1) << 18)
 
-/* ---- Which file it is ---------------------------------------------------------------------- */
+/* ---- What is there ------------------------------------------------------------------------- */
 
-/* What page 0 says, where its checksum holds. */
-static bool read_page_0(const struct file *file, unsigned char *page, uint32_t *page_size)
+/* Makes room for one more of `size` bytes each in an array. */
+static int make_room(void *array, size_t count, size_t *capacity, size_t size)
 {
-    uint32_t log2, size;
+    size_t more = *capacity * 2 + 64;
+    void **at = array;
+    void *moved;
 
-    if (mpgi_file_read(file, page, UINT32_C(1) << PAGE_LOG2_MIN, 0, 0) != 0 ||
-        memcmp(page + SB_TAG, SB_TAG_BYTES, 4) != 0 || page[SB_VERSION] != SB_MAJOR)
-        return false;
-    log2 = get_u32(page + SB_LOG2);
-    if (log2 < PAGE_LOG2_MIN || log2 > PAGE_LOG2_MAX)
-        return false;
-    *page_size = UINT32_C(1) << log2;
-    size = node_size_of(*page_size);
-    return mpgi_file_read(file, page, size, 0, 0) == 0 &&
-           crc_of(page, size - SB_CRC_SIZE) == get_u32(page + size - SB_CRC_SIZE);
-}
-
-/* A root says of itself which file it is of, and its checksum agrees with that. */
-static bool is_any_root(const struct file *file, unsigned char *root, uint32_t page_size,
-                        uint64_t page)
-{
-    struct node_space space = {.page_size = page_size, .node_size = node_size_of(page_size)};
-
-    if (mpgi_file_read(file, root, space.node_size, page * page_size, page) != 0 ||
-        memcmp(root + NODE_TYPE, TYPE_ROOT, TYPE_SIZE) != 0 ||
-        get_u32(root + ROOT_LOG2) != (uint32_t)__builtin_ctz(page_size))
-        return false;
-    space.seed = crc_of(root + ROOT_UUID, UUID_SIZE);
-    return get_u32(root + NODE_CRC) == mpgi_node_crc(&space, root);
-}
-
-/* Without page 0: whichever page size makes a root of page 1 or 2. */
-static bool find_root(const struct file *file, unsigned char *root, uint32_t *page_size)
-{
-    for (unsigned log2 = PAGE_LOG2_MIN; log2 <= PAGE_LOG2_MAX; log2++) {
-        for (uint64_t page = 1; page <= 2; page++) {
-            *page_size = UINT32_C(1) << log2;
-            if (is_any_root(file, root, *page_size, page))
-                return true;
-        }
-    }
-    return false;
-}
-
-/* Whether page 1 or 2 is a root of the file that page 0 says it is. */
-static bool agrees(const struct file *file, const struct superblock *superblock)
-{
-    unsigned char root[NODE_SIZE_MAX];
-
-    for (uint64_t page = 1; page <= 2; page++) {
-        if (is_any_root(file, root, superblock->page_size, page) &&
-            memcmp(root + ROOT_UUID, superblock->uuid, UUID_SIZE) == 0)
-            return true;
-    }
-    return false;
-}
-
-int mpgi_learn_identity_1(const struct file *file, struct superblock *superblock, bool *has_page_0)
-{
-    unsigned char bytes[NODE_SIZE_MAX];
-    uint32_t page_size;
-
-    memset(superblock, 0, sizeof(*superblock));
-    *has_page_0 = read_page_0(file, bytes, &superblock->page_size);
-    if (*has_page_0) {
-        memcpy(superblock->uuid, bytes + SB_UUID, UUID_SIZE);
-        memcpy(superblock->label, bytes + SB_LABEL, LABEL_SIZE);
-        superblock->created = get_u64(bytes + SB_CREATED);
-        if (agrees(file, superblock))
-            return 0;
-    }
-    /* A page 0 of another file, whole as it may be, is none. */
-    if (!find_root(file, bytes, &page_size))
-        return *has_page_0 ? 0 : 1;
-    *has_page_0 = false;
-    memset(superblock, 0, sizeof(*superblock));
-    superblock->page_size = page_size;
-    memcpy(superblock->uuid, bytes + ROOT_UUID, UUID_SIZE);
+    if (count < *capacity)
+        return 0;
+    moved = reallocarray(*at, more, size);
+    if (moved == NULL)
+        return mpgi_fail_memory("rescue");
+    *at = moved;
+    *capacity = more;
     return 0;
 }
-
-int mpgi_identify_1(struct salvage *salvage)
-{
-    struct superblock superblock;
-    bool has_page_0;
-    int result = mpgi_learn_identity_1(salvage->file, &superblock, &has_page_0);
-
-    salvage->format = MPG_FORMAT_1;
-    salvage->page_size = superblock.page_size;
-    return result;
-}
-
-/* ---- What is there ------------------------------------------------------------------------- */
 
 static int add_node(struct findings *found, const struct found_node *node)
 {
-    if (found->node_count == found->node_capacity) {
-        size_t more = found->node_capacity * 2 + 64;
-        void *moved = realloc(found->nodes, more * sizeof(*found->nodes));
+    int error = make_room(&found->nodes, found->node_count, &found->node_capacity, sizeof(*node));
 
-        if (moved == NULL)
-            return mpgi_fail_memory("rescue");
-        found->nodes = moved;
-        found->node_capacity = more;
-    }
-    found->nodes[found->node_count++] = *node;
-    return 0;
+    if (error == 0)
+        found->nodes[found->node_count++] = *node;
+    return error;
+}
+
+static int add_torn(struct findings *found, const struct found_node *node)
+{
+    int error = make_room(&found->torn, found->torn_count, &found->torn_capacity, sizeof(*node));
+
+    if (error == 0)
+        found->torn[found->torn_count++] = *node;
+    return error;
 }
 
 static int add_record(struct findings *found, const struct record *record)
 {
-    if (found->record_count == found->record_capacity) {
-        size_t more = found->record_capacity * 2 + 64;
-        void *moved = realloc(found->records, more * sizeof(*found->records));
+    int error = make_room(&found->records, found->record_count, &found->record_capacity,
+                          sizeof(*found->records));
 
-        if (moved == NULL)
-            return mpgi_fail_memory("rescue");
-        found->records = moved;
-        found->record_capacity = more;
-    }
-    found->records[found->record_count++] = (struct found_record){record->generation, record->page};
-    return 0;
+    if (error == 0)
+        found->records[found->record_count++] =
+            (struct found_record){record->generation, record->page};
+    return error;
 }
 
-/* Whether a block is a node that a tree can have, at that level and index. */
-static bool is_node(const struct format_1 *f, const unsigned char *bytes, enum tree_kind kind)
+/* Whether these may begin a node that a tree can have, at that level and index. */
+static bool is_node_head(const struct format_1 *f, const unsigned char *head)
 {
-    const struct node_space *space = &f->cache.space;
-    const struct tree *tree = kind == TREE_SPACE ? &f->space : &f->directory;
-    unsigned level = bytes[NODE_LEVEL];
+    bool is_space = memcmp(head, TYPE_SPACE, TYPE_SIZE) == 0;
+    const struct tree *tree = is_space ? &f->space : &f->directory;
+    uint32_t level = get_u32(head + NODE_LEVEL); /* zero stands behind it */
 
-    if (level > HEIGHT_MAX || get_u64(bytes + NODE_GENERATION) >= GENERATION_END ||
-        get_u64(bytes + NODE_INDEX) > tree->limit / mpgi_tree_span(tree, level))
-        return false;
-    return get_u32(bytes + NODE_CRC) == mpgi_node_crc(space, bytes);
+    return (is_space || memcmp(head, TYPE_DIRECTORY, TYPE_SIZE) == 0) && level <= HEIGHT_MAX &&
+           get_u64(head + NODE_GENERATION) < GENERATION_END &&
+           get_u32(head + NODE_USED) <= f->cache.space.node_size &&
+           get_u64(head + NODE_INDEX) <= tree->limit / mpgi_tree_span(tree, level);
 }
 
-static int look_at_node(struct findings *found, const unsigned char *bytes, enum tree_kind kind,
-                        uint64_t page)
+static int look_at_node(struct findings *found, const unsigned char *bytes, uint64_t at)
 {
     struct found_node node = {
         .index = get_u64(bytes + NODE_INDEX),
         .generation = get_u64(bytes + NODE_GENERATION),
-        .at = page * found->salvage->page_size,
+        .at = at,
         .crc = get_u32(bytes + NODE_CRC),
-        .tree = (uint8_t)kind,
+        .tree = memcmp(bytes, TYPE_SPACE, TYPE_SIZE) == 0 ? TREE_SPACE : TREE_DIRECTORY,
         .level = bytes[NODE_LEVEL],
     };
 
-    return is_node(found->f, bytes, kind) ? add_node(found, &node) : 0;
+    if (node.crc == mpgi_node_crc(&found->f->cache.space, bytes))
+        return add_node(found, &node);
+    return at % found->salvage->page_size == 0 ? add_torn(found, &node) : 0;
 }
 
 static int look_at_record(struct findings *found, uint64_t page)
@@ -187,84 +110,84 @@ static int look_at_record(struct findings *found, uint64_t page)
     return error;
 }
 
-/* What begins here? */
+/* What begins with this page? */
 static int look_at(struct findings *found, const unsigned char *bytes, uint64_t page)
 {
-    if (memcmp(bytes, TYPE_SPACE, TYPE_SIZE) == 0)
-        return look_at_node(found, bytes, TREE_SPACE, page);
-    if (memcmp(bytes, TYPE_DIRECTORY, TYPE_SIZE) == 0)
-        return look_at_node(found, bytes, TREE_DIRECTORY, page);
-    if (memcmp(bytes, TYPE_RECORD, TYPE_SIZE) == 0)
+    int error = mpgi_salvage_looked(found->salvage, page);
+
+    if (error == 0 && memcmp(bytes, TYPE_RECORD, TYPE_SIZE) == 0)
         return look_at_record(found, page);
-    return 0;
+    if (error == 0 && is_node_head(found->f, bytes))
+        return look_at_node(found, bytes, page * found->salvage->page_size);
+    return error;
 }
 
-/* Reads a range; what cannot be read is zeros. That something is missed then shows itself. */
-static void read_range(struct findings *found, unsigned char *bytes, uint32_t length, uint64_t at)
+/*
+ * Nodes that lie where no page begins: what was lost before them has moved them, or a disk has put sectors into the place
+ * of others.
+ */
+static int look_between(struct findings *found, const unsigned char *bytes, size_t length,
+                        uint64_t at)
 {
-    struct salvage *salvage = found->salvage;
-    uint32_t step = found->f->cache.space.node_size;
-
-    if (mpgi_file_read(salvage->file, bytes, length, at, at / salvage->page_size) == 0)
-        return;
-    for (uint32_t done = 0; done < length; done += step) {
-        uint64_t page = (at + done) / salvage->page_size;
-
-        if (mpgi_file_read(salvage->file, bytes + done, step, at + done, page) != 0)
-            memset(bytes + done, 0, step);
-    }
-}
-
-/* Small pages: many at once. */
-static int scan_small(struct findings *found, unsigned char *bytes)
-{
-    struct salvage *salvage = found->salvage;
-    uint32_t page_size = salvage->page_size;
-    uint64_t end = salvage->pages * page_size;
+    const struct format_1 *f = found->f;
+    const unsigned char *end = bytes + length, *tag = bytes;
+    unsigned char node[NODE_SIZE_MAX];
     int error = 0;
 
-    for (uint64_t at = 0; at < end && error == 0;) {
-        uint64_t data = mpgi_file_next_data(salvage->file, at, NULL);
-        uint32_t length;
+    /* Both types begin with the same three characters. */
+    while (error == 0 && (tag = memmem(tag, (size_t)(end - tag), TYPE_SPACE, TYPE_SIZE - 1))) {
+        uint64_t place = at + (uint64_t)(tag - bytes);
+
+        if (end - tag >= NODE_BODY && place % found->salvage->page_size != 0 &&
+            is_node_head(f, tag) &&
+            mpgi_file_read(f->cache.space.file, node, f->cache.space.node_size, place,
+                           place / found->salvage->page_size) == 0)
+            error = look_at_node(found, node, place);
+        tag += TYPE_SIZE - 1;
+    }
+    return error;
+}
+
+static int look_at_piece(struct findings *found, const unsigned char *bytes, size_t length,
+                         uint64_t at)
+{
+    uint32_t page_size = found->salvage->page_size, step = found->f->cache.space.node_size;
+    int error = 0;
+
+    for (size_t i = 0; i < length && error == 0; i += step) {
+        if ((at + i) % page_size == 0)
+            error = look_at(found, bytes + i, (at + i) / page_size);
+    }
+    return error ? error : look_between(found, bytes, length, at);
+}
+
+static int scan(struct findings *found)
+{
+    const struct salvage *salvage = found->salvage;
+    uint32_t step = found->f->cache.space.node_size;
+    uint64_t end = salvage->pages * salvage->page_size;
+    unsigned char *bytes = malloc(CHUNK);
+    int error = bytes != NULL ? 0 : mpgi_fail_memory("rescue");
+
+    for (uint64_t at = 0, data_end = end; at < end && error == 0;) {
+        uint64_t data = mpgi_file_next_data(salvage->file, at, &data_end);
+        size_t length;
 
         if (data >= end)
             break;
-        at = max_u64(at, data / page_size * page_size);
-        length = (uint32_t)min_u64(CHUNK, end - at);
-        read_range(found, bytes, length, at);
-        for (uint32_t i = 0; i < length && error == 0; i += page_size) {
-            uint64_t page = (at + i) / page_size;
-
-            error = look_at(found, bytes + i, page);
-            if (error == 0)
-                error = mpgi_salvage_looked(salvage, page);
-        }
+        at = max_u64(at, data / step * step);
+        data_end = min_u64(data_end, end - step) / step * step + step;
+        length = (size_t)min_u64(CHUNK, data_end - at);
+        /* What cannot be read is zeros. That something is missed then shows itself. */
+        (void)mpgi_file_read_sectors(salvage->file, bytes, length, at, at / salvage->page_size);
+        error = look_at_piece(found, bytes, length, at);
         at += length;
     }
+    free(bytes);
     return error;
 }
 
-/* Large ones: where a node can begin. */
-static int scan_large(struct findings *found, unsigned char *bytes)
-{
-    struct salvage *salvage = found->salvage;
-    uint32_t size = found->f->cache.space.node_size;
-    int error = 0;
-
-    for (uint64_t page = FIRST_USER_PAGE; page < salvage->pages && error == 0; page++) {
-        uint64_t data = mpgi_file_next_data(salvage->file, page * salvage->page_size, NULL);
-
-        page = max_u64(page, data / salvage->page_size);
-        if (page < salvage->pages &&
-            !mpgi_file_is_hole(salvage->file, page * salvage->page_size, size)) {
-            read_range(found, bytes, size, page * salvage->page_size);
-            error = look_at(found, bytes, page);
-        }
-        if (error == 0)
-            error = mpgi_salvage_looked(salvage, page);
-    }
-    return error;
-}
+/* ---- All of it ----------------------------------------------------------------------------- */
 
 static void read_roots(struct findings *found)
 {
@@ -273,10 +196,13 @@ static void read_roots(struct findings *found)
 
     for (unsigned i = 0; i < 2; i++) {
         const char *why = "it cannot be read";
+        uint64_t at = (uint64_t)(i + 1) * space->page_size;
 
-        found->root_valid[i] = mpgi_file_read(space->file, found->roots[i], space->node_size,
-                                              (uint64_t)(i + 1) * space->page_size, i + 1) == 0 &&
-                               mpgi_root_valid(found->f, found->roots[i], &why);
+        if (i == 0 && found->salvage->root_at != 0)
+            at = found->salvage->root_at;
+        found->root_valid[i] =
+            mpgi_file_read(space->file, found->roots[i], space->node_size, at, i + 1) == 0 &&
+            mpgi_root_valid(found->f, found->roots[i], &why);
         if (found->root_valid[i])
             generation[i] = mpgi_root_generation(found->roots[i]);
         else
@@ -287,35 +213,19 @@ static void read_roots(struct findings *found)
         found->root_valid[1] && (!found->root_valid[0] || generation[1] > generation[0]);
 }
 
-/* Looks at every page. */
-static int scan(struct findings *found)
+/* What page 0 says, or what stands for it. */
+static int learn_identity(struct salvage *salvage, struct format_1 *f)
 {
-    unsigned char *bytes = malloc(CHUNK);
-    int error;
+    bool has_page_0 = false;
 
-    if (bytes == NULL)
-        return mpgi_fail_memory("rescue");
-    read_roots(found);
-    if (found->salvage->page_size <= NODE_SIZE_MAX)
-        error = scan_small(found, bytes);
-    else
-        error = scan_large(found, bytes);
-    free(bytes);
-    return error;
-}
-
-/* ---- All of it ----------------------------------------------------------------------------- */
-
-static int begin(struct findings *found)
-{
-    struct salvage *salvage = found->salvage;
-    struct format_1 *f = found->f = calloc(1, sizeof(*f));
-    struct node_space *space;
-    bool has_page_0;
-
-    if (f == NULL)
-        return mpgi_fail_memory("rescue");
-    space = &f->cache.space;
+    if (salvage->headless) {
+        f->superblock.page_size = salvage->page_size;
+        memcpy(f->superblock.uuid, salvage->uuid, UUID_SIZE);
+        mpgi_salvage_note(salvage, "superblock", 0,
+                          "pages 0 to 2 do not say which file this is; what is further on "
+                          "does, but for the label");
+        return 0;
+    }
     if (mpgi_learn_identity_1(salvage->file, &f->superblock, &has_page_0) != 0)
         return mpgi_fail(MPG_E_CORRUPT_SUPERBLOCK, "rescue", 0, "%s: it changed while it was read",
                          salvage->file->path);
@@ -326,12 +236,28 @@ static int begin(struct findings *found)
     memcpy(salvage->label, f->superblock.label, LABEL_SIZE);
     memcpy(salvage->uuid, f->superblock.uuid, UUID_SIZE);
     salvage->has_top = has_page_0;
+    return 0;
+}
+
+static int begin(struct findings *found)
+{
+    struct salvage *salvage = found->salvage;
+    struct format_1 *f = found->f = calloc(1, sizeof(*f));
+    struct node_space *space;
+    int error;
+
+    if (f == NULL)
+        return mpgi_fail_memory("rescue");
+    space = &f->cache.space;
+    error = learn_identity(salvage, f);
+    if (error)
+        return error;
     f->head.file = salvage->file;
     f->head.page_size = salvage->page_size;
     space->file = salvage->file;
     space->page_size = salvage->page_size;
     space->node_size = node_size_of(space->page_size);
-    space->seed = crc_of(f->superblock.uuid, UUID_SIZE);
+    space->seed = salvage->headless ? salvage->seed : crc_of(f->superblock.uuid, UUID_SIZE);
     mpgi_tree_init(&f->space, TREE_SPACE, space->page_size);
     mpgi_tree_init(&f->directory, TREE_DIRECTORY, space->page_size);
     return 0;
@@ -363,12 +289,15 @@ int mpgi_collect_1(struct salvage *salvage)
     found->salvage = salvage;
     error = begin(found);
     if (error == 0)
+        read_roots(found);
+    if (error == 0)
         error = scan(found);
     note_generation(found);
     if (error == 0)
         error = mpgi_salvage_join_1(found);
     free(found->f);
     free(found->nodes);
+    free(found->torn);
     free(found->records);
     free(found);
     return error;

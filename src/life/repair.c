@@ -59,7 +59,7 @@ static int apply(struct repair *repair, struct undo *undo)
 
     repair->result.bytes = undo->count * SHEET_CHUNK;
     repair->result.changed = true;
-    return error ? error : mpgi_undo_finish(undo);
+    return error ? error : mpgi_undo_mark(undo, true);
 }
 
 /* Chunks that tell whether somebody has written to the file since: the beginnings of pages 0 to 2. */
@@ -221,6 +221,9 @@ static int undo_locked(struct file *file, const char *name)
     if (error != 0)
         return error;
     error = mpgi_undo_check(&undo, file);
+    /* Cut short, it is a repair that is to go on or be undone, and no longer one that is done. */
+    if (error == 0 && undo.done)
+        error = mpgi_undo_mark(&undo, false);
     if (error == 0)
         error = mpgi_undo_apply(&undo, file, true, NULL, NULL);
     mpgi_undo_close(&undo);

@@ -17,23 +17,13 @@
 #include "base/error.h"
 #include "format/format.h"
 #include "format/superblock.h"
-#include "life/copy_build.h"
-#include "life/repair.h"
+#include "life/repair_steps.h"
 #include "pager/open.h"
 #include "pager/pager.h"
 
-#define CACHE_SIZE ((size_t)4 << 20)
-
-/* How the file on the disk is. */
-struct outcome {
-    bool opened;
-    uint64_t faults;
-    uint64_t contents; /* of these: protected pages whose content is not whole */
-};
-
 /* ---- telling and asking ---- */
 
-static void tell(struct repair *repair, const char *name, uint64_t page, const char *message)
+void mpgi_repair_tell(struct repair *repair, const char *name, uint64_t page, const char *message)
 {
     mpg_rescue_note note = {name, page, message};
 
@@ -42,7 +32,8 @@ static void tell(struct repair *repair, const char *name, uint64_t page, const c
         repair->options.note(repair->options.context, &note);
 }
 
-static bool ask(const struct repair *repair, const char *name, uint64_t page, const char *message)
+bool mpgi_repair_ask(const struct repair *repair, const char *name, uint64_t page,
+                     const char *message)
 {
     mpg_rescue_note note = {name, page, message};
 
@@ -69,9 +60,9 @@ static void on_note(void *context, const mpg_rescue_note *note)
 {
     struct repair *repair = context;
 
-    tell(repair, note->name, note->page, note->message);
+    mpgi_repair_tell(repair, note->name, note->page, note->message);
     if (gives_up(note->name) && !repair->refused)
-        repair->refused = !ask(repair, note->name, note->page, note->message);
+        repair->refused = !mpgi_repair_ask(repair, note->name, note->page, note->message);
 }
 
 /* Whether a protected page of which no content is whole stays. */
@@ -83,7 +74,7 @@ static bool on_lost(void *context, uint64_t id)
 
     (void)snprintf(message, sizeof(message),
                    "give protected page %" PRIu64 " up, whose content is lost", id);
-    if (!ask(repair, "lost", id, message))
+    if (!mpgi_repair_ask(repair, "lost", id, message))
         return true;
     if (repair->dropped_count == repair->dropped_capacity) {
         repair->dropped_capacity = repair->dropped_capacity * 2 + 16;
@@ -98,7 +89,7 @@ static bool on_lost(void *context, uint64_t id)
     return false;
 }
 
-static int fail_refused(const struct repair *repair)
+int mpgi_repair_refused(const struct repair *repair)
 {
     return mpgi_fail(MPG_E_CANCELLED, "repair", MPG_NO_PAGE,
                      "%s: nothing is changed: what would be given up was not agreed to",
@@ -120,7 +111,7 @@ static void on_fault(void *context, const mpg_fault *fault)
         return; /* a warning: what it is about is mended, and told */
     hearing->outcome->contents += fault->code == MPG_E_CORRUPT_PAGE;
     if (hearing->repair != NULL)
-        tell(hearing->repair, fault->name, fault->page, fault->message);
+        mpgi_repair_tell(hearing->repair, fault->name, fault->page, fault->message);
 }
 
 static int open_disk(struct repair *repair, mpg_pager **pager)
@@ -138,8 +129,7 @@ static bool is_damage(int error)
     return mpg_is_damage(error) || error == MPG_E_INVALID_PAGE_SIZE || error == MPG_E_IO;
 }
 
-/* Opens what is on the disk, checks and closes it. */
-static int try_disk(struct repair *repair, struct outcome *outcome, bool aloud)
+int mpgi_repair_try(struct repair *repair, struct outcome *outcome, bool aloud)
 {
     struct hearing hearing = {aloud ? repair : NULL, outcome};
     mpg_check_options how = MPG_CHECK_OPTIONS_INIT;
@@ -153,7 +143,7 @@ static int try_disk(struct repair *repair, struct outcome *outcome, bool aloud)
         (void)mpg_last_error(&info);
         outcome->faults = 1;
         if (is_damage(error) && aloud)
-            tell(repair, mpg_fault_name(error), info.page, info.message);
+            mpgi_repair_tell(repair, mpg_fault_name(error), info.page, info.message);
         return is_damage(error) ? 0 : error;
     }
     outcome->opened = true;
@@ -170,22 +160,16 @@ static int try_disk(struct repair *repair, struct outcome *outcome, bool aloud)
     return closed == 0 || is_damage(closed) ? 0 : closed;
 }
 
-/* Only contents are not whole, or nothing at all. */
-static bool is_sound(const struct outcome *outcome)
-{
-    return outcome->opened && outcome->faults == outcome->contents;
-}
-
 /* ---- the steps ---- */
 
-static int open_target(struct repair *repair, struct file *file)
+int mpgi_repair_open_target(struct repair *repair, struct file *file)
 {
     return mpgi_file_open(file, &mpgi_repair_io, &repair->disk, repair->rescue.source.path, false);
 }
 
 static void on_mended(void *context, const char *name, uint64_t page, const char *message)
 {
-    tell(context, name, page, message);
+    mpgi_repair_tell(context, name, page, message);
 }
 
 static void ignore(void *context, const char *name, uint64_t page, const char *message)
@@ -196,14 +180,13 @@ static void ignore(void *context, const char *name, uint64_t page, const char *m
     (void)message;
 }
 
-/* What is mended without looking at all of the file; `aloud`: and told. */
-static int mend(struct repair *repair, bool aloud)
+int mpgi_repair_mend(struct repair *repair, bool aloud)
 {
     struct salvage salvage = {.note = aloud ? on_mended : ignore, .context = repair};
     const struct salvage_ops *ops = NULL;
     struct file file;
     bool mended = false;
-    int error = open_target(repair, &file);
+    int error = mpgi_repair_open_target(repair, &file);
 
     if (error)
         return error;
@@ -214,10 +197,11 @@ static int mend(struct repair *repair, bool aloud)
     if (error == 0)
         error = ops->mend_top(&file, &mended);
     if (mended && aloud)
-        tell(repair, "superblock", 0,
-             salvage.format == MPG_FORMAT_1
-                 ? "page 0 is not whole: it is made anew from a root, but for the label"
-                 : "the head of page 0 is not whole: it is made anew from the metadata");
+        mpgi_repair_tell(
+            repair, "superblock", 0,
+            salvage.format == MPG_FORMAT_1
+                ? "page 0 is not whole: it is made anew from a root, but for the label"
+                : "the head of page 0 is not whole: it is made anew from the metadata");
     if (error == 0)
         error = ops->mend_copies(&salvage);
     (void)mpgi_file_close(&file);
@@ -232,7 +216,7 @@ static int drop_newest(struct repair *repair, bool *dropped)
     uint64_t from = 0, to = 0;
     char message[160];
     struct file file;
-    int error = open_target(repair, &file);
+    int error = mpgi_repair_open_target(repair, &file);
 
     if (error)
         return error;
@@ -248,8 +232,10 @@ static int drop_newest(struct repair *repair, bool *dropped)
                    "the state of commit %" PRIu64 " is damaged: what counts is that of commit "
                    "%" PRIu64 ", and what was committed since is given up",
                    from, to);
-    tell(repair, "older-state", MPG_NO_PAGE, message);
-    return ask(repair, "older-state", MPG_NO_PAGE, message) ? 0 : fail_refused(repair);
+    mpgi_repair_tell(repair, "older-state", MPG_NO_PAGE, message);
+    return mpgi_repair_ask(repair, "older-state", MPG_NO_PAGE, message)
+               ? 0
+               : mpgi_repair_refused(repair);
 }
 
 /* The state before the newest, if the file has it whole: *done. */
@@ -261,12 +247,12 @@ static int try_older(struct repair *repair, bool *done)
 
     *done = false;
     if (error == 0)
-        error = mend(repair, false);
+        error = mpgi_repair_mend(repair, false);
     if (error == 0)
         error = drop_newest(repair, &dropped);
     if (error != 0 || !dropped)
         return error;
-    error = try_disk(repair, &outcome, false);
+    error = mpgi_repair_try(repair, &outcome, false);
     *done = error == 0 && is_sound(&outcome);
     repair->result.faults_left = outcome.contents;
     return error;
@@ -294,7 +280,7 @@ static int look_through(struct repair *repair)
     if (error == 0 && repair->no_memory)
         error = mpgi_fail_memory("repair");
     if (error == 0 && repair->refused)
-        error = fail_refused(repair);
+        error = mpgi_repair_refused(repair);
     repair->result.protected_lost = repair->dropped_count;
     repair->result.protected_older = repair->rescue.result.protected_older;
     repair->result.regular_adopted = repair->rescue.result.regular_adopted;
@@ -317,165 +303,6 @@ static int free_dropped(struct repair *repair, uint64_t damaged)
         error = mpg_free_protected(pager, (mpg_protected_id){repair->dropped[i]});
     closed = mpg_close(pager);
     return error ? error : closed;
-}
-
-/* ---- rebuilding ---- */
-
-/* A page becomes one thing's. False if it is another's already, or none that can be. */
-static bool claim(struct sheet *claimed, uint64_t page, uint64_t total, int *error)
-{
-    if (page < FIRST_USER_PAGE || page >= total || mpgi_sheet_bit(claimed, page))
-        return false;
-    if (!mpgi_sheet_set_bit(claimed, page, true))
-        *error = mpgi_fail_memory("repair");
-    return *error == 0;
-}
-
-/* Two things say that they have a page: one of them gives it up. */
-static int give_page_up(struct repair *repair, const char *name, uint64_t number, uint64_t page)
-{
-    char message[160];
-
-    (void)snprintf(message, sizeof(message),
-                   "page %" PRIu64 " is used twice: %s page %" PRIu64 " gives it up, and is freed",
-                   page, strcmp(name, "lost") == 0 ? "protected" : "regular", number);
-    tell(repair, name, number, message);
-    return ask(repair, name, number, message) ? 0 : fail_refused(repair);
-}
-
-static int add_entries(struct repair *repair, struct copy_state *state, struct sheet *claimed)
-{
-    const struct salvage *salvage = &repair->rescue.salvage;
-    int error = 0;
-
-    for (size_t i = 0; i < salvage->entry_count && error == 0; i++) {
-        const struct salvage_entry *said = &salvage->entries[i];
-        struct copy_entry *made = &state->entries[state->entry_count];
-
-        if (!claim(claimed, said->page, state->total, &error)) {
-            if (error == 0)
-                error = give_page_up(repair, "lost", said->id, said->page);
-            repair->result.protected_lost++;
-            continue;
-        }
-        *made = (struct copy_entry){
-            .id = said->id,
-            .entry = {.page = {said->page, said->other},
-                      .generation = said->generation,
-                      .crc = said->crc,
-                      .in_use = true},
-        };
-        repair->result.faults_left += said->lost;
-        state->entry_count++;
-    }
-    /*
-     * Second pages only where nobody else has them; one of which nobody knows for sure what it holds may have a content
-     * that is newer than what is known.
-     */
-    for (size_t i = 0; i < state->entry_count && error == 0; i++) {
-        uint64_t *other = &state->entries[i].entry.page[1];
-
-        if (salvage->format == MPG_FORMAT_1 || mpgi_sheet_bit(repair->rescue.wanted, *other) ||
-            !claim(claimed, *other, state->total, &error))
-            *other = 0;
-    }
-    return error;
-}
-
-static int add_regular(struct repair *repair, struct copy_state *state, struct sheet *claimed)
-{
-    int error = 0;
-
-    for (uint64_t page = 0; error == 0; page++) {
-        page = mpgi_sheet_next_bit(repair->rescue.wanted, page);
-        if (page >= state->total)
-            break;
-        if (mpgi_sheet_bit(claimed, page))
-            error = give_page_up(repair, "page-twice", page, page);
-        else
-            error = mpgi_copy_state_add_page(state, page);
-    }
-    return error;
-}
-
-static int make_state(struct repair *repair, struct copy_state *state)
-{
-    struct sheet *claimed = mpgi_sheet_new();
-    size_t count = repair->rescue.salvage.entry_count;
-    int error = claimed != NULL ? 0 : mpgi_fail_memory("repair");
-
-    state->total = max_u64(mpgi_rescue_pages(&repair->rescue), 4);
-    state->entries = calloc(count + 1, sizeof(*state->entries));
-    if (state->entries == NULL)
-        error = mpgi_fail_memory("repair");
-    if (error == 0)
-        error = add_entries(repair, state, claimed);
-    if (error == 0)
-        error = add_regular(repair, state, claimed);
-    mpgi_sheet_free(claimed);
-    return error;
-}
-
-/* Page 0 as it was: it was whole, and has what nothing else says. */
-static int keep_page_0(struct repair *repair, struct file *file)
-{
-    unsigned char bytes[4096];
-    size_t size = min_u64(sizeof(bytes), repair->rescue.salvage.page_size);
-    int error;
-
-    if (repair->rescue.salvage.format != MPG_FORMAT_1 || !repair->rescue.salvage.has_top)
-        return 0;
-    error = mpgi_file_read(&repair->rescue.source, bytes, size, 0, 0);
-    return error ? error : mpgi_file_write(file, bytes, size, 0, 0);
-}
-
-static int build(struct repair *repair, const struct copy_state *state)
-{
-    const struct salvage *salvage = &repair->rescue.salvage;
-    struct copy_build how = {
-        .ops = salvage->format == MPG_FORMAT_1 ? &mpgi_format_1 : &mpgi_format_0_2,
-        .same_format = true,
-        .page_size = salvage->page_size,
-        .label = salvage->format == MPG_FORMAT_1 ? salvage->label : NULL,
-        .uuid = salvage->format == MPG_FORMAT_1 ? salvage->uuid : NULL,
-        .generation = salvage->generation + 2,
-        .cache_size = CACHE_SIZE,
-    };
-    mpg_error_info info;
-    struct file file;
-    int error = open_target(repair, &file);
-
-    if (error)
-        return error;
-    error = mpgi_copy_build(&file, state, &how);
-    if (error == 0)
-        error = keep_page_0(repair, &file);
-    (void)mpg_last_error(&info);
-    (void)mpgi_file_close(&file);
-    return error ? mpgi_fail_again(&info) : 0;
-}
-
-static int rebuild(struct repair *repair)
-{
-    struct copy_state state = {0};
-    struct outcome outcome = {0};
-    int error = mpgi_repair_disk_forget(&repair->disk);
-
-    repair->result.rebuilt = true;
-    if (error == 0)
-        error = make_state(repair, &state);
-    if (error == 0)
-        error = build(repair, &state);
-    mpgi_copy_state_free(&state);
-    if (error == 0)
-        error = mend(repair, false);
-    if (error == 0)
-        error = try_disk(repair, &outcome, false);
-    if (error == 0 && (!is_sound(&outcome) || outcome.contents != repair->result.faults_left))
-        error = mpgi_fail(MPG_E_CORRUPT_METADATA, "repair", MPG_NO_PAGE,
-                          "%s: it cannot be repaired where it is; a rescue makes a new file",
-                          repair->rescue.source.path);
-    return error;
 }
 
 /* ---- all of it ---- */
@@ -502,8 +329,8 @@ static int ask_about_version(struct repair *repair)
                    "page 0 says format %u.%u, which is newer than this library knows: it is taken "
                    "for one that is known",
                    head[SUPERBLOCK_VERSION], head[SUPERBLOCK_VERSION + 1]);
-    tell(repair, "superblock", 0, message);
-    return ask(repair, "superblock", 0, message) ? 0 : fail_refused(repair);
+    mpgi_repair_tell(repair, "superblock", 0, message);
+    return mpgi_repair_ask(repair, "superblock", 0, message) ? 0 : mpgi_repair_refused(repair);
 }
 
 int mpgi_repair_plan(struct repair *repair)
@@ -513,13 +340,13 @@ int mpgi_repair_plan(struct repair *repair)
     int error = ask_about_version(repair);
 
     if (error == 0)
-        error = mend(repair, true);
+        error = mpgi_repair_mend(repair, true);
     if (error == 0)
-        error = try_disk(repair, &outcome, true);
+        error = mpgi_repair_try(repair, &outcome, true);
     repair->result.faults = outcome.faults;
     /* Closing has made it a file of which copies can be told. */
     if (error == 0 && outcome.opened && outcome.faults == 0)
-        return mend(repair, true);
+        return mpgi_repair_mend(repair, true);
     if (error != 0)
         return error;
     if (!is_sound(&outcome) && (repair->options.flags & MPG_REPAIR_OLDER) != 0)
@@ -529,5 +356,5 @@ int mpgi_repair_plan(struct repair *repair)
     error = look_through(repair);
     if (error == 0 && is_sound(&outcome) && repair->rescue.result.protected_older == 0)
         return free_dropped(repair, outcome.contents);
-    return error == 0 ? rebuild(repair) : error;
+    return error == 0 ? mpgi_repair_rebuild(repair) : error;
 }

@@ -326,12 +326,12 @@ int mpgi_undo_apply(const struct undo *undo, struct file *file, bool before, mpg
     return result == 0 ? mpgi_file_sync(file) : result;
 }
 
-int mpgi_undo_finish(struct undo *undo)
+int mpgi_undo_mark(struct undo *undo, bool is_done)
 {
     unsigned char done[4];
     int result;
 
-    put_u32(done, 1);
+    put_u32(done, is_done);
     result = mpgi_file_write(&undo->file, done, sizeof(done), UNDO_DONE, MPG_NO_PAGE);
     return result == 0 ? mpgi_file_sync(&undo->file) : result;
 }

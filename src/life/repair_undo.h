@@ -48,7 +48,7 @@ int mpgi_undo_check(const struct undo *undo, const struct file *file);
 /* Makes the page file what it is afterwards, or was before; durable. `progress` may stop it half-way: CANCELLED. */
 int mpgi_undo_apply(const struct undo *undo, struct file *file, bool before, mpg_progress progress,
                     void *context);
-/* Notes that it is done. */
-int mpgi_undo_finish(struct undo *undo);
+/* Marks it as one of a repair that is done, or is not, any more; durable. */
+int mpgi_undo_mark(struct undo *undo, bool is_done);
 
 #endif

@@ -36,30 +36,34 @@ static int count_looked(void *context, uint64_t pages)
 int mpgi_rescue_identify(struct salvage *salvage, const struct salvage_ops **ops)
 {
     static const struct salvage_ops *const all[] = {&mpgi_salvage_1, &mpgi_salvage_0_2};
+    const size_t count = sizeof(all) / sizeof(all[0]);
 
-    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
-        int result = all[i]->identify(salvage);
+    for (size_t i = 0; i < 2 * count; i++) {
+        int result;
 
-        *ops = all[i];
+        *ops = all[i % count];
+        result = i < count ? (*ops)->identify(salvage) : (*ops)->search(salvage);
         if (result <= 0)
             return result;
     }
     return mpgi_fail(MPG_E_CORRUPT_SUPERBLOCK, "rescue", MPG_NO_PAGE,
-                     "%s: nothing in it proves that it was a page file: neither page 0 nor a root "
-                     "or metadata page of any page size",
+                     "%s: nothing in it proves that it was a page file: neither page 0, nor a root "
+                     "or metadata page of any page size, nor a part of a directory",
                      salvage->file->path);
 }
 
 static int look_through(struct rescue *rescue)
 {
     struct salvage *salvage = &rescue->salvage;
-    int error = mpgi_rescue_identify(salvage, &rescue->ops);
+    int error;
 
-    if (error)
-        return error;
     salvage->note = count_note;
     salvage->looked = count_looked;
     salvage->context = rescue;
+    salvage->pages = salvage->file->bytes / MPG_PAGE_SIZE_MIN; /* as long as nobody knows */
+    error = mpgi_rescue_identify(salvage, &rescue->ops);
+    if (error)
+        return error;
     salvage->pages = salvage->file->bytes / salvage->page_size;
     rescue->result.format = salvage->format;
     rescue->result.page_size = salvage->page_size;

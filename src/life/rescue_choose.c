@@ -111,10 +111,10 @@ static bool is_older(struct rescue *rescue, const struct choice *choice)
     struct salvage *salvage = &rescue->salvage;
     uint64_t id = choice->taken->id;
 
-    if (!choice->taken->proven) {
+    if (!choice->taken->proven || choice->taken->guessed) {
         mpgi_salvage_note(salvage, "guessed-id", id,
                           "what the directory says of protected page %" PRIu64
-                          " is not whole: the content in page %" PRIu64
+                          " is not whole, or may be of another one: the content in page %" PRIu64
                           " is taken for its own, and may be an older one, or another's",
                           id, choice->taken->page);
         return true;

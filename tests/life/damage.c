@@ -13,6 +13,10 @@
 /* Versions that a protected page can have had. */
 #define MOST_VERSIONS 6
 
+/* Bytes of a root, at most, and those that say which node one is, in format 1. */
+#define HEAD_SIZE 1024
+#define NODE_HEAD 32
+
 /* ---- judging ---- */
 
 static bool hits(const struct destroyed *destroyed, size_t count, uint64_t first, uint64_t length)
@@ -36,10 +40,17 @@ static bool is_destroyed(const struct specimen *specimen, const struct destroyed
 static bool is_nameless(const struct specimen *specimen, const struct destroyed *destroyed,
                         size_t count, unsigned number)
 {
+    uint32_t page_size = specimen->kind->page_size;
+    /* What is left of a node that has lost its head is known by what leads to it. */
+    bool is_led_to = specimen->kind->format == MPG_FORMAT_0_2 ||
+                     !hits(destroyed, count, page_size, HEAD_SIZE) ||
+                     !hits(destroyed, count, 2 * (uint64_t)page_size, HEAD_SIZE);
+
     for (size_t i = 0; i < specimen->naming_count; i++) {
         const struct naming *naming = &specimen->namings[i];
 
-        if (naming->number == number && !hits(destroyed, count, naming->at, naming->length))
+        if (naming->number == number && !hits(destroyed, count, naming->at, naming->length) &&
+            (is_led_to || !hits(destroyed, count, naming->head, NODE_HEAD)))
             return false;
     }
     return true;
@@ -195,7 +206,10 @@ static void judge_other(struct trial *trial, unsigned number, int version)
         damage_fail("%s, %s: rescue says that version %d of protected page %" PRIu64
                     " is right; it is %u",
                     specimen->kind->name, trial->what, version, id, specimen->version[number]);
-    trial->tally->protected_older++;
+    if (trial->told[number])
+        trial->tally->protected_older++;
+    else
+        trial->tally->passed++;
 }
 
 static void judge_protected(struct trial *trial, const mpg_pager *saved)
@@ -245,6 +259,32 @@ static void judge_regular(struct trial *trial, const mpg_pager *saved)
     }
 }
 
+/* Nothing was saved. */
+static void count_nothing(struct trial *trial)
+{
+    const struct specimen *specimen = trial->specimen;
+    uint64_t there = 0, nameless = 0;
+
+    for (unsigned number = 0; number < specimen->kind->protected_count; number++) {
+        if (specimen->content[number] == 0 ||
+            is_destroyed(specimen, trial->destroyed, trial->destroyed_count,
+                         specimen->content[number]))
+            continue;
+        there++;
+        nameless += is_nameless(specimen, trial->destroyed, trial->destroyed_count, number);
+    }
+    trial->tally->protected_there += there;
+    trial->tally->lost += there;
+    trial->tally->nameless += nameless;
+    /* Nothing at all says what it was. */
+    if (nameless == there)
+        return;
+    for (unsigned i = 0; i < specimen->kind->regular_count; i++)
+        trial->tally->regular_there +=
+            !is_destroyed(specimen, trial->destroyed, trial->destroyed_count,
+                          damage_regular_id(specimen->kind, i));
+}
+
 static void try_rescue(struct trial *trial)
 {
     mpg_rescue_options options = MPG_RESCUE_OPTIONS_INIT;
@@ -270,6 +310,7 @@ static void try_rescue(struct trial *trial)
         if (access(path, F_OK) == 0)
             damage_fail("%s, %s: a rescue that failed left a file", trial->specimen->kind->name,
                         trial->what);
+        count_nothing(trial);
         return;
     }
     trial->tally->rescued++;

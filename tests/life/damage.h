@@ -21,8 +21,9 @@ struct tally {
     uint64_t rescued;         /* rescue made a file */
     uint64_t protected_there; /* protected pages that were not destroyed */
     uint64_t protected_right; /* … and saved as they were */
-    uint64_t nameless; /* neither right, nor is any place left that said where their content is */
+    uint64_t nameless; /* … neither, nor is any place left that said where their content is */
     uint64_t protected_older; /* saved in an older state, and told so */
+    uint64_t passed;          /* … and not told, where it may be so */
     uint64_t orphans;         /* not right, but their content is saved as a regular page */
     uint64_t regular_there;
     uint64_t regular_right;

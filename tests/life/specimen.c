@@ -222,7 +222,8 @@ static void make_content(struct specimen *specimen)
 
 /* ---- knowing it ---- */
 
-static void add_naming(struct specimen *specimen, unsigned number, uint64_t at, uint32_t length)
+static void add_naming(struct specimen *specimen, unsigned number, uint64_t at, uint32_t length,
+                       uint64_t head)
 {
     if (specimen->naming_count == specimen->naming_capacity) {
         specimen->naming_capacity = specimen->naming_capacity * 2 + 64;
@@ -231,7 +232,7 @@ static void add_naming(struct specimen *specimen, unsigned number, uint64_t at, 
         if (specimen->namings == NULL)
             damage_fail("no memory");
     }
-    specimen->namings[specimen->naming_count++] = (struct naming){number, at, length};
+    specimen->namings[specimen->naming_count++] = (struct naming){number, at, length, head};
 }
 
 static uint64_t u64_at(const unsigned char *bytes)
@@ -261,10 +262,10 @@ static void find_namings_1(struct specimen *specimen, const int *owners, uint64_
         int delta = named_by(specimen, owners, bytes + i, bytes + i + 8);
 
         if (entry >= 0)
-            add_naming(specimen, (unsigned)entry, at + i, 32);
+            add_naming(specimen, (unsigned)entry, at + i, 32, at);
         if (delta >= 0 &&
             u64_at(bytes + i - 8) == damage_protected_id(specimen->kind, (unsigned)delta))
-            add_naming(specimen, (unsigned)delta, at + i - 8, 24);
+            add_naming(specimen, (unsigned)delta, at + i - 8, 24, at);
     }
 }
 
@@ -276,7 +277,7 @@ static void find_namings_0_2(struct specimen *specimen, const int *owners, uint6
         int entry = named_by(specimen, owners, bytes + i + (bytes[i + 17] ? 9 : 1), bytes + i + 26);
 
         if (bytes[i] == 1 && entry >= 0)
-            add_naming(specimen, (unsigned)entry, at + i, 30);
+            add_naming(specimen, (unsigned)entry, at + i, 30, at);
     }
 }
 

@@ -29,6 +29,7 @@ struct naming {
     unsigned number; /* of the protected page */
     uint64_t at;
     uint32_t length;
+    uint64_t head; /* where the node, record or block begins that says which ids it is of */
 };
 
 struct specimen {
