@@ -7,6 +7,27 @@
 #include "format_0_2/layout.h"
 #include "format_0_2/salvage.h"
 
+/* ---- Reading ------------------------------------------------------------------------------- */
+
+struct sheet *mpgi_salvage_page_0_2(const struct remains *r, uint64_t page)
+{
+    struct sheet *sheet = mpgi_sheet_new();
+
+    if (sheet != NULL && page < r->salvage->pages)
+        (void)mpgi_0_2_read_page(sheet, &r->own.io, page);
+    return sheet;
+}
+
+bool mpgi_is_block_0_2(const struct remains *r, const struct sheet *content)
+{
+    uint32_t page_size = r->salvage->page_size;
+    uint32_t capacity = mpgi_sheet_u32(content, BLOCK_CAPACITY);
+
+    return capacity > 0 && capacity <= entries_per_block(page_size) &&
+           mpgi_sheet_u32(content, BLOCK_CAPACITY + 4) == 0 &&
+           mpgi_0_2_trailer_fits(content, page_size, 0);
+}
+
 /* ---- What the index says ------------------------------------------------------------------- */
 
 static bool is_found(const struct remains *r, uint64_t page)

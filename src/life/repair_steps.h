@@ -28,6 +28,8 @@ int mpgi_repair_refused(const struct repair *repair);
 int mpgi_repair_open_target(struct repair *repair, struct file *file);
 /* What is mended without looking at all of the file; `aloud`: and told. */
 int mpgi_repair_mend(struct repair *repair, bool aloud);
+/* Opens what is on the disk as a writer does. */
+int mpgi_repair_open(struct repair *repair, mpg_pager **pager);
 /* Opens what is on the disk as a writer does, checks and closes it; `aloud`: faults are told. */
 int mpgi_repair_try(struct repair *repair, struct outcome *outcome, bool aloud);
 /* Makes all metadata anew, from what was found, around contents that stay where they are. */

@@ -10,7 +10,7 @@ TOP = pathlib.Path(os.environ.get("top_srcdir") or pathlib.Path(__file__).parent
 NAME = r'"([a-z]+(?:-[a-z]+)*)"'
 # What makes a fault of mpg_check, and what makes a note of mpg_rescue or mpg_repair.
 FAULTS = (r"\(mpg_fault\)\s*\{([^}]*)\}", r"\breport\((?:check|walk),\s*" + NAME)
-NOTES = (r"mpgi_salvage_note\(\s*[^,]+,\s*" + NAME, r"\b(?:tell|ask)\(repair,\s*" + NAME,
+NOTES = (r"mpgi_salvage_note\(\s*[^,]+,\s*" + NAME, r"(?:tell|ask)\(repair,\s*" + NAME,
          r"\bgive_page_up\(repair,\s*" + NAME)
 
 

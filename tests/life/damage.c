@@ -14,7 +14,7 @@
 #define MOST_VERSIONS 6
 
 /* Bytes of a root, at most, and those that say which node one is, in format 1. */
-#define HEAD_SIZE 1024
+#define ROOT_MOST 4096
 #define NODE_HEAD 32
 
 /* ---- judging ---- */
@@ -41,10 +41,11 @@ static bool is_nameless(const struct specimen *specimen, const struct destroyed 
                         size_t count, unsigned number)
 {
     uint32_t page_size = specimen->kind->page_size;
+    uint32_t root_size = page_size < ROOT_MOST ? page_size : ROOT_MOST;
     /* What is left of a node that has lost its head is known by what leads to it. */
     bool is_led_to = specimen->kind->format == MPG_FORMAT_0_2 ||
-                     !hits(destroyed, count, page_size, HEAD_SIZE) ||
-                     !hits(destroyed, count, 2 * (uint64_t)page_size, HEAD_SIZE);
+                     !hits(destroyed, count, page_size, root_size) ||
+                     !hits(destroyed, count, 2 * (uint64_t)page_size, root_size);
 
     for (size_t i = 0; i < specimen->naming_count; i++) {
         const struct naming *naming = &specimen->namings[i];
