@@ -239,7 +239,7 @@ static int take_block(struct remains *r, uint32_t number)
 
     for (unsigned i = 0; i < 2 && error == 0; i++) {
         known[i] = worth_of(r, block, i, copies[i]);
-        torn += !is_block(r, copies[i]);
+        torn += !mpgi_is_block_0_2(r, copies[i]);
         if (block->page[i] >= FIRST_USER_PAGE)
             error = mpgi_salvage_set_owned(r->salvage, block->page[i]);
         /* So that all slots are looked at. */

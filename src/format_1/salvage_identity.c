@@ -19,12 +19,13 @@
 /* What is not where it belongs may begin with any sector. */
 #define SECTOR 512u
 
-/* What page 0 says, where its checksum holds. */
-static bool read_page_0(const struct file *file, unsigned char *page, uint32_t *page_size)
+/* What a page 0 says that begins with byte `at` of the file, where its checksum holds. */
+static bool read_page_0(const struct file *file, unsigned char *page, uint32_t *page_size,
+                        uint64_t at)
 {
     uint32_t log2, size;
 
-    if (mpgi_file_read(file, page, UINT32_C(1) << PAGE_LOG2_MIN, 0, 0) != 0 ||
+    if (mpgi_file_read(file, page, UINT32_C(1) << PAGE_LOG2_MIN, at, 0) != 0 ||
         memcmp(page + SB_TAG, SB_TAG_BYTES, 4) != 0 || page[SB_VERSION] != SB_MAJOR)
         return false;
     log2 = get_u32(page + SB_LOG2);
@@ -32,7 +33,7 @@ static bool read_page_0(const struct file *file, unsigned char *page, uint32_t *
         return false;
     *page_size = UINT32_C(1) << log2;
     size = node_size_of(*page_size);
-    return mpgi_file_read(file, page, size, 0, 0) == 0 &&
+    return mpgi_file_read(file, page, size, at, 0) == 0 &&
            crc_of(page, size - SB_CRC_SIZE) == get_u32(page + size - SB_CRC_SIZE);
 }
 
@@ -82,7 +83,7 @@ int mpgi_learn_identity_1(const struct file *file, struct superblock *superblock
     uint32_t page_size;
 
     memset(superblock, 0, sizeof(*superblock));
-    *has_page_0 = read_page_0(file, bytes, &superblock->page_size);
+    *has_page_0 = read_page_0(file, bytes, &superblock->page_size, 0);
     if (*has_page_0) {
         memcpy(superblock->uuid, bytes + SB_UUID, UUID_SIZE);
         memcpy(superblock->label, bytes + SB_LABEL, LABEL_SIZE);
@@ -176,10 +177,33 @@ static bool has_same_behind(const struct file *file, const unsigned char *leaf, 
            memcmp(other, leaf, size) == 0;
 }
 
+/*
+ * Whether a whole file begins with byte `at` of this one: what is before it is to be taken away, for nothing stands
+ * where the file says it does. Where only its first pages have moved, all of it would not fit behind that byte.
+ */
+static bool begins_at(const struct file *file, uint64_t at)
+{
+    unsigned char page[NODE_SIZE_MAX], root[NODE_SIZE_MAX];
+    uint32_t page_size;
+
+    if (at == 0 || !read_page_0(file, page, &page_size, at))
+        return false;
+    for (uint64_t i = 1; i <= 2; i++) {
+        uint64_t root_at = at + i * page_size;
+
+        if (root_at < file->bytes && is_any_root(file, root, page_size, root_at) &&
+            memcmp(root + ROOT_UUID, page + SB_UUID, UUID_SIZE) == 0 &&
+            get_u64(root + ROOT_TOTAL) <= (file->bytes - at) / page_size)
+            return true;
+    }
+    return false;
+}
+
 /* What a search for a sign of which file it is has found. */
 struct search {
     struct salvage *salvage;
-    bool sure; /* a node that is there twice said it; otherwise what did may be damaged */
+    bool elsewhere; /* a whole file begins further on */
+    bool sure;      /* a node that is there twice said it; otherwise what did may be damaged */
 };
 
 static void learn(struct salvage *salvage, unsigned char *leaf, uint32_t size, uint32_t page_size)
@@ -264,6 +288,8 @@ static void learn_from(struct search *search, const unsigned char *bytes, size_t
                        uint64_t at)
 {
     for (size_t i = 0; i + SECTOR <= length; i += SECTOR) {
+        if (memcmp(bytes + i + SB_TAG, SB_TAG_BYTES, 4) == 0)
+            search->elsewhere |= begins_at(search->salvage->file, at + i);
         learn_from_root(search->salvage, bytes + i, at + i);
         learn_from_leaf(search, bytes + i, at + i);
         learn_from_record(search, bytes + i, at + i);
@@ -292,5 +318,10 @@ int mpgi_search_1(struct salvage *salvage)
             error = salvage->looked(salvage->context, at / MPG_PAGE_SIZE_MIN);
     }
     free(bytes);
+    if (error == 0 && search.elsewhere) {
+        salvage->headless = false;
+        salvage->root_at = 0;
+        salvage->generation = 0;
+    }
     return error != 0 || salvage->headless ? error : 1;
 }

@@ -100,10 +100,12 @@ for skipped in 3 512 32256 1048576; do
         head -c $skipped /dev/zero
         cat my.mpp
     } >shifted
-    for command in info check "check -r"; do
+    for command in info check "check -r" rescue; do
+        saved=
+        [ "$command" != rescue ] || saved=saved
         # The words are to be split.
         # shellcheck disable=SC2086
-        mappedpages $command shifted 2>err >out && fail "$command takes a shifted file"
+        mappedpages $command shifted $saved 2>err >out && fail "$command takes a shifted file"
         complained "at byte $skipped of it: 'tail -c +$((skipped + 1)) shifted >NEW' takes it out"
     done
     tail -c +$((skipped + 1)) shifted | cmp - my.mpp || fail "that is not where it begins"
