@@ -2,11 +2,12 @@
 /*
  *     read       the whole archive, so that one that is damaged changes nothing
  *     announce   nothing more is pushed of regular pages that are there; what maps of them hold is written back
- *     change     regular pages that are there, in place; sync; everything else, as one commit
+ *     change     all of it as one commit
  *     tell       what the kernel caches of all that is dropped
  *
- * Regular pages that are there come first, as no commit covers them: so what the commit changes never names, after a
- * crash, a content that is not there yet. If the commit fails, they get back what they had.
+ * In format 0.2, and if they are too many, regular pages that are there cannot be a part of a commit: then they are written in
+ * place, and synced, before everything else is committed. So what the commit changes never names, after a crash, a content
+ * that is not there yet. If the commit fails, they get back what they had.
  */
 #include "batch_apply.h"
 
@@ -43,6 +44,7 @@ struct apply {
     unsigned char *content; /* owned; room for a page */
     struct item *items;     /* owned; in the order of the archive */
     size_t count, capacity;
+    bool in_place; /* regular pages that are there are written so: no transaction can take them */
     struct batch_result *result;
 };
 
@@ -51,7 +53,8 @@ static enum node_kind kind_of(const struct item *item)
     return item->page.protected ? NODE_PROTECTED : NODE_PAGE;
 }
 
-static bool is_in_place(const struct item *item)
+/* A regular page that was there before. */
+static bool is_there(const struct item *item)
 {
     return !item->page.protected && !item->missing;
 }
@@ -231,7 +234,7 @@ static void announce(struct apply *apply)
     struct fs *fs = apply->fs;
     for (size_t i = 0; i < apply->count; i++) {
         struct item *item = &apply->items[i];
-        uint64_t node = is_in_place(item) && item->node == 0
+        uint64_t node = is_there(item) && item->node == 0
                             ? nodes_current(fs->nodes, NODE_PAGE, item->page.id)
                             : 0;
 
@@ -293,11 +296,11 @@ static int put(struct apply *apply, const struct archived_page *page, uint64_t p
     }
     walk->next++;
     if (walk->txn == NULL) {
-        return is_in_place(item) ? write_in_place(apply, item) : MPG_OK;
+        return is_there(item) ? write_in_place(apply, item) : MPG_OK;
     }
-    return is_in_place(item)
-               ? MPG_OK
-               : page_put_write(walk->txn, page, apply->content, apply->fs->page_size);
+    return apply->in_place && is_there(item) ? MPG_OK
+                                             : page_put_write(walk->txn, page, item->missing,
+                                                              apply->content, apply->fs->page_size);
 }
 
 static int allocate(const struct apply *apply, mpg_txn *txn)
@@ -331,10 +334,10 @@ static void take_back(struct apply *apply)
     }
 }
 
-static bool has_in_place(const struct apply *apply)
+static bool has_some_there(const struct apply *apply)
 {
     for (size_t i = 0; i < apply->count; i++) {
-        if (is_in_place(&apply->items[i])) {
+        if (is_there(&apply->items[i])) {
             return true;
         }
     }
@@ -349,7 +352,7 @@ static int change(struct apply *apply, mpg_txn *txn)
     if (code == MPG_OK) {
         code = each_page(apply, put, &staged);
     }
-    if (code == MPG_OK && has_in_place(apply)) {
+    if (code == MPG_OK && apply->in_place && has_some_there(apply)) {
         code = each_page(apply, put, &in_place);
         if (code == MPG_OK) {
             code = mpg_sync(apply->fs->writable);
@@ -373,6 +376,11 @@ static int try_once(struct apply *apply)
         return code;
     }
     code = change(apply, txn);
+    if (code == MPG_E_UNSUPPORTED && !apply->in_place) {
+        mpg_txn_abort(txn);
+        apply->in_place = true;
+        return try_once(apply);
+    }
     if (code != MPG_OK) {
         if (code < 0) {
             (void)refuse_code(apply, code); /* before the last error is another */

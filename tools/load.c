@@ -37,6 +37,7 @@ struct load {
     struct spool spool;
     uint64_t memory;
     int spool_errno; /* why a content could not be read again from the spool; 0: they could */
+    bool in_place;   /* regular pages that were there before are written so */
     bool quiet;
     bool json;
     void *content; /* room for a page */
@@ -134,12 +135,13 @@ static int write_contents(mpg_txn *txn, struct load *load, size_t *next, bool al
             load->spool_errno = errno;
             return MPG_E_IO;
         }
-        if (status == 0 && !spooled->page.protected && !(missing && allocated_here)) {
-            /* One that was there before cannot be a part of a transaction. */
+        missing = missing && allocated_here;
+        if (status == 0 && load->in_place && !spooled->page.protected && !missing) {
             status = mpg_page_write(load->pager, (mpg_page_id){spooled->page.id}, load->content, 0,
                                     load->spool.page_size);
         } else if (status == 0) {
-            status = page_put_write(txn, &spooled->page, load->content, load->spool.page_size);
+            status =
+                page_put_write(txn, &spooled->page, missing, load->content, load->spool.page_size);
             left -= load->spool.page_size;
         }
         if (status != 0) {
@@ -151,7 +153,7 @@ static int write_contents(mpg_txn *txn, struct load *load, size_t *next, bool al
 }
 
 /* One transaction: allocations in the first one, and contents. */
-static int step(struct load *load, size_t *next, bool first)
+static int try_step(struct load *load, size_t *next, bool first)
 {
     mpg_txn *txn;
     int status = mpg_txn_begin(&txn, load->pager);
@@ -170,6 +172,22 @@ static int step(struct load *load, size_t *next, bool first)
     }
     if (status != 0) {
         mpg_txn_abort(txn);
+    }
+    return status;
+}
+
+/* … with regular pages that were there before written in place, where no transaction can take them. */
+static int step(struct load *load, size_t *next, bool first)
+{
+    size_t from = *next;
+    uint64_t done = load->done;
+    int status = try_step(load, next, first);
+
+    if (status == MPG_E_UNSUPPORTED && !load->in_place) {
+        load->in_place = true;
+        load->done = done;
+        *next = from;
+        status = try_step(load, next, first);
     }
     return status;
 }
@@ -284,7 +302,9 @@ const struct command command_load = {
         "called pages/<id> and protected/<id>; what is shorter than a page is followed by zeros.\n"
         "Pages that are not there are allocated. All of it is one transaction: after a crash it "
         "is\n"
-        "there, or nothing of it. Only regular pages that were there before are written in place.\n"
+        "there, or nothing of it. Only in format 0.2, or where they are more than 64 MiB or "
+        "2,000,\n"
+        "regular pages that were there before are written in place.\n"
         "An archive that is damaged or holds anything else changes nothing.\n\n"
         "  -m, --memory SIZE   what does not fit into that is written in several transactions,\n"
         "                      which is told (default 1G)\n"

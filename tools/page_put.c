@@ -24,10 +24,12 @@ int page_put_allocate(mpg_txn *txn, const struct archived_page *page, unsigned f
                            : mpg_txn_alloc_at(txn, (mpg_page_id){page->id}, flags);
 }
 
-int page_put_write(mpg_txn *txn, const struct archived_page *page, const void *content,
-                   size_t page_size)
+int page_put_write(mpg_txn *txn, const struct archived_page *page, bool missing,
+                   const void *content, size_t page_size)
 {
-    return page->protected
-               ? mpg_txn_protected_write(txn, (mpg_protected_id){page->id}, content, 0, page_size)
-               : mpg_txn_page_write(txn, (mpg_page_id){page->id}, content, 0, page_size);
+    if (page->protected) {
+        return mpg_txn_protected_write(txn, (mpg_protected_id){page->id}, content, 0, page_size);
+    }
+    return missing ? mpg_txn_page_write(txn, (mpg_page_id){page->id}, content, 0, page_size)
+                   : mpg_txn_page_replace(txn, (mpg_page_id){page->id}, content, page_size);
 }

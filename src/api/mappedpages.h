@@ -633,12 +633,24 @@ MPG_API MPG_MUST_CHECK int mpg_txn_alloc_at(mpg_txn *txn, mpg_page_id id, unsign
 MPG_API MPG_MUST_CHECK int mpg_txn_free(mpg_txn *txn, mpg_page_id id);
 
 /*
- * Stages content of a regular page that this transaction allocated (else INVALID: a page that
- * exists cannot be changed atomically). What is not written is zeros. Such a commit takes two
- * syncs: content first, then what makes it reachable.
+ * Stages content of a regular page that this transaction allocated (else INVALID; see
+ * mpg_txn_page_replace). What is not written is zeros. Such a commit takes two syncs: content
+ * first, then what makes it reachable.
  */
 MPG_API MPG_MUST_CHECK int mpg_txn_page_write(mpg_txn *txn, mpg_page_id id, const void *data,
                                               size_t offset, size_t length);
+
+/*
+ * A new content for a regular page that is in use, as mpg_page_replace gives it: the last one that
+ * is staged for a page, and with everything else that the transaction does, all or nothing. What is
+ * written to the page by other means until the commit is overwritten. Such a commit takes one sync
+ * more, and operations of other threads wait for it. All new contents together come to 64 MiB at
+ * most, or to one page; and one record must name them: it has room for 2,000 and 100 more changes.
+ * Errors: as mpg_page_replace; NOT_ALLOCATED also for a page that the transaction frees or
+ * allocates. The commit: NOT_ALLOCATED, NOT_REGULAR (freed meanwhile), UNSUPPORTED (too many).
+ */
+MPG_API MPG_MUST_CHECK int mpg_txn_page_replace(mpg_txn *txn, mpg_page_id id, const void *data,
+                                                size_t length);
 
 MPG_API MPG_MUST_CHECK int mpg_txn_alloc_protected(mpg_protected_id *id, mpg_txn *txn);
 MPG_API MPG_MUST_CHECK int mpg_txn_alloc_protected_at(mpg_txn *txn, mpg_protected_id id);

@@ -59,10 +59,18 @@ struct create_parameters {
     uint64_t generation;    /* numbers of commits begin behind this one */
 };
 
-/* A regular page in which a crash may have left a part of what it is to hold. */
+/* Regular pages in which a crash may have left a part of what they are to hold. */
 struct format_redo {
-    uint64_t page;          /* 0: there is none */
-    unsigned char *content; /* what is to be in it. Owned, and stays until the format is unloaded */
+    size_t count;
+    uint64_t *pages; /* in ascending order. Owned */
+    unsigned char
+        *contents; /* one behind the other. Owned, and stay until the format is unloaded */
+};
+
+/* A regular page that is in use, and what it is to hold: all of a page. */
+struct page_content {
+    uint64_t page;
+    const void *content;
 };
 
 /* An open file's metadata: the head of each format's own structure. */
@@ -87,7 +95,7 @@ struct format {
     /* From seal to publish: whose content the batch replaces or frees. Only where contents move. */
     const struct replaced_entry *replaced_entries;
     size_t replaced_count;
-    /* As of loading; until settle has put it there, that content counts, and not what the page holds. */
+    /* As of loading; until settle has put them there, those contents count, and not what the pages hold. */
     struct format_redo redo;
 };
 
@@ -297,18 +305,20 @@ struct format_ops {
     int (*make_alike)(struct format *format);
 
     /*
-     * A new content for a regular page that is in use, as a whole. May be NULL, as the others: the format cannot. The first
-     * three are called while nothing gathers or is in flight, and nothing else is put into that batch but what
-     * frees a page. Chooses a page: then there is room for it in a batch that is sealed before the lock is given up.
-     * SEAL_NEEDS_ROOM: make_room first, and try again; REDO_NEEDS_PAGES: commit what is pending first.
+     * New contents for regular pages that are in use, all of them or none. May be NULL, as the others: the format cannot.
+     * The first four are called while nothing gathers or is in flight. Chooses pages for `count` contents, beside so many
+     * `others` in the same batch, and changes without contents: then there is room for all in a batch that is sealed before
+     * the lock is given up. SEAL_NEEDS_ROOM: make_room first, and try again; REDO_NEEDS_PAGES: commit what is pending first.
      */
 #define REDO_NEEDS_PAGES 2
-    int (*redo_prepare)(struct format *format);
-    /* After that: `content`, which stays until the batch is published or discarded, is for `page`. */
-    int (*redo_stage)(struct format *format, uint64_t page, const void *content);
-    /* Undoes both. */
+    int (*redo_prepare)(struct format *format, size_t count, size_t others, size_t changes);
+    /* After that: the contents, by page; they stay until the batch is published or discarded. */
+    int (*redo_stage)(struct format *format, const struct page_content *contents, size_t count);
+    /* After all changes of the batch: whether they can go with it. Results as of redo_prepare. */
+    int (*redo_check)(struct format *format);
+    /* Undoes all of it. */
     void (*redo_cancel)(struct format *format);
-    /* Whether the sealed batch has one. When that is durable it is written, then synced, then marked as done. */
+    /* Whether the sealed batch has some. When that is durable they are written, then synced, then marked as done. */
     bool (*redo_is_sealed)(const struct format *format);
     int (*redo_write)(struct format *format);
     int (*redo_mark)(struct format *format);

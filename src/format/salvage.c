@@ -30,6 +30,7 @@ void mpgi_salvage_free(struct salvage *salvage)
     free(salvage->doubtful_pages.ranges);
     free(salvage->doubtful_ids.ranges);
     free(salvage->entries);
+    free(salvage->redos);
 }
 
 void mpgi_salvage_note(struct salvage *salvage, const char *name, uint64_t page, const char *format,

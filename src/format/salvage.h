@@ -32,7 +32,7 @@ struct salvage_entry {
 
 /* A regular page that the last commit was giving a new content as the file was left. */
 struct salvage_redo {
-    uint64_t page; /* 0: there is none */
+    uint64_t page;
     uint64_t from; /* the page that has that content, if it is whole */
     uint32_t crc;  /* of it */
 };
@@ -71,7 +71,8 @@ struct salvage {
     struct salvage_ranges doubtful_ids; /* what is said of these may be older than what was lost */
     struct salvage_entry *entries;      /* in any order. Owned */
     size_t entry_count, entry_capacity;
-    struct salvage_redo redo;
+    struct salvage_redo *redos; /* by page. Owned */
+    size_t redo_count;
     void (*note)(void *context, const char *name, uint64_t page, const char *message);
     /* So many pages were looked at. Returns 0, or what collecting is to end with. May be NULL. */
     int (*looked)(void *context, uint64_t pages);

@@ -55,11 +55,17 @@ static bool fits(const struct format_1 *f, const struct chain_end *end, bool gap
         if (!is_page(f, record->parts[i].page))
             return false;
     }
-    if (record->redo.page != 0 &&
-        (!is_page(f, record->redo.from) || !is_page(f, record->redo.page)))
-        return false;
     return is_place(record, record->next) && is_place(record, record->after) &&
            (gap || record->next == end->after || !RULE_HOLDS(RULE_TWO_AHEAD));
+}
+
+static bool has_pages_of_redos(const struct format_1 *f, const struct record *record)
+{
+    for (uint32_t i = 0; i < record->redo_count; i++) {
+        if (!is_page(f, record->redos[i].from) || !is_page(f, record->redos[i].page))
+            return false;
+    }
+    return true;
 }
 
 int mpgi_chain_read(struct format_1 *f, const struct chain_end *end, uint64_t place, bool gap,
@@ -75,6 +81,8 @@ int mpgi_chain_read(struct format_1 *f, const struct chain_end *end, uint64_t pl
     if (!fits(f, end, gap, record))
         return 1;
     error = mpgi_record_read_changes(record, &f->cache.space);
+    if (error == 0 && !has_pages_of_redos(f, record))
+        error = 1;
     if (error)
         mpgi_record_free(record);
     return error;

@@ -6,14 +6,6 @@
 #include "base/error.h"
 #include "format_1/state.h"
 
-static int by_number(const void *a, const void *b)
-{
-    const uint64_t *left = a;
-    const uint64_t *right = b;
-
-    return (*left > *right) - (*left < *right);
-}
-
 /* ---- Entries ------------------------------------------------------------------------------- */
 
 static int look(struct format_1 *f, enum version version, uint64_t id, struct entry *entry)
@@ -63,7 +55,7 @@ static int collect_entries(struct format_1 *f, const struct id_map *contents,
 
     if (ids->count == 0)
         return 0;
-    qsort(ids->at, ids->count, sizeof(*ids->at), by_number);
+    qsort(ids->at, ids->count, sizeof(*ids->at), compare_u64);
     changes->entries = calloc(ids->count, sizeof(*changes->entries));
     if (changes->entries == NULL)
         return mpgi_fail_memory("commit");

@@ -30,8 +30,8 @@ static void reset_gathered(struct format_1 *f)
     f->gathered.structure = false;
     f->gathered.entries_came_or_went = false;
     f->gathered.sealing = false;
-    f->gathered.redo = (struct record_redo){0};
-    f->gathered.redo_content = NULL;
+    free(f->gathered.redos.at);
+    f->gathered.redos = (struct redos){0};
 }
 
 static void reset_sealed(struct format_1 *f)
@@ -44,8 +44,9 @@ static void reset_sealed(struct format_1 *f)
     sealed->replaced = NULL;
     sealed->blocks = NULL;
     sealed->second = false;
-    sealed->redo_content = NULL;
     sealed->sync_failed = false;
+    free(sealed->redos.at);
+    sealed->redos = (struct redos){0};
     memset(&sealed->record, 0, sizeof(sealed->record));
     sealed->kind = SEALED_NOTHING;
     mpgi_output_clear(&sealed->contents);
@@ -55,21 +56,29 @@ static void reset_sealed(struct format_1 *f)
     f->head.replaced_count = 0;
 }
 
-bool mpgi_commit_may_be_record(const struct format_1 *f, bool redo)
+bool mpgi_commit_fits_record(const struct format_1 *f, struct record_amounts amounts)
 {
     uint64_t total = get_u64(mpgi_root_get(f, VERSION_NEWEST) + ROOT_TOTAL);
-    const struct changes *changes = &f->sealed.changes;
 
     return f->rest.next != 0 && !f->gathered.structure &&
            f->chain.records < mpgi_chain_limit(total) &&
-           mpgi_cache_unwritten(&f->cache) <= DIRTY_NODES_MAX &&
-           mpgi_record_parts(f->cache.space.node_size, changes->count, changes->run_count, redo) <=
-               PARTS_MAX;
+           mpgi_record_parts(f->cache.space.node_size, amounts) <= PARTS_MAX;
+}
+
+bool mpgi_commit_wants_checkpoint(const struct format_1 *f)
+{
+    return mpgi_cache_unwritten(&f->cache) > DIRTY_NODES_MAX;
 }
 
 static bool may_be_record(const struct format_1 *f)
 {
-    return mpgi_commit_may_be_record(f, f->gathered.redo.page != 0);
+    const struct changes *changes = &f->sealed.changes;
+    const struct record_amounts amounts = {f->gathered.redos.count, changes->count,
+                                           changes->run_count};
+
+    /* One with redos must be, and was preceded by a checkpoint if that was due. */
+    return mpgi_commit_fits_record(f, amounts) &&
+           (amounts.redos > 0 || !mpgi_commit_wants_checkpoint(f));
 }
 
 /* Whose content is replaced or freed: so that what views show is left alone. */
@@ -137,7 +146,12 @@ static int choose_places(struct format_1 *f, struct record *record)
         if (changes->entries[i].is_new)
             last = &changes->entries[i];
     }
-    behind = last != NULL ? last->entry.page + 1 : max_u64(record->page, record->redo.from) + 1;
+    if (last != NULL)
+        behind = last->entry.page + 1;
+    else if (record->redo_count != 0)
+        behind = max_u64(record->page, record->redos[record->redo_count - 1].from) + 1;
+    else
+        behind = record->page + 1;
     /* Rule P7: places are named two ahead, or the end could not be told from a gap. */
     record->next = f->rest.after;
     if (record->next != 0)
@@ -157,7 +171,8 @@ static void fill_record(struct format_1 *f, struct record *record, bool ordered)
     record->root_crc = f->chain.root_crc;
     record->link = f->chain.link;
     record->ordered = ordered;
-    record->redo = f->gathered.redo;
+    record->redos = f->gathered.redos.at;
+    record->redo_count = (uint32_t)f->gathered.redos.count;
     record->total = get_u64(root + ROOT_TOTAL);
     record->free = get_u64(root + ROOT_FREE);
     record->protected_pages = get_u64(root + ROOT_PROTECTED);
@@ -191,7 +206,7 @@ static int add_record(struct format_1 *f, const struct record *record)
     unsigned other = 3 - f->chain.root_page;
 
     if (!mpgi_output_reserve(marks, 2 + (size_t)record->part_count) ||
-        !mpgi_rest_reserve(&f->rest, 2 + (size_t)record->part_count))
+        !mpgi_rest_reserve(&f->rest, 1 + (size_t)record->part_count + record->redo_count))
         return mpgi_fail_memory("commit");
     mpgi_output_add(marks, record->page * space->page_size, space->node_size, f->sealed.blocks,
                     record->page);
@@ -207,18 +222,17 @@ static int add_record(struct format_1 *f, const struct record *record)
     return 0;
 }
 
-/* What is to be in a page that is in use goes beside it first. */
-static int add_redo(struct format_1 *f, struct output *output)
+/* What is to be in pages that are in use goes beside them first. */
+static int add_redos(struct format_1 *f, struct output *output)
 {
-    const struct record_redo *redo = &f->sealed.record.redo;
+    const struct redos *redos = &f->gathered.redos;
     uint32_t page_size = f->head.page_size;
 
-    if (redo->page == 0)
-        return 0;
-    if (!mpgi_output_reserve(output, 1))
+    if (!mpgi_output_reserve(output, redos->count))
         return mpgi_fail_memory("commit");
-    f->sealed.redo_content = f->gathered.redo_content;
-    mpgi_output_add(output, redo->from * page_size, page_size, f->sealed.redo_content, redo->from);
+    for (size_t i = 0; i < redos->count; i++)
+        mpgi_output_add(output, redos->at[i].from * page_size, page_size,
+                        redos->contents[i].content, redos->at[i].from);
     return 0;
 }
 
@@ -232,8 +246,9 @@ static int seal_record(struct format_1 *f, bool unsynced_zeros, bool ordered)
     fill_record(f, record, ordered);
     record->entry_count = (uint32_t)f->sealed.changes.count;
     record->run_count = (uint32_t)f->sealed.changes.run_count;
-    record->part_count = mpgi_record_parts(f->cache.space.node_size, record->entry_count,
-                                           record->run_count, record->redo.page != 0);
+    record->part_count = mpgi_record_parts(
+        f->cache.space.node_size,
+        (struct record_amounts){record->redo_count, record->entry_count, record->run_count});
     error = choose_places(f, record);
     if (error == 0)
         error = encode_record(f, record);
@@ -242,7 +257,7 @@ static int seal_record(struct format_1 *f, bool unsynced_zeros, bool ordered)
     if (error == 0)
         error = add_contents(f, unsynced_zeros, ordered ? &f->sealed.contents : &f->sealed.marks);
     if (error == 0)
-        error = add_redo(f, ordered ? &f->sealed.contents : &f->sealed.marks);
+        error = add_redos(f, ordered ? &f->sealed.contents : &f->sealed.marks);
     if (error)
         return error;
     mpgi_tree_count(f, &f->space);
@@ -251,6 +266,8 @@ static int seal_record(struct format_1 *f, bool unsynced_zeros, bool ordered)
     f->directory.edit.content = NULL;
     put_u64(mpgi_root_pending(f) + NODE_GENERATION, f->sealed.generation);
     f->sealed.kind = SEALED_RECORD;
+    f->sealed.redos = f->gathered.redos;
+    f->gathered.redos = (struct redos){0};
     return 0;
 }
 
@@ -299,12 +316,21 @@ static int seal_root(struct format_1 *f, bool unsynced_zeros, bool *ordered)
 
 /* ---- Either -------------------------------------------------------------------------------- */
 
+/* Room for these is seen to beforehand, so this is not expected. */
+static int fail_redos(const struct format_1 *f)
+{
+    return mpgi_fail(MPG_E_NO_SPACE, "commit", f->gathered.redos.contents[0].page,
+                     "%s: no pages are free for new contents of pages in use", f->head.file->path);
+}
+
 /* There are too few pages for the contents: what rests may come back, or the file grow. */
 static int find_room(struct format_1 *f)
 {
     uint64_t total = get_u64(mpgi_root_get(f, VERSION_NEWEST) + ROOT_TOTAL);
     int error;
 
+    if (f->gathered.redos.count > 0)
+        return fail_redos(f);
     if (f->rest.next != 0 || f->rest.current.count > 0 || f->rest.old.count > 0)
         return SEAL_NEEDS_ROOM;
     error = mpgi_format_grow(&f->head, total + f->sealed.changes.new_contents);
@@ -318,8 +344,10 @@ static int find_room(struct format_1 *f)
 static int place_contents(struct format_1 *f)
 {
     for (;;) {
-        uint64_t near = may_be_record(f) ? f->rest.next + 1 : 0;
-        int error = mpgi_place_contents(f, &f->sealed.changes, near);
+        const struct redos *redos = &f->gathered.redos;
+        uint64_t last = redos->count > 0 ? redos->at[redos->count - 1].from : f->rest.next;
+        uint64_t near = may_be_record(f) ? last + 1 : 0;
+        int error = mpgi_place_contents(f, &f->sealed.changes, near, redos->count == 0);
 
         if (error == 1)
             error = find_room(f);
@@ -346,10 +374,8 @@ static int seal(struct format_1 *f, const struct id_map *contents, bool unsynced
     error = 1;
     if (may_be_record(f))
         error = seal_record(f, unsynced_zeros, *ordered);
-    if (error == 1 && f->gathered.redo.page != 0)
-        return mpgi_fail(MPG_E_NO_SPACE, "commit", f->gathered.redo.page,
-                         "%s: no page is free for the new content of page %llu", f->head.file->path,
-                         (unsigned long long)f->gathered.redo.page);
+    if (error == 1 && f->gathered.redos.count > 0)
+        return fail_redos(f);
     if (error == 1)
         error = seal_root(f, unsynced_zeros, ordered);
     return error;
@@ -456,7 +482,7 @@ bool mpgi_commit_take_back(struct format *format, enum commit_step step, bool no
     if (step == STEP_CONTENTS)
         return !f->sealed.sync_failed;
     if (step == STEP_FIRST_SYNC || step == STEP_REDO)
-        return false; /* … and it stands: who opens the file carries the redo out */
+        return false; /* … and it stands: who opens the file carries the redos out */
     if (f->sealed.kind == SEALED_RECORD && step == STEP_ROOT)
         return !RULE_HOLDS(RULE_ANNUL) || annul(f, true);
     if (f->sealed.kind == SEALED_RECORD)
@@ -504,8 +530,8 @@ static void publish_record(struct format_1 *f)
     mpgi_rest_add(&f->rest, record->page);
     for (unsigned i = 0; i < record->part_count; i++)
         mpgi_rest_add(&f->rest, record->parts[i].page);
-    if (record->redo.page != 0 && RULE_HOLDS(RULE_REDO_RESTS))
-        mpgi_rest_add(&f->rest, record->redo.from);
+    for (uint32_t i = 0; i < record->redo_count && RULE_HOLDS(RULE_REDO_RESTS); i++)
+        mpgi_rest_add(&f->rest, record->redos[i].from);
     chain->is_named = false;
     f->rest.next = record->next;
     f->rest.after = record->after;

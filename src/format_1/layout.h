@@ -107,14 +107,14 @@
 #define RECORD_ENTRIES 88         /* 4: directory deltas */
 #define RECORD_RUNS 92            /* 4: space deltas */
 #define RECORD_PARTS 96           /* 4: continuations */
-#define RECORD_REDOS 100          /* 4: 1 if it has a redo, or 0 */
+#define RECORD_REDOS 100          /* 4 */
 #define RECORD_BODY 104
 
 #define PART_PAGE 0 /* 8 */
 #define PART_CRC 8  /* 4, and 4 of zero */
 #define PART_SIZE 16
 
-/* Behind the names of the continuations: what is to be put into a page that is in use. */
+/* The first of its changes: what is to be put into a page that is in use. */
 #define REDO_PAGE 0 /* 8: that page */
 #define REDO_FROM 8 /* 8: the page that holds what is to be in it */
 #define REDO_CRC 16 /* 4: CRC32 of that, and 4 of zero */
@@ -148,6 +148,9 @@
 #define RECORD_ORDERED 1u
 
 #define PARTS_MAX 64
+
+/* The contents that the redos of a record may have together, if there are several. */
+#define REDO_BYTES_MAX (UINT32_C(64) << 20)
 
 /* Records behind one root: a writer makes no more, and a reader follows no more. */
 #define RECORDS_MAX 512

@@ -183,6 +183,7 @@ const struct format_ops mpgi_format_1 = {
     .make_room_end = mpgi_fold_end,
     .redo_prepare = mpgi_redo_prepare,
     .redo_stage = mpgi_redo_stage,
+    .redo_check = mpgi_redo_check,
     .redo_cancel = mpgi_redo_cancel,
     .redo_is_sealed = mpgi_redo_is_sealed,
     .redo_write = mpgi_redo_write,

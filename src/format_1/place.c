@@ -321,13 +321,14 @@ static int put_there(struct format_1 *f, struct entry_change *change, uint64_t p
     return 0;
 }
 
-int mpgi_place_contents(struct format_1 *f, struct changes *changes, uint64_t near)
+int mpgi_place_contents(struct format_1 *f, struct changes *changes, uint64_t near, bool anyhow)
 {
     struct finding finding = {0};
     uint64_t at = 0; /* in run number `run` */
     size_t run = 0;
-    int error =
-        changes->new_contents > 0 ? find_pages(f, near, changes->new_contents, true, &finding) : 0;
+    int error = changes->new_contents > 0
+                    ? find_pages(f, near, changes->new_contents, anyhow, &finding)
+                    : 0;
 
     for (size_t i = 0; i < changes->count && error == 0; i++) {
         if (!changes->entries[i].is_new)
@@ -346,13 +347,43 @@ int mpgi_place_contents(struct format_1 *f, struct changes *changes, uint64_t ne
     return error;
 }
 
-/* ---- Records ------------------------------------------------------------------------------- */
+/* ---- Contents of pages in use --------------------------------------------------------------- */
 
 /* Until the commit is through, nobody else takes it. */
 static int choose(struct format_1 *f, uint64_t page)
 {
     return mpgi_id_map_put(&f->rest.chosen, page) != NULL ? 0 : mpgi_fail_memory("commit");
 }
+
+int mpgi_place_beside(struct format_1 *f, size_t count, size_t others, struct record_redo *redos)
+{
+    struct finding finding = {0};
+    uint64_t *pages = calloc(count + others, sizeof(*pages));
+    size_t found = 0;
+    int error = pages == NULL ? mpgi_fail_memory("commit")
+                              : find_pages(f, f->rest.next + 1, count + others, false, &finding);
+
+    for (size_t i = 0; i < finding.count && error == 0; i++) {
+        for (uint64_t k = 0; k < finding.runs[i].count; k++)
+            pages[found++] = finding.runs[i].first + k;
+    }
+    if (error == 0)
+        qsort(pages, found, sizeof(*pages), compare_u64);
+    for (size_t i = 0; i < found && error == 0; i++) {
+        /* The others are only to be there: the upper ones, behind the record. */
+        if (i >= count) {
+            mpgi_pool_add(&f->pool, pages[i]);
+            continue;
+        }
+        redos[i].from = pages[i];
+        error = choose(f, pages[i]);
+    }
+    free(finding.runs);
+    free(pages);
+    return error;
+}
+
+/* ---- Records ------------------------------------------------------------------------------- */
 
 int mpgi_place_near(struct format_1 *f, uint64_t near, uint64_t *page)
 {

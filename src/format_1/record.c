@@ -14,63 +14,91 @@
 
 /* The changes that one block holds. */
 struct share {
-    uint64_t entries;
-    uint64_t runs;
+    struct record_amounts amounts;
     uint32_t first; /* offset of the first of them in the block */
     uint32_t used;
 };
 
-/* What stands before the changes in a record: with its redo goes room for the mark behind them. */
+/* What stands before the changes in a record: with redos goes room for the mark behind all. */
 struct lead {
     unsigned parts;
-    bool redo;
+    bool redos;
 };
 
+/* How many things of a size go into what is left of a block, which is made less. */
+static uint64_t take(uint32_t *room, uint64_t count, uint32_t size)
+{
+    uint64_t taken = min_u64(count, *room / size);
+
+    *room -= (uint32_t)taken * size;
+    return taken;
+}
+
 /* What block number `block` takes of what is left. */
-static struct share share_of(uint32_t node_size, struct lead lead, unsigned block, uint64_t entries,
-                             uint64_t runs)
+static struct share share_of(uint32_t node_size, struct lead lead, unsigned block,
+                             struct record_amounts left)
 {
     struct share share = {.first = CONTINUATION_BODY};
-    uint32_t room;
+    uint32_t room, all;
 
     if (block == 0)
-        share.first = RECORD_BODY + lead.parts * PART_SIZE + (lead.redo ? REDO_SIZE : 0);
-    room = node_size - share.first - (block == 0 && lead.redo ? MARK_SIZE : 0);
-    share.entries = min_u64(entries, room / DELTA_SIZE);
-    room -= (uint32_t)share.entries * DELTA_SIZE;
-    if (share.entries == entries)
-        share.runs = min_u64(runs, room / RUN_SIZE);
-    share.used =
-        share.first + (uint32_t)share.entries * DELTA_SIZE + (uint32_t)share.runs * RUN_SIZE;
+        share.first = RECORD_BODY + lead.parts * PART_SIZE;
+    all = room = node_size - share.first - (block == 0 && lead.redos ? MARK_SIZE : 0);
+    share.amounts.redos = take(&room, left.redos, REDO_SIZE);
+    if (share.amounts.redos == left.redos)
+        share.amounts.entries = take(&room, left.entries, DELTA_SIZE);
+    if (share.amounts.redos == left.redos && share.amounts.entries == left.entries)
+        share.amounts.runs = take(&room, left.runs, RUN_SIZE);
+    share.used = share.first + all - room;
     return share;
 }
 
-static bool fits(uint32_t node_size, struct lead lead, uint64_t entries, uint64_t runs)
+static void add_amounts(struct record_amounts *to, const struct record_amounts *what)
 {
-    for (unsigned block = 0; block <= lead.parts; block++) {
-        struct share share = share_of(node_size, lead, block, entries, runs);
-
-        entries -= share.entries;
-        runs -= share.runs;
-    }
-    return entries == 0 && runs == 0;
+    to->redos += what->redos;
+    to->entries += what->entries;
+    to->runs += what->runs;
 }
 
-/* The most continuations that a record can name. */
-static unsigned most_parts(uint32_t node_size, bool redo)
+static struct record_amounts without(const struct record_amounts *all,
+                                     const struct record_amounts *what)
 {
-    uint32_t room = node_size - RECORD_BODY - (redo ? REDO_SIZE + MARK_SIZE : 0);
+    return (struct record_amounts){all->redos - what->redos, all->entries - what->entries,
+                                   all->runs - what->runs};
+}
+
+static bool fits(uint32_t node_size, struct lead lead, struct record_amounts left)
+{
+    for (unsigned block = 0; block <= lead.parts; block++) {
+        struct share share = share_of(node_size, lead, block, left);
+
+        left = without(&left, &share.amounts);
+    }
+    return left.redos == 0 && left.entries == 0 && left.runs == 0;
+}
+
+/* The most continuations that a record can name: one redo at least is in the record itself. */
+static unsigned most_parts(uint32_t node_size, bool has_redos)
+{
+    uint32_t room = node_size - RECORD_BODY - (has_redos ? REDO_SIZE + MARK_SIZE : 0);
 
     return (unsigned)min_u64(PARTS_MAX, room / PART_SIZE);
 }
 
-unsigned mpgi_record_parts(uint32_t node_size, uint64_t entries, uint64_t runs, bool redo)
+unsigned mpgi_record_parts(uint32_t node_size, struct record_amounts amounts)
 {
-    for (unsigned parts = 0; parts <= most_parts(node_size, redo); parts++) {
-        if (fits(node_size, (struct lead){parts, redo}, entries, runs))
+    bool has_redos = amounts.redos != 0;
+
+    for (unsigned parts = 0; parts <= most_parts(node_size, has_redos); parts++) {
+        if (fits(node_size, (struct lead){parts, has_redos}, amounts))
             return parts;
     }
     return PARTS_MAX + 1;
+}
+
+uint64_t mpgi_record_most_redos(uint32_t page_size)
+{
+    return page_size < REDO_BYTES_MAX ? REDO_BYTES_MAX / page_size : 1;
 }
 
 /* ---- Writing ------------------------------------------------------------------------------- */
@@ -100,18 +128,6 @@ static void put_run(unsigned char *at, const struct record_run *run)
     at[RUN_USE] = run->use;
 }
 
-/* Puts a block's share of a record's changes into it, those that follow the first ones already put. */
-static void put_changes(unsigned char *block, const struct share *share,
-                        const struct record *record, uint64_t entries, uint64_t runs)
-{
-    unsigned char *at = block + share->first;
-
-    for (uint64_t i = 0; i < share->entries; i++, at += DELTA_SIZE)
-        put_entry(at, &record->entries[entries + i]);
-    for (uint64_t i = 0; i < share->runs; i++, at += RUN_SIZE)
-        put_run(at, &record->runs[runs + i]);
-}
-
 static void put_redo(unsigned char *at, const struct record_redo *redo)
 {
     put_u64(at + REDO_PAGE, redo->page);
@@ -119,9 +135,28 @@ static void put_redo(unsigned char *at, const struct record_redo *redo)
     put_u32(at + REDO_CRC, redo->crc);
 }
 
+/* Puts a block's share of a record's changes into it, those that follow the ones already put. */
+static void put_changes(unsigned char *block, const struct share *share,
+                        const struct record *record, const struct record_amounts *put)
+{
+    unsigned char *at = block + share->first;
+
+    for (uint64_t i = 0; i < share->amounts.redos; i++, at += REDO_SIZE)
+        put_redo(at, &record->redos[put->redos + i]);
+    for (uint64_t i = 0; i < share->amounts.entries; i++, at += DELTA_SIZE)
+        put_entry(at, &record->entries[put->entries + i]);
+    for (uint64_t i = 0; i < share->amounts.runs; i++, at += RUN_SIZE)
+        put_run(at, &record->runs[put->runs + i]);
+}
+
 static struct lead lead_of(const struct record *record)
 {
-    return (struct lead){record->part_count, record->redo.page != 0};
+    return (struct lead){record->part_count, record->redo_count != 0};
+}
+
+static struct record_amounts amounts_of(const struct record *record)
+{
+    return (struct record_amounts){record->redo_count, record->entry_count, record->run_count};
 }
 
 static void put_head(unsigned char *block, const struct record *record, uint32_t used)
@@ -142,31 +177,27 @@ static void put_head(unsigned char *block, const struct record *record, uint32_t
     put_u32(block + RECORD_ENTRIES, record->entry_count);
     put_u32(block + RECORD_RUNS, record->run_count);
     put_u32(block + RECORD_PARTS, record->part_count);
-    put_u32(block + RECORD_REDOS, record->redo.page != 0);
+    put_u32(block + RECORD_REDOS, record->redo_count);
     for (unsigned i = 0; i < record->part_count; i++) {
         put_u64(block + RECORD_BODY + i * PART_SIZE + PART_PAGE, record->parts[i].page);
         put_u32(block + RECORD_BODY + i * PART_SIZE + PART_CRC, record->parts[i].crc);
     }
-    if (record->redo.page != 0)
-        put_redo(block + RECORD_BODY + record->part_count * PART_SIZE, &record->redo);
 }
 
 void mpgi_record_encode(struct record *record, const struct node_space *space,
                         unsigned char *blocks)
 {
     uint32_t size = space->node_size;
-    uint64_t entries = 0, runs = 0; /* that are in a block already */
+    struct record_amounts all = amounts_of(record), put = {0};
     uint32_t used = 0;
 
     memset(blocks, 0, (size_t)(1 + record->part_count) * size);
     for (unsigned i = 0; i <= record->part_count; i++) {
         unsigned char *block = blocks + (size_t)i * size;
-        struct share share = share_of(size, lead_of(record), i, record->entry_count - entries,
-                                      record->run_count - runs);
+        struct share share = share_of(size, lead_of(record), i, without(&all, &put));
 
-        put_changes(block, &share, record, entries, runs);
-        entries += share.entries;
-        runs += share.runs;
+        put_changes(block, &share, record, &put);
+        add_amounts(&put, &share.amounts);
         if (i == 0) {
             used = share.used;
             continue;
@@ -191,7 +222,7 @@ static int read_block(unsigned char *block, const struct node_space *space, uint
 /* Whether a block is a whole record that belongs into a page. */
 static bool is_record(const struct node_space *space, const unsigned char *block, uint64_t page)
 {
-    uint32_t used = get_u32(block + RECORD_USED);
+    uint32_t used = get_u32(block + RECORD_USED), redos = get_u32(block + RECORD_REDOS);
 
     if (memcmp(block + RECORD_TYPE, TYPE_RECORD, TYPE_SIZE) != 0 || used < RECORD_BODY ||
         used > space->node_size)
@@ -200,19 +231,11 @@ static bool is_record(const struct node_space *space, const unsigned char *block
         return false;
     if (get_u64(block + RECORD_PAGE) != page)
         return false;
-    if (get_u32(block + RECORD_REDOS) > 1 ||
-        (get_u32(block + RECORD_REDOS) == 1 && used > space->node_size - MARK_SIZE))
+    if (redos > mpgi_record_most_redos(space->page_size) ||
+        (redos != 0 && used > space->node_size - MARK_SIZE))
         return false;
     return get_u64(block + RECORD_GENERATION) < GENERATION_END &&
-           get_u32(block + RECORD_PARTS) <=
-               most_parts(space->node_size, get_u32(block + RECORD_REDOS) == 1);
-}
-
-static void get_redo(struct record_redo *redo, const unsigned char *at)
-{
-    redo->page = get_u64(at + REDO_PAGE);
-    redo->from = get_u64(at + REDO_FROM);
-    redo->crc = get_u32(at + REDO_CRC);
+           get_u32(block + RECORD_PARTS) <= most_parts(space->node_size, redos != 0);
 }
 
 static void get_head(struct record *record, const unsigned char *block)
@@ -238,8 +261,7 @@ static void get_head(struct record *record, const unsigned char *block)
         record->parts[i].page = get_u64(block + RECORD_BODY + i * PART_SIZE + PART_PAGE);
         record->parts[i].crc = get_u32(block + RECORD_BODY + i * PART_SIZE + PART_CRC);
     }
-    if (get_u32(block + RECORD_REDOS) != 0)
-        get_redo(&record->redo, block + RECORD_BODY + record->part_count * PART_SIZE);
+    record->redo_count = get_u32(block + RECORD_REDOS);
 }
 
 int mpgi_record_read(struct record *record, const struct node_space *space, uint64_t page)
@@ -252,28 +274,44 @@ int mpgi_record_read(struct record *record, const struct node_space *space, uint
     if (!is_record(space, block, page))
         return 1;
     get_head(record, block);
-    if (get_u32(block + RECORD_REDOS) != 0 && record->redo.page == 0)
-        return 1;
     record->page = page;
     return 0;
 }
 
-static void get_changes(const unsigned char *block, const struct share *share,
-                        struct record_entry *entries, struct record_run *runs)
+static void get_redo(struct record_redo *redo, const unsigned char *at)
+{
+    redo->page = get_u64(at + REDO_PAGE);
+    redo->from = get_u64(at + REDO_FROM);
+    redo->crc = get_u32(at + REDO_CRC);
+}
+
+static void get_entry(struct record_entry *entry, const unsigned char *at)
+{
+    entry->id = get_u64(at + DELTA_ID);
+    entry->page = get_u64(at + DELTA_PAGE);
+    entry->crc = get_u32(at + DELTA_CRC);
+    entry->in_use = (at[DELTA_FLAGS] & ENTRY_IN_USE) != 0;
+}
+
+static void get_run(struct record_run *run, const unsigned char *at)
+{
+    run->first = get_u64(at + RUN_FIRST);
+    run->count = get_u32(at + RUN_COUNT);
+    run->use = at[RUN_USE];
+}
+
+/* Takes a block's share of a record's changes, those that follow the ones that it has. */
+static void get_changes(struct record *record, const struct record_amounts *got,
+                        const unsigned char *block, const struct share *share)
 {
     const unsigned char *at = block + share->first;
 
-    for (uint64_t i = 0; i < share->entries; i++, at += DELTA_SIZE) {
-        entries[i].id = get_u64(at + DELTA_ID);
-        entries[i].page = get_u64(at + DELTA_PAGE);
-        entries[i].crc = get_u32(at + DELTA_CRC);
-        entries[i].in_use = (at[DELTA_FLAGS] & ENTRY_IN_USE) != 0;
-    }
-    for (uint64_t i = 0; i < share->runs; i++, at += RUN_SIZE) {
-        runs[i].first = get_u64(at + RUN_FIRST);
-        runs[i].count = get_u32(at + RUN_COUNT);
-        runs[i].use = at[RUN_USE];
-    }
+    for (uint64_t i = 0; i < share->amounts.redos; i++, at += REDO_SIZE)
+        get_redo(&record->redos[got->redos + i], at);
+    for (uint64_t i = 0; i < share->amounts.entries; i++, at += DELTA_SIZE)
+        get_entry(&record->entries[got->entries + i], at);
+    for (uint64_t i = 0; i < share->amounts.runs; i++, at += RUN_SIZE)
+        get_run(&record->runs[got->runs + i], at);
 }
 
 /* Whether a block is what the record's i-th continuation is said to be. */
@@ -305,25 +343,24 @@ static int read_share(struct record *record, const struct node_space *space, uns
 
 int mpgi_record_read_changes(struct record *record, const struct node_space *space)
 {
-    uint64_t entries = 0, runs = 0; /* that were read already */
+    struct record_amounts all = amounts_of(record), got = {0};
     unsigned char block[NODE_SIZE_MAX];
 
-    if (!fits(space->node_size, lead_of(record), record->entry_count, record->run_count))
+    if (!fits(space->node_size, lead_of(record), all))
         return 1;
+    record->redos = calloc((size_t)record->redo_count + 1, sizeof(*record->redos));
     record->entries = calloc((size_t)record->entry_count + 1, sizeof(*record->entries));
     record->runs = calloc((size_t)record->run_count + 1, sizeof(*record->runs));
-    if (record->entries == NULL || record->runs == NULL)
+    if (record->redos == NULL || record->entries == NULL || record->runs == NULL)
         return mpgi_fail_memory("open");
     for (unsigned i = 0; i <= record->part_count; i++) {
-        struct share share = share_of(space->node_size, lead_of(record), i,
-                                      record->entry_count - entries, record->run_count - runs);
+        struct share share = share_of(space->node_size, lead_of(record), i, without(&all, &got));
         int error = read_share(record, space, i, block, &share);
 
         if (error)
             return error;
-        get_changes(block, &share, record->entries + entries, record->runs + runs);
-        entries += share.entries;
-        runs += share.runs;
+        get_changes(record, &got, block, &share);
+        add_amounts(&got, &share.amounts);
     }
     return 0;
 }
@@ -341,8 +378,10 @@ void mpgi_record_mark(unsigned char mark[MARK_SIZE], const struct record *record
 
 void mpgi_record_free(struct record *record)
 {
+    free(record->redos);
     free(record->entries);
     free(record->runs);
+    record->redos = NULL;
     record->entries = NULL;
     record->runs = NULL;
 }

@@ -33,7 +33,7 @@ struct record_run {
  * durable, and again where a crash came between.
  */
 struct record_redo {
-    uint64_t page; /* 0: none */
+    uint64_t page;
     uint64_t from; /* the page that holds it meanwhile: a free one */
     uint32_t crc;
 };
@@ -54,18 +54,23 @@ struct record {
     bool ordered;
     uint64_t total, free, protected_pages; /* afterwards */
     uint64_t next, after;                  /* places of the records that follow, or 0 */
-    uint32_t entry_count, run_count, part_count;
+    uint32_t redo_count, entry_count, run_count, part_count;
+    struct record_redo *redos;    /* by page, and by the page that holds it. Owned */
     struct record_entry *entries; /* by id. Owned */
     struct record_run *runs;      /* by page. Owned */
     struct record_part parts[PARTS_MAX];
-    struct record_redo redo;
 };
 
-/*
- * How many blocks continue a record of so many changes, and a redo or none; more than PARTS_MAX where it would take too
- * many.
- */
-unsigned mpgi_record_parts(uint32_t node_size, uint64_t entries, uint64_t runs, bool redo);
+/* How many changes a record has, or a part of it. */
+struct record_amounts {
+    uint64_t redos, entries, runs;
+};
+
+/* How many blocks continue a record of so many changes; more than PARTS_MAX where it would take too many. */
+unsigned mpgi_record_parts(uint32_t node_size, struct record_amounts amounts);
+
+/* The most redos that a record may have: opening holds all their contents in memory. */
+uint64_t mpgi_record_most_redos(uint32_t page_size);
 
 /*
  * The bytes of a record and its continuations: (1 + part_count) blocks of node_size bytes at `blocks`, the
@@ -86,7 +91,7 @@ int mpgi_record_read(struct record *record, const struct node_space *space, uint
  */
 int mpgi_record_read_changes(struct record *record, const struct node_space *space);
 
-/* Where the mark of a record is that says that its redo was carried out, in bytes from the start of the file. */
+/* Where the mark of a record is that says that its redos were carried out, in bytes from the start of the file. */
 uint64_t mpgi_record_mark_at(const struct record *record, const struct node_space *space);
 /* That mark. */
 void mpgi_record_mark(unsigned char mark[MARK_SIZE], const struct record *record);

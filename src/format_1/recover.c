@@ -96,11 +96,11 @@ static int start_again(struct format_1 *f)
 /* The end of the chain has moved behind a record. */
 static int note_record(struct format_1 *f, const struct record *record)
 {
-    if (!mpgi_rest_reserve(&f->rest, 2 + (size_t)record->part_count))
+    if (!mpgi_rest_reserve(&f->rest, 1 + (size_t)record->part_count + record->redo_count))
         return mpgi_fail_memory("open");
     mpgi_rest_add(&f->rest, record->page);
-    if (record->redo.page != 0)
-        mpgi_rest_add(&f->rest, record->redo.from);
+    for (uint32_t i = 0; i < record->redo_count; i++)
+        mpgi_rest_add(&f->rest, record->redos[i].from);
     for (unsigned i = 0; i < record->part_count; i++)
         mpgi_rest_add(&f->rest, record->parts[i].page);
     f->chain.records++;
@@ -202,7 +202,7 @@ static int decide(struct format_1 *f, const struct chain_end *end, struct record
 {
     bool marked;
     int error = mpgi_redo_is_marked(&marked, f, last);
-    bool doubted = (!last->ordered || last->redo.page != 0) && !marked;
+    bool doubted = (!last->ordered || last->redo_count != 0) && !marked;
 
     if (error == 0 && doubted && RULE_HOLDS(RULE_LAST_IS_VERIFIED) && RULE_HOLDS(4))
         error = mpgi_verify_record(f, last, false);
@@ -461,7 +461,7 @@ int mpgi_follow_1(struct format *format, bool *newest)
 {
     struct format_1 *f = format_1_of(format);
     bool same = false;
-    int error = format->redo.page == 0 ? mpgi_look_same_1(f, &same) : 0;
+    int error = format->redo.count == 0 ? mpgi_look_same_1(f, &same) : 0;
 
     *newest = false;
     if (error || !same)
@@ -515,7 +515,7 @@ int mpgi_settle_1(struct format *format)
         error = mpgi_fold(f, &unavailable);
     if (error == 0) {
         mpgi_record_free(&f->recovered.last);
-        format->redo.page = 0;
+        format->redo.count = 0;
     }
     return error;
 }

@@ -144,7 +144,7 @@ static int apply_runs(struct format_1 *f, const struct record *record)
     return error;
 }
 
-/* ---- A redo -------------------------------------------------------------------------------- */
+/* ---- Redos -------------------------------------------------------------------------------- */
 
 static bool has_use(struct format_1 *f, const struct record *record, uint64_t page,
                     enum mpg_page_use wanted)
@@ -155,23 +155,38 @@ static bool has_use(struct format_1 *f, const struct record *record, uint64_t pa
            mpgi_space_get_use(&f->head, VERSION_NEWEST, page, &use) == 0 && use == wanted;
 }
 
-/* What it puts into a page, which is a regular one, lies in a page that is nobody's. */
-static int check_redo(struct format_1 *f, const struct record *record)
+/* Whether a page is one of the record's own, or of the places that it names. */
+static bool is_of_record(const struct record *record, uint64_t page)
 {
-    const struct record_redo *redo = &record->redo;
+    for (unsigned i = 0; i < record->part_count; i++) {
+        if (page == record->parts[i].page)
+            return true;
+    }
+    return page == record->page || page == record->next || page == record->after;
+}
 
-    if (redo->page == 0)
-        return 0;
+/* What it puts into a page, which is a regular one, lies in a page that is nobody's. */
+static int check_redo(struct format_1 *f, const struct record *record,
+                      const struct record_redo *redo)
+{
     if (!has_use(f, record, redo->page, MPG_USE_REGULAR))
         return fail_record(f, record, "it gives a new content to page", redo->page);
-    if (!has_use(f, record, redo->from, MPG_USE_FREE) || redo->from == record->page ||
-        redo->from == record->next || redo->from == record->after)
+    if (!has_use(f, record, redo->from, MPG_USE_FREE) || is_of_record(record, redo->from))
         return fail_record(f, record, "it takes a new content from page", redo->from);
-    for (unsigned i = 0; i < record->part_count; i++) {
-        if (redo->from == record->parts[i].page)
-            return fail_record(f, record, "it takes a new content from page", redo->from);
-    }
     return 0;
+}
+
+static int check_redos(struct format_1 *f, const struct record *record)
+{
+    const struct record_redo *redos = record->redos;
+    int error = 0;
+
+    for (uint32_t i = 0; i < record->redo_count && error == 0; i++) {
+        if (i > 0 && (redos[i].page <= redos[i - 1].page || redos[i].from <= redos[i - 1].from))
+            return fail_record(f, record, "out of order is the new content of page", redos[i].page);
+        error = check_redo(f, record, &redos[i]);
+    }
+    return error;
 }
 
 /* ---- All of it ----------------------------------------------------------------------------- */
@@ -211,7 +226,7 @@ static int apply(struct format_1 *f, const struct record *record)
     if (error == 0)
         error = apply_runs(f, record);
     if (error == 0)
-        error = check_redo(f, record);
+        error = check_redos(f, record);
     return error ? error : check_counts(f, record);
 }
 

@@ -105,38 +105,50 @@ int mpgi_salvage_records_1(struct join *join)
 
 /* ---- The chain ----------------------------------------------------------------------------- */
 
-/* What a record gives a page counts as long as nothing says that it is there. */
-static void note_redo(const struct findings *found, const struct record *record)
+/* What a record gives pages counts as long as nothing says that it is there. */
+static int note_redos(const struct findings *found, const struct record *record)
 {
-    struct salvage_redo *redo = &found->salvage->redo;
+    struct salvage *salvage = found->salvage;
     bool marked = true;
 
-    *redo = (struct salvage_redo){0};
-    if (record->redo.page != 0 && mpgi_redo_is_marked(&marked, found->f, record) == 0 && !marked)
-        *redo = (struct salvage_redo){record->redo.page, record->redo.from, record->redo.crc};
+    salvage->redo_count = 0;
+    if (record->redo_count == 0 || mpgi_redo_is_marked(&marked, found->f, record) != 0 || marked)
+        return 0;
+    free(salvage->redos);
+    salvage->redos = calloc(record->redo_count, sizeof(*salvage->redos));
+    if (salvage->redos == NULL)
+        return mpgi_fail_memory("rescue");
+    for (uint32_t i = 0; i < record->redo_count; i++) {
+        const struct record_redo *redo = &record->redos[i];
+
+        salvage->redos[salvage->redo_count++] =
+            (struct salvage_redo){redo->page, redo->from, redo->crc};
+    }
+    return 0;
 }
 
-/* Follows the chain of the newest root. Returns the number of its last commit; *total: pages afterwards. */
-static uint64_t follow_chain(const struct findings *found, uint64_t *total)
+/* Follows the chain of the newest root. *last: the number of its last commit; *total: pages afterwards. */
+static int follow_chain(const struct findings *found, uint64_t *last, uint64_t *total)
 {
     const unsigned char *root = found->roots[found->newest];
-    uint64_t last = mpgi_root_generation(root);
     struct chain_end end;
+    int error = 0;
 
+    *last = mpgi_root_generation(root);
     *total = get_u64(root + ROOT_TOTAL);
     mpgi_chain_begin(&end, root);
-    for (unsigned i = 0; i < RECORDS_MAX; i++) {
+    for (unsigned i = 0; i < RECORDS_MAX && error == 0; i++) {
         struct record record;
 
         if (mpgi_chain_read(found->f, &end, end.next, false, &record) != 0)
             break;
         *total = record.total;
-        last = record.generation;
-        note_redo(found, &record);
+        *last = record.generation;
+        error = note_redos(found, &record);
         mpgi_chain_advance(&end, &record);
         mpgi_record_free(&record);
     }
-    return last;
+    return error;
 }
 
 /* Parts of the file that are newer than a commit, and not what a crash left of one that never was. */
@@ -156,12 +168,11 @@ int mpgi_salvage_chain_1(struct join *join)
 {
     struct salvage *salvage = join->salvage;
     const struct findings *found = join->found;
-    uint64_t last, newer;
-    int error;
+    uint64_t last = 0, newer;
+    int error = has_root(found) ? follow_chain(found, &last, &salvage->total) : 0;
 
-    if (!has_root(found))
-        return 0;
-    last = follow_chain(found, &salvage->total);
+    if (error != 0 || !has_root(found))
+        return error;
     newer = count_newer(found, last);
     if (newer == 0)
         return 0;

@@ -16,7 +16,7 @@
  *   fold.c            a checkpoint without a batch, after which nothing rests
  *   anew.c            all nodes made anew, elsewhere
  *   commit.c          a batch: sealed, written, published or forgotten
- *   redo.c            a regular page that gets a new content as a whole
+ *   redo.c            regular pages that get new contents, all or none
  *   replay.c          what a record changes, applied to the trees
  *   chain.c           which records there are behind a root, and do they count
  *   verify.c          is all there that a commit wrote
@@ -116,6 +116,13 @@ struct pair_source {
     int (*check)(struct format_1 *f, struct node *node);
 };
 
+/* New contents for regular pages that are in use. */
+struct redos {
+    struct record_redo *at; /* where they lie meanwhile, in the order of the contents. Owned */
+    const struct page_content *contents;
+    size_t count;
+};
+
 /* What the batch that gathers has changed, or more; sorted out when it is sealed. */
 struct gathered {
     struct number_list entries; /* protected ids */
@@ -126,8 +133,7 @@ struct gathered {
     bool structure;             /* it made a node, or raised a tree: no record can say that */
     bool entries_came_or_went;  /* how many entries of a leaf are in use is another number now */
     bool sealing;               /* it is being sealed: its pages were counted before */
-    struct record_redo redo; /* a regular page that gets a new content; then it is all there is */
-    const void *redo_content;
+    struct redos redos;         /* regular pages that get new contents */
 };
 
 /* What becomes of one entry in the batch being sealed. */
@@ -165,7 +171,7 @@ struct sealed {
     struct record record;            /* entries and runs are not used */
     unsigned char *blocks;           /* the record's, and its continuations'. Owned */
     bool second;                     /* it writes the durable root a second time */
-    const void *redo_content;        /* of the record's redo, if it has one */
+    struct redos redos;              /* … of the record */
     bool sync_failed;                /* that of what had to be taken back before it (rule 6) */
 };
 
@@ -362,9 +368,14 @@ void mpgi_changes_free(struct changes *changes);
 
 /*
  * Finds a page for each new content, and puts it into the entries: in the pending version and in `changes`. 1 where
- * there are too few pages. `near`: a page behind which they may go, or 0.
+ * there are too few pages. `near`: a page behind which they may go, or 0. `anyhow`: also where that makes nodes.
  */
-int mpgi_place_contents(struct format_1 *f, struct changes *changes, uint64_t near);
+int mpgi_place_contents(struct format_1 *f, struct changes *changes, uint64_t near, bool anyhow);
+/*
+ * Pages for `count` contents of pages in use, which rest until the commit is through, in ascending order. There are so
+ * many `others` that mpgi_place_contents finds. 1 if there are too few.
+ */
+int mpgi_place_beside(struct format_1 *f, size_t count, size_t others, struct record_redo *redos);
 /* One more page, which rests until the commit is through; `near`, if it can be had. 1 if there is none. */
 int mpgi_place_near(struct format_1 *f, uint64_t near, uint64_t *page);
 /* Likewise, anywhere. */
@@ -416,8 +427,10 @@ int mpgi_close_1(struct format *format);
 /* See begin_anew in struct format_ops. */
 int mpgi_begin_anew_1(struct format *format, uint64_t total, bool *unavailable);
 
-/* Whether a record may say what the batch does. `redo`: with one. */
-bool mpgi_commit_may_be_record(const struct format_1 *f, bool redo);
+/* Whether a record can say what the batch does, with so many changes. */
+bool mpgi_commit_fits_record(const struct format_1 *f, struct record_amounts amounts);
+/* Whether so many nodes are in memory only that they should be written. */
+bool mpgi_commit_wants_checkpoint(const struct format_1 *f);
 
 int mpgi_commit_seal(struct format *format, const struct id_map *contents, bool unsynced_zeros,
                      bool *ordered);
@@ -432,14 +445,15 @@ void mpgi_commit_forget(struct format_1 *f);
 /* ---- redo.c -------------------------------------------------------------------------------- */
 
 /* See struct format_ops. */
-int mpgi_redo_prepare(struct format *format);
-int mpgi_redo_stage(struct format *format, uint64_t page, const void *content);
+int mpgi_redo_prepare(struct format *format, size_t count, size_t others, size_t changes);
+int mpgi_redo_stage(struct format *format, const struct page_content *contents, size_t count);
+int mpgi_redo_check(struct format *format);
 void mpgi_redo_cancel(struct format *format);
 bool mpgi_redo_is_sealed(const struct format *format);
 int mpgi_redo_write(struct format *format);
 int mpgi_redo_mark(struct format *format);
 void mpgi_redo_forget(struct format *format);
-/* Whether the redo of a record was carried out: then all that the record names was durable before. */
+/* Whether the redos of a record were carried out: then all that the record names was durable before. */
 int mpgi_redo_is_marked(bool *marked, const struct format_1 *f, const struct record *record);
 /* The last record of a file that is opened, not marked: reads what is to be put into a page, if anything. */
 int mpgi_redo_load(struct format_1 *f, const struct record *record);

@@ -200,9 +200,11 @@ int mpgi_verify_record(struct format_1 *f, const struct record *record, bool aga
         if (entry->in_use)
             error = verify_data(&v, "protected page", entry->id, entry->page, entry->crc);
     }
-    if (error == 0 && record->redo.page != 0)
-        error =
-            verify_data(&v, "regular page", record->redo.page, record->redo.from, record->redo.crc);
+    for (uint32_t i = 0; i < record->redo_count && error == 0; i++) {
+        const struct record_redo *redo = &record->redos[i];
+
+        error = verify_data(&v, "regular page", redo->page, redo->from, redo->crc);
+    }
     free(v.piece);
     return error;
 }

@@ -95,11 +95,12 @@ static uint64_t rest_of(const struct copy_passes *p, const struct copy_state *st
 int mpgi_copy_redo(struct copy_passes *passes, const struct format *format)
 {
     const struct format_redo *redo = &format->redo;
+    int result = 0;
 
-    if (redo->page == 0)
-        return 0;
-    return mpgi_copy_put(&passes->content, redo->content, format->page_size,
-                         redo->page * format->page_size);
+    for (size_t i = 0; i < redo->count && result == 0; i++)
+        result = mpgi_copy_put(&passes->content, redo->contents + i * format->page_size,
+                               format->page_size, redo->pages[i] * format->page_size);
+    return result;
 }
 
 static int fail_content(const struct copy_passes *p, const struct copy_entry *entry)

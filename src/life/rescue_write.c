@@ -51,13 +51,31 @@ static int allocate(struct rescue *rescue, mpg_pager *pager, uint64_t total)
     return error;
 }
 
+static int compare_redos(const void *a, const void *b)
+{
+    const struct salvage_redo *left = a;
+    const struct salvage_redo *right = b;
+
+    return compare_u64(&left->page, &right->page);
+}
+
+/* What the last commit was giving a page, or NULL. */
+static const struct salvage_redo *find_redo(const struct salvage *salvage, uint64_t page)
+{
+    const struct salvage_redo key = {.page = page};
+
+    return salvage->redo_count == 0
+               ? NULL
+               : bsearch(&key, salvage->redos, salvage->redo_count, sizeof(key), compare_redos);
+}
+
 /* The page that has the content of a regular page: another one, where the last commit did not get to put it there. */
 static uint64_t source_of(struct rescue *rescue, uint64_t page)
 {
-    const struct salvage_redo *redo = &rescue->salvage.redo;
+    const struct salvage_redo *redo = find_redo(&rescue->salvage, page);
     uint32_t crc = 0;
 
-    if (page != redo->page || page == 0)
+    if (redo == NULL)
         return page;
     for (uint32_t done = 0; done < rescue->salvage.page_size; done += rescue->piece_size) {
         if (mpgi_file_read(&rescue->source, rescue->piece, rescue->piece_size,

@@ -156,21 +156,21 @@ static bool is_newest(mpg_pager *pager)
     bool newest = false;
     uint64_t bytes;
 
-    return pager->ops->look_newer != NULL && pager->format->redo.page == 0 &&
+    return pager->ops->look_newer != NULL && pager->format->redo.count == 0 &&
            !pager->file.sharing.others && mpgi_file_length(&pager->file, &bytes) == 0 &&
            bytes == pager->file.bytes && pager->ops->look_newer(pager->format, &newest) == 0 &&
            newest;
 }
 
-/* An address of what counted instead of a page may have been given out, and stays good. */
+/* Addresses of what counted instead of pages may have been given out, and stay good. */
 static void keep_redo(mpg_pager *pager)
 {
     struct format_redo *redo = &pager->format->redo;
 
-    if (redo->content == NULL)
+    if (redo->contents == NULL)
         return;
-    pager->outlived[pager->outlived_count++] = redo->content;
-    redo->content = NULL;
+    pager->outlived[pager->outlived_count++] = redo->contents;
+    redo->contents = NULL;
 }
 
 static int reserve_outlived(mpg_pager *pager)
@@ -178,7 +178,7 @@ static int reserve_outlived(mpg_pager *pager)
     size_t size = (pager->outlived_count + 1) * sizeof(*pager->outlived);
     void *moved;
 
-    if (pager->format->redo.content == NULL)
+    if (pager->format->redo.contents == NULL)
         return 0;
     moved = realloc(pager->outlived, size);
     if (moved == NULL)
@@ -192,7 +192,7 @@ static bool follow(mpg_pager *pager)
 {
     bool newest = false;
 
-    if (pager->ops->follow == NULL || pager->format->redo.page != 0 || pager->file.sharing.others)
+    if (pager->ops->follow == NULL || pager->format->redo.count != 0 || pager->file.sharing.others)
         return false;
     return mpgi_file_reload_size(&pager->file) == 0 &&
            pager->ops->follow(pager->format, &newest) == 0 && newest;

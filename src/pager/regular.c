@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/bytes.h"
 #include "base/error.h"
 #include "os/grow.h"
 #include "os/poison.h"
@@ -142,8 +143,11 @@ static bool is_settled(const mpg_pager *pager, uint64_t page)
 static unsigned char *find_redo(const mpg_pager *pager, uint64_t page)
 {
     const struct format_redo *redo = &pager->format->redo;
+    const uint64_t *found =
+        redo->count == 0 ? NULL
+                         : bsearch(&page, redo->pages, redo->count, sizeof(page), compare_u64);
 
-    return redo->page == page && page != 0 ? redo->content : NULL;
+    return found == NULL ? NULL : redo->contents + (size_t)(found - redo->pages) * pager->page_size;
 }
 
 /* A page is regular, and, with `to_write`, has space behind it: the next time it takes no lock. Lock held. */

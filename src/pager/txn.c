@@ -12,6 +12,8 @@
 #include "base/error.h"
 #include "base/shared.h"
 #include "pager/pager.h"
+#include "pager/regular.h"
+#include "pager/replace.h"
 
 int mpg_txn_begin(mpg_txn **txn, mpg_pager *pager)
 {
@@ -115,6 +117,15 @@ static void drop_page(mpg_txn *txn, struct txn_page *held)
     free(held);
 }
 
+static void drop_replaced(mpg_txn *txn, uint64_t page)
+{
+    const union id_value *content = mpgi_id_map_find(&txn->replaced, page);
+
+    if (content != NULL)
+        free(content->pointer);
+    mpgi_id_map_remove(&txn->replaced, page);
+}
+
 int mpg_txn_free(mpg_txn *txn, mpg_page_id id)
 {
     mpg_pager *pager = txn->pager;
@@ -134,6 +145,8 @@ int mpg_txn_free(mpg_txn *txn, mpg_page_id id)
     if (own == NULL && result == 0 && mpgi_id_map_put(&txn->freed, id.value) == NULL)
         result = mpgi_fail_memory("free");
     pager_unlock(pager);
+    if (result == 0)
+        drop_replaced(txn, id.value);
     return result;
 }
 
@@ -179,6 +192,43 @@ int mpg_txn_page_write(mpg_txn *txn, mpg_page_id id, const void *data, size_t of
     if (!own_content(held, txn->pager->page_size))
         return mpgi_fail_memory("write");
     memcpy(held->content + offset, data, length);
+    return 0;
+}
+
+/* Whether the page was there before the transaction, and goes on to be. */
+static int check_in_use(mpg_txn *txn, uint64_t page)
+{
+    int result;
+
+    if (mpgi_id_map_find(&txn->freed, page) != NULL || mpgi_id_map_find(&txn->pages, page) != NULL)
+        return mpgi_fail(MPG_E_NOT_ALLOCATED, "replace", page,
+                         "%s: page %llu is freed or allocated by this transaction",
+                         txn->pager->file.path, (unsigned long long)page);
+    pager_lock(txn->pager);
+    result = mpgi_check_regular(txn->pager, page, "replace");
+    pager_unlock(txn->pager);
+    return result;
+}
+
+int mpg_txn_page_replace(mpg_txn *txn, mpg_page_id id, const void *data, size_t length)
+{
+    int result = mpgi_replace_check(txn->pager, id.value, length, "replace");
+    union id_value *value;
+
+    if (result == 0)
+        result = check_in_use(txn, id.value);
+    if (result != 0)
+        return result;
+    value = mpgi_id_map_put(&txn->replaced, id.value);
+    if (value != NULL && value->pointer == NULL)
+        value->pointer = malloc(txn->pager->page_size);
+    if (value == NULL || value->pointer == NULL) {
+        drop_replaced(txn, id.value);
+        return mpgi_fail_memory("replace");
+    }
+    if (length > 0)
+        memcpy(value->pointer, data, length);
+    memset((unsigned char *)value->pointer + length, 0, txn->pager->page_size - length);
     return 0;
 }
 
@@ -395,23 +445,30 @@ int mpg_txn_protected_read(void *data, mpg_txn *txn, mpg_protected_id id)
 
 /* ---- the end ---- */
 
-int mpg_txn_commit(mpg_txn *txn, unsigned flags)
+static int commit(mpg_txn *txn, bool ordered)
 {
     struct edit edit;
-    int result = mpgi_check_flags(flags, MPG_ORDERED, "commit");
+    int result = mpgi_edit_begin(&edit, txn->pager, "commit");
 
-    if (result != 0)
-        return result;
-    mpgi_txn_prepare(txn);
-    result = mpgi_edit_begin(&edit, txn->pager, "commit");
     if (result != 0)
         return result;
     do {
         result = mpgi_txn_apply(txn, &edit);
     } while (mpgi_edit_again(&edit, &result, "commit"));
-    if (result == 0 && (flags & MPG_ORDERED) != 0)
+    if (result == 0 && ordered)
         txn->pager->gathering->ordered = true;
-    result = mpgi_edit_end(&edit, result, WAIT_DURABLE);
+    return mpgi_edit_end(&edit, result, WAIT_DURABLE);
+}
+
+int mpg_txn_commit(mpg_txn *txn, unsigned flags)
+{
+    int result = mpgi_check_flags(flags, MPG_ORDERED, "commit");
+    bool ordered = (flags & MPG_ORDERED) != 0;
+
+    if (result != 0)
+        return result;
+    mpgi_txn_prepare(txn);
+    result = txn->replaced.count > 0 ? mpgi_replace_commit(txn, ordered) : commit(txn, ordered);
     if (result == 0)
         mpg_txn_abort(txn);
     return result;
@@ -427,6 +484,11 @@ void mpgi_txn_free(mpg_txn *txn)
         for (size_t i = 0; i < txn->protected_pages.capacity; i++)
             if (txn->protected_pages.slots[i].used)
                 drop_record(txn, txn->protected_pages.slots[i].value.pointer);
+    while (txn->replaced.count > 0)
+        for (size_t i = 0; i < txn->replaced.capacity; i++)
+            if (txn->replaced.slots[i].used)
+                drop_replaced(txn, txn->replaced.slots[i].id);
+    mpgi_id_map_clear(&txn->replaced);
     mpgi_id_map_clear(&txn->pages);
     mpgi_id_map_clear(&txn->freed);
     mpgi_id_map_clear(&txn->protected_pages);

@@ -26,6 +26,13 @@ struct mpg_txn {
     struct id_map freed;           /* pages to free */
     struct id_map protected_pages; /* protected id → struct txn_protected */
     struct id_map freed_protected; /* protected ids to free */
+    struct id_map replaced;        /* page in use → its new content, page_size bytes, owned */
+};
+
+/* What a transaction changes besides the contents of pages in use. */
+struct txn_size {
+    size_t contents; /* of protected pages */
+    size_t changes;  /* at most so many, that have none */
 };
 
 /* Makes ready what takes time. Called without the lock, before the edit begins. */
@@ -33,6 +40,8 @@ void mpgi_txn_prepare(mpg_txn *txn);
 
 /* Applies all of it to an edit. May return EDIT_RESTART. */
 int mpgi_txn_apply(mpg_txn *txn, struct edit *edit);
+
+struct txn_size mpgi_txn_size(const mpg_txn *txn);
 
 /* Frees the transaction and what it holds of the pager. Called with the lock held, and keeps it. */
 void mpgi_txn_free(mpg_txn *txn);

@@ -69,6 +69,14 @@ void mpgi_txn_prepare(mpg_txn *txn)
     }
 }
 
+struct txn_size mpgi_txn_size(const mpg_txn *txn)
+{
+    return (struct txn_size){
+        .contents = txn->protected_pages.count,
+        .changes = txn->pages.count + txn->freed.count + txn->freed_protected.count,
+    };
+}
+
 int mpgi_txn_apply(mpg_txn *txn, struct edit *edit)
 {
     /* Frees first: a page that somebody else freed meanwhile may be among the allocations. */

@@ -343,7 +343,7 @@ void actor_replace(struct actor *actor, size_t index)
     struct page_state *page;
     size_t length = actor->options.page_size;
 
-    if (!begin_replacing(actor))
+    if (actor->txn ? is_over(actor) : !begin_replacing(actor))
         return;
     must(index < actor->now.regular.count);
     page = &actor->now.regular.pages[index];
@@ -353,6 +353,13 @@ void actor_replace(struct actor *actor, size_t index)
     }
     page->content = (uint16_t)content;
     page->written = CONTENT_ANY;
+    if (actor->txn) {
+        actor->replaces = true;
+        (void)done(actor, "replace in a transaction",
+                   mpg_txn_page_replace(actor->txn, (mpg_page_id){page->id}, pool_content(content),
+                                        length));
+        return;
+    }
     end_replacing(
         actor, "replace",
         mpg_page_replace(actor->pager, (mpg_page_id){page->id}, pool_content(content), length));
@@ -662,10 +669,16 @@ void actor_commit(struct actor *actor, unsigned flags)
     if (is_over(actor))
         return;
     must(actor->txn);
+    if (actor->replaces)
+        actor->before.total = 0; /* what it may commit first is its own affair */
     error = mpg_txn_commit(actor->txn, flags);
     if (error == 0)
         actor->txn = NULL;
-    commit_done(actor, "commit", error);
+    if (actor->replaces)
+        end_replacing(actor, "commit", error);
+    else
+        commit_done(actor, "commit", error);
+    actor->replaces = false;
 }
 
 void actor_commit_in_vain(struct actor *actor)
@@ -691,11 +704,26 @@ void actor_abort(struct actor *actor)
     must(actor->txn);
     mpg_txn_abort(actor->txn);
     actor->txn = NULL;
+    actor->replaces = false;
     state_copy(&actor->now, &actor->saved);
     not_settled(actor);
 }
 
 /* ---- Whatever comes ------------------------------------------------------------------------- */
+
+/* A page that was there before the transaction. Returns whether there is one. */
+static bool replace_in_transaction(struct actor *actor)
+{
+    const struct page_set *regular = &actor->now.regular;
+    size_t index = regular->count > 0 ? any(actor, regular->count) : 0;
+
+    if (regular->count == 0 || actor->options.format != MPG_FORMAT_1 || actor->sync_may_fail ||
+        (actor->options.flags & MPG_DEFER_ALLOCATION) != 0 ||
+        !page_set_find(&actor->saved.regular, regular->pages[index].id))
+        return false;
+    actor_replace(actor, index);
+    return true;
+}
 
 /* A change of allocation or of a protected page: what may be part of a transaction. */
 static void change_something(struct actor *actor)
@@ -721,7 +749,7 @@ static void change_something(struct actor *actor)
             actor_free_protected(actor, any(actor, guarded->count), 1);
         break;
     case 5:
-        if (actor->txn)
+        if (actor->txn && !replace_in_transaction(actor))
             actor_alloc_filled(actor);
         break;
     default:

@@ -26,6 +26,7 @@ struct actor {
     const struct state *in_flight; /* what the operation writes as one: `now`, or less than that */
     bool exists_before;            /* the file itself is durable */
     mpg_txn *txn;                  /* operations go into it while it is open */
+    bool replaces;                 /* it has new contents for pages in use */
     uint64_t random;               /* for contents and for actor_do_something */
     unsigned next_content;         /* what is written next; CONTENT_ANY: anything */
     bool failed;

@@ -210,3 +210,18 @@ void work_failing_replacement(struct actor *a)
     prepare_failure(a);
     actor_replace(a, 0);
 }
+
+void work_failing_replacements(struct actor *a)
+{
+    actor_alloc(a, 3, MPG_ZERO);
+    actor_alloc_protected(a, 1);
+    actor_write(a, 0, false);
+    actor_sync(a);
+    actor_replace(a, 1);
+    prepare_failure(a);
+    actor_begin(a);
+    actor_replace(a, 0);
+    actor_replace(a, 2);
+    actor_write_protected(a, 0);
+    actor_commit(a, 0);
+}

@@ -242,6 +242,47 @@ void work_replacing_when_full(struct actor *a)
     }
 }
 
+/* Pages in use, together with whatever else a transaction does, and in chains that end meanwhile. */
+void work_replacing_in_transactions(struct actor *a)
+{
+    actor_alloc(a, 8, MPG_ZERO);
+    actor_alloc_protected(a, 3);
+    actor_write(a, 0, false);
+    actor_write(a, 1, true);
+    actor_sync(a);
+    for (int i = 0; i < 4; i++) {
+        actor_begin(a);
+        actor_replace(a, 1);
+        actor_replace(a, 0);
+        actor_replace(a, 3);
+        actor_write_protected(a, 2);
+        if (i % 2 == 0)
+            actor_alloc_filled(a);
+        if (i > 0)
+            actor_free(a, 4, 1);
+        if (i == 2)
+            actor_alloc_protected(a, 60);
+        actor_commit(a, i == 3 ? MPG_ORDERED : 0);
+        actor_write(a, 0, true);
+        actor_sync(a);
+        actor_write_protected(a, 0);
+        if (i == 1)
+            actor_reopen(a);
+    }
+}
+
+/* More than one block of the record can name. */
+void work_replacing_many(struct actor *a)
+{
+    actor_alloc(a, 42, MPG_ZERO);
+    actor_alloc_protected(a, 1);
+    actor_begin(a);
+    for (size_t i = 0; i < 40; i++)
+        actor_replace(a, i);
+    actor_write_protected(a, 0);
+    actor_commit(a, 0);
+}
+
 /* ---- Batches -------------------------------------------------------------------------------- */
 
 void work_transactions(struct actor *a)

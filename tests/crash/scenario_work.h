@@ -20,6 +20,8 @@ void work_compacting_trees(struct actor *a);
 void work_snapshots(struct actor *a);
 void work_replacing(struct actor *a);
 void work_replacing_when_full(struct actor *a);
+void work_replacing_in_transactions(struct actor *a);
+void work_replacing_many(struct actor *a);
 void work_transactions(struct actor *a);
 void work_reuse_in_a_batch(struct actor *a);
 void work_deferred(struct actor *a);
@@ -49,5 +51,6 @@ void work_failing_zeros(struct actor *a);
 void work_failing_compaction(struct actor *a);
 void work_failing_sync_of_content(struct actor *a);
 void work_failing_replacement(struct actor *a);
+void work_failing_replacements(struct actor *a);
 
 #endif

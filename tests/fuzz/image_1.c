@@ -176,7 +176,7 @@ static void seal_root(struct nodes *nodes, unsigned char *root)
 
 /* What of a record's deltas is in blocks that come later. */
 struct deltas {
-    uint64_t entries, spaces;
+    uint64_t redos, entries, spaces;
 };
 
 static void seal_deltas(const struct nodes *nodes, unsigned char *block, uint32_t at,
@@ -184,6 +184,17 @@ static void seal_deltas(const struct nodes *nodes, unsigned char *block, uint32_
 {
     const struct image *image = nodes->image;
 
+    for (; left->redos > 0 && at + 24 <= nodes->size; at += 24, left->redos--) {
+        unsigned char *redo = block + at;
+
+        image_note(image, redo, 8, FIELD_PAGE);
+        image_note(image, redo + 8, 8, FIELD_PAGE);
+        image_note(image, redo + 20, 1, FIELD_BYTE);
+        if (redo[20] != UNSEALED)
+            put_u32(redo + 16, image_content_crc(image, get_u64(redo + 8), get_u32(redo + 16)));
+    }
+    if (left->redos > 0)
+        return;
     for (; left->entries > 0 && at + 24 <= nodes->size; at += 24, left->entries--) {
         unsigned char *delta = block + at;
 
@@ -257,22 +268,6 @@ static void note_record(const struct image *image, const unsigned char *record)
     image_note(image, record + 100, 4, FIELD_SMALL);
 }
 
-/* Returns where the deltas begin. */
-static uint32_t seal_redo(const struct nodes *nodes, unsigned char *record, uint32_t at)
-{
-    const struct image *image = nodes->image;
-
-    if (get_u32(record + 100) != 1 || at + 24 > nodes->size)
-        return at;
-    image_note(image, record + at, 8, FIELD_PAGE);
-    image_note(image, record + at + 8, 8, FIELD_PAGE);
-    image_note(image, record + at + 20, 1, FIELD_BYTE);
-    if (record[at + 20] != UNSEALED)
-        put_u32(record + at + 16,
-                image_content_crc(image, get_u64(record + at + 8), get_u32(record + at + 16)));
-    return at + 24;
-}
-
 /* The records behind a root, whose CRC and generation each of them has. */
 static void seal_chain(const struct nodes *nodes, const unsigned char *root)
 {
@@ -287,9 +282,9 @@ static void seal_chain(const struct nodes *nodes, const unsigned char *root)
         if (record == NULL || memcmp(record, "MPGL", 4) != 0)
             return;
         note_record(nodes->image, record);
-        left = (struct deltas){get_u32(record + 88), get_u32(record + 92)};
+        left = (struct deltas){get_u32(record + 100), get_u32(record + 88), get_u32(record + 92)};
         parts = min_u64(min_u64(get_u32(record + 96), PARTS_MAX), (nodes->size - 104) / 16);
-        seal_deltas(nodes, record, seal_redo(nodes, record, (uint32_t)(104 + parts * 16)), &left);
+        seal_deltas(nodes, record, (uint32_t)(104 + parts * 16), &left);
         seal_parts(nodes, record, parts, &left);
         if (record[47] != UNSEALED) {
             put_u64(record + 24, get_u64(root + 16));

@@ -198,7 +198,7 @@ static void add_record(unsigned char *bytes, size_t size, uint64_t *random)
     uint64_t pages = page_size < 1024 ? 0 : size / page_size;
     uint32_t entries = (uint32_t)random_below(random, 4),
              spaces = (uint32_t)random_below(random, 3),
-             redos = (uint32_t)random_below(random, 3) == 0;
+             redos = random_below(random, 3) == 0 ? 1 + (uint32_t)random_below(random, 3) : 0;
     unsigned char *end, *record, *places;
     bool is_root;
 
@@ -224,9 +224,9 @@ static void add_record(unsigned char *bytes, size_t size, uint64_t *random)
     put_u32(record + 88, entries);
     put_u32(record + 92, spaces);
     put_u32(record + 100, redos);
-    if (redos == 1) {
-        put_u64(record + 104, 3 + random_below(random, pages - 3));
-        put_u64(record + 112, 3 + random_below(random, pages - 3));
+    for (uint32_t i = 0; i < redos; i++) {
+        put_u64(record + 104 + 24 * i, 3 + random_below(random, pages - 3));
+        put_u64(record + 112 + 24 * i, 3 + random_below(random, pages - 3));
     }
     put_deltas(record + 104 + 24 * redos, entries, spaces, pages, random);
 }

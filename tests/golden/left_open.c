@@ -2,10 +2,10 @@
 /*
  * Works on a page file and ends without closing it, as a killed process does. Prints what the file shall show.
  *
- *     left_open FILE PAGE_SIZE SEED COMMITS [replace]
+ *     left_open FILE PAGE_SIZE SEED COMMITS [replace|replace-many]
  *
  * Opens the file, or makes it. The last commits are a small one and a large one; then, if asked, the new content of a
- * regular page. What it prints are lines of
+ * regular page, or of many in one transaction. What it prints are lines of
  * golden/README.md from the fourth on.
  */
 #include <inttypes.h>
@@ -163,12 +163,26 @@ static void look(const mpg_pager *pager, bool print)
     }
 }
 
+/* With pages of 1 KiB more than a record can name without a continuation. */
+static void replace_many(mpg_pager *pager)
+{
+    mpg_txn *txn;
+
+    must(regular.count > 20);
+    must(mpg_txn_begin(&txn, pager) == 0);
+    for (size_t i = 5; i < regular.count; i++) {
+        fill_page();
+        must(mpg_txn_page_replace(txn, (mpg_page_id){regular.ids[i]}, page, page_size) == 0);
+    }
+    must(mpg_txn_commit(txn, 0) == 0);
+}
+
 int main(int argc, char **argv)
 {
     mpg_options options = MPG_OPTIONS_INIT;
     mpg_pager *pager;
 
-    must(argc == 5 || (argc == 6 && strcmp(argv[5], "replace") == 0));
+    must(argc == 5 || argc == 6);
     page_size = strtoul(argv[2], NULL, 0);
     seed = strtoull(argv[3], NULL, 0);
     page = must_realloc(NULL, page_size);
@@ -181,9 +195,12 @@ int main(int argc, char **argv)
         commit_something(pager);
     commit_something(pager);
     commit_much(pager);
-    if (argc == 6) {
+    if (argc == 6 && strcmp(argv[5], "replace") == 0) {
         fill_page();
         must(mpg_page_replace(pager, (mpg_page_id){regular.ids[5]}, page, page_size) == 0);
+    } else if (argc == 6) {
+        must(strcmp(argv[5], "replace-many") == 0);
+        replace_many(pager);
     }
     look(pager, true);
     must(fflush(stdout) == 0);

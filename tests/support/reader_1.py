@@ -113,8 +113,9 @@ class PageFile:
     def content(self, page):
         """That of a regular page; what the last commit was to put there counts until it is marked as done."""
         last = self.records[-1] if self.records else None
-        if last and last.redo and not last.is_marked and last.redo.page == page:
-            return self.page(last.redo.source)
+        for redo in last.redos if last and not last.is_marked else []:
+            if redo.page == page:
+                return self.page(redo.source)
         return self.page(page)
 
     def dump(self):

@@ -12,6 +12,7 @@ PART, ENTRY_DELTA, SPACE_DELTA = 16, 24, 16
 REDO, MARK = 24, 8
 MOST_PARTS = 64
 MOST_RECORDS = 512
+MOST_REDO_BYTES = 64 << 20
 
 
 class NoRecord(Exception):
@@ -61,24 +62,23 @@ class Record:
         (self.total, self.free, self.protected, self.next, self.after, entries, spaces, parts,
          redos) = struct.unpack_from("<QQQQQIIII", data, 48)
         self.is_ordered = bool(self.flags & ORDERED)
-        demand("it has too many redos", redos <= 1 and used + MARK * redos <= size)
-        room = size - (REDO + MARK) * redos
+        mark = MARK if redos else 0
+        demand("it has too many redos",
+               redos <= max(1, MOST_REDO_BYTES // file.geometry.page_size) and used + mark <= size)
+        room = size - (REDO + mark if redos else 0)
         demand("it has too many continuations",
                parts <= MOST_PARTS and BODY + PART * parts <= room)
         self.parts = [struct.unpack_from("<QII", data, BODY + PART * number)
                       for number in range(parts)]
-        self.entries, self.spaces = [], []
-        self._wanted = entries, spaces
-        at = BODY + PART * parts
-        self.redo = Redo(data, at) if redos else None
-        demand("its redo is of no page", not redos or self.redo.page)
+        self.redos, self.entries, self.spaces = [], [], []
+        self._wanted = redos, entries, spaces
         self.is_marked = bool(redos) and data[used:used + MARK] == (
             b"MPGD" + struct.pack("<I", self.crc))
-        self._take_deltas(data, at + REDO * redos, used, size - MARK * redos)
+        self._take_deltas(data, BODY + PART * parts, used, size - mark)
         for page_of_part, crc, _ in self.parts:
             self._take_continuation(file, page_of_part, crc)
         demand("its deltas do not fit into it",
-               (len(self.entries), len(self.spaces)) == self._wanted)
+               (len(self.redos), len(self.entries), len(self.spaces)) == self._wanted)
 
     def _take_continuation(self, file, page, crc):
         size = file.geometry.node
@@ -90,21 +90,27 @@ class Record:
         self._take_deltas(data, CONTINUATION_BODY, used, size)
 
     def _take_deltas(self, data, at, used, size):
-        """As many as fit whole, first those of the directory."""
-        entries, spaces = self._wanted
-        while len(self.entries) < entries and at + ENTRY_DELTA <= size:
+        """As many as fit whole: redos, then deltas of the directory, then of space."""
+        redos, entries, spaces = self._wanted
+        while len(self.redos) < redos and at + REDO <= size:
+            self.redos.append(Redo(data, at))
+            at += REDO
+        while (len(self.redos) == redos and len(self.entries) < entries
+               and at + ENTRY_DELTA <= size):
             self.entries.append(EntryDelta(data, at))
             at += ENTRY_DELTA
-        while (len(self.entries) == entries and len(self.spaces) < spaces
-               and at + SPACE_DELTA <= size):
+        while ((len(self.redos), len(self.entries)) == (redos, entries)
+               and len(self.spaces) < spaces and at + SPACE_DELTA <= size):
             self.spaces.append(SpaceDelta(data, at))
             at += SPACE_DELTA
         demand("used is not what its deltas take", used == at)
 
     def pages(self):
         """Those that the record itself lies in, and what it is to put elsewhere."""
-        pages = [self.page] + [page for page, _, _ in self.parts]
-        return pages + ([self.redo.source] if self.redo else [])
+        return self.own_pages() + [redo.source for redo in self.redos]
+
+    def own_pages(self):
+        return [self.page] + [page for page, _, _ in self.parts]
 
 
 class Chain:
@@ -132,10 +138,9 @@ class Chain:
         demand("its generation is too low", record.generation > end.generation)
         demand("it counts pages that the file has not",
                RESERVED_PAGES <= record.total <= self.file.page_count)
-        if record.redo:
-            demand("its redo is not in the file",
-                   all(RESERVED_PAGES <= page < self.file.page_count
-                       for page in (record.redo.page, record.redo.source)))
+        demand("a redo is not in the file",
+               all(RESERVED_PAGES <= page < self.file.page_count
+                   for redo in record.redos for page in (redo.page, redo.source)))
         demand("what it names cannot be the next places",
                are_places(record.next, record.after, record.total))
         if not behind_gap:
@@ -156,9 +161,9 @@ class Chain:
 
     def contents_are_there(self, record):
         """Whether all that a record names is there; only that of the last one can be missing."""
-        if record.is_marked or (record.is_ordered and not record.redo):
+        if record.is_marked or (record.is_ordered and not record.redos):
             return True
-        if record.redo and crc32(self.file.page(record.redo.source)) != record.redo.crc:
+        if any(crc32(self.file.page(redo.source)) != redo.crc for redo in record.redos):
             return False
         return all(crc32(self.file.page(delta.page)) == delta.crc
                    for delta in record.entries if delta.in_use)
@@ -180,14 +185,14 @@ class Replay:
         self.uses.extend(bytes(max(0, record.total - len(self.uses))))
         self._apply_entries(record, name)
         self._apply_spaces(record, name)
-        self._check_redo(record)
+        self._check_redos(record)
         self.free, self.protected = record.free, record.protected
         self._check_counts(record, name)
 
     def _check_head(self, record, name):
         self.want(f"{name}: no flag but ORDERED", record.flags <= ORDERED)
-        self.want(f"{name}: zero behind the CRC of its redo",
-                  not record.redo or record.redo.zero == 0)
+        self.want(f"{name}: zero behind the CRCs of its redos",
+                  not any(redo.zero for redo in record.redos))
         self.want(f"{name}: zero behind the CRCs of its continuations",
                   not any(zero for _, _, zero in record.parts))
         self.want(f"{name}: the file does not shrink", record.total >= self.total)
@@ -229,13 +234,16 @@ class Replay:
             for page in range(delta.first, delta.end):
                 self._change(page, REGULAR if delta.use == FREE else FREE, delta.use)
 
-    def _check_redo(self, record):
-        """It puts what is in a page that is nobody's into a regular one."""
-        redo = record.redo
-        if redo and not (RESERVED_PAGES <= redo.page < self.total
-                         and RESERVED_PAGES <= redo.source < self.total
-                         and self.uses[redo.page] == REGULAR and self.uses[redo.source] == FREE
-                         and redo.source not in (record.pages()[:-1] + [record.next, record.after])):
+    def _check_redos(self, record):
+        """They put what is in pages that are nobody's into regular ones."""
+        others = record.own_pages() + [record.next, record.after]
+        ascend = all(one.page < other.page and one.source < other.source
+                     for one, other in zip(record.redos, record.redos[1:]))
+        if not ascend or not all(RESERVED_PAGES <= redo.page < self.total
+                                 and RESERVED_PAGES <= redo.source < self.total
+                                 and self.uses[redo.page] == REGULAR
+                                 and self.uses[redo.source] == FREE
+                                 and redo.source not in others for redo in record.redos):
             raise OpenError("CORRUPT_METADATA")
 
     def _change(self, page, old, new):

@@ -250,18 +250,18 @@ static unsigned char *last_record(const struct image *image)
     return last;
 }
 
-/* Takes back the mark, and half of what was put into the page. */
-static void cut(struct image *image, mpg_page_id id)
+/* Takes back the mark, and half of what was put into the pages. */
+static void cut(struct image *image, const mpg_page_id *ids, size_t count)
 {
     unsigned char *record = last_record(image);
     unsigned char *mark = record + get_u32(record + RECORD_USED);
     FILE *file;
 
-    assert_int_equal(get_u32(record + RECORD_REDOS), 1);
-    assert_int_equal(get_u64(record + RECORD_BODY + REDO_PAGE), id.value);
+    assert_int_equal(get_u32(record + RECORD_REDOS), count);
     assert_memory_equal(mark, TYPE_MARK, TYPE_SIZE);
     memset(mark, 0, MARK_SIZE);
-    memset(image->bytes + id.value * api_page_size, 0xee, api_page_size / 2);
+    for (size_t i = 0; i < count; i++)
+        memset(image->bytes + ids[i].value * api_page_size, 0xee, api_page_size / 2);
     file = fopen(image->path, "wb");
     assert_non_null(file);
     assert_int_equal(fwrite(image->bytes, image->size, 1, file), 1);
@@ -303,7 +303,7 @@ static void a_cut_replacement_is_carried_out(void **state)
     }
     assert_int_equal(replace(pager, ids[0], 7), 0);
     read_image(&image, scratch);
-    cut(&image, ids[0]);
+    cut(&image, ids, 1);
     assert_int_equal(mpg_open_readonly(&reader, image.path, NULL), 0);
     assert_true(holds(reader, ids[0], 7));
     assert_true(holds(reader, ids[1], 2));
@@ -321,6 +321,159 @@ static void a_cut_replacement_is_carried_out(void **state)
     assert_int_equal(mpg_close(pager), 0);
     free(image.bytes);
     assert_int_equal(unlink(image.path), 0);
+}
+
+/* ---- in a transaction ---- */
+
+/* Pages that are in use, regular and protected, with one content each. */
+struct set {
+    mpg_page_id *ids;
+    size_t count;
+    mpg_protected_id protected_id;
+};
+
+static struct set make_set(mpg_pager *pager, size_t count, int byte)
+{
+    struct set set = {calloc(count, sizeof(*set.ids)), count, {0}};
+    unsigned char *page = page_of(byte);
+
+    assert_non_null(set.ids);
+    assert_int_equal(mpg_alloc_bulk(set.ids, pager, count, 0), 0);
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(mpg_page_write(pager, set.ids[i], page, 0, api_page_size), 0);
+    assert_int_equal(mpg_alloc_protected(&set.protected_id, pager), 0);
+    assert_int_equal(put_protected(pager, set.protected_id, byte), 0);
+    free(page);
+    return set;
+}
+
+/* A transaction that gives all of them another content. */
+static mpg_txn *change_set(mpg_pager *pager, const struct set *set, int byte)
+{
+    unsigned char *page = page_of(byte);
+    mpg_txn *txn;
+
+    assert_int_equal(mpg_txn_begin(&txn, pager), 0);
+    for (size_t i = set->count; i-- > 0;) {
+        assert_int_equal(mpg_txn_page_replace(txn, set->ids[i], "first", 5), 0);
+        assert_int_equal(mpg_txn_page_replace(txn, set->ids[i], page, api_page_size), 0);
+    }
+    assert_int_equal(mpg_txn_protected_write(txn, set->protected_id, page, 0, api_page_size), 0);
+    free(page);
+    return txn;
+}
+
+static void assert_set(const mpg_pager *pager, const struct set *set, int byte)
+{
+    for (size_t i = 0; i < set->count; i++)
+        assert_true(holds(pager, set->ids[i], byte));
+    assert_int_equal(protected_byte(pager, set->protected_id), byte);
+    assert_sound(pager);
+}
+
+/* More of them than one block of a record can name, if pages are small. */
+static size_t many(void)
+{
+    return api_page_size <= 4096 ? 400 : 3;
+}
+
+static void a_transaction_replaces_pages(void **state)
+{
+    const struct scratch *scratch = *state;
+    mpg_pager *pager = api_create(scratch);
+    unsigned char *page = page_of(9);
+    struct set set;
+    mpg_protected_id far = {1000};
+    mpg_page_id added;
+    mpg_txn *txn;
+
+    if (scratch->format == MPG_FORMAT_1) {
+        set = make_set(pager, many(), 1);
+        for (int i = 2; i < 5; i++) {
+            txn = change_set(pager, &set, i);
+            assert_set(pager, &set, i - 1);
+            assert_int_equal(mpg_txn_alloc(&added, txn, 0), 0);
+            assert_int_equal(mpg_txn_page_write(txn, added, page, 0, api_page_size), 0);
+            /* What makes nodes cannot be said by a record. */
+            if (i == 3)
+                assert_int_equal(mpg_txn_alloc_protected_at(txn, far), 0);
+            if (i == 4) {
+                assert_int_equal(mpg_txn_free_protected(txn, far), 0);
+                assert_int_equal(mpg_txn_free(txn, set.ids[--set.count]), 0);
+            }
+            assert_int_equal(mpg_txn_commit(txn, i == 2 ? MPG_ORDERED : 0), 0);
+            assert_set(pager, &set, i);
+            assert_true(holds(pager, added, 9));
+        }
+        assert_int_equal(use_of(pager, set.ids[set.count].value), MPG_USE_FREE);
+        txn = change_set(pager, &set, 7);
+        mpg_txn_abort(txn);
+        assert_set(pager, &set, 4);
+        free(set.ids);
+    }
+    free(page);
+    assert_int_equal(mpg_close(pager), 0);
+}
+
+static void a_cut_transaction_is_carried_out(void **state)
+{
+    const struct scratch *scratch = *state;
+    mpg_pager *pager = api_create(scratch);
+    const mpg_pager *reader;
+    struct image image;
+    struct set set;
+
+    if (scratch->format == MPG_FORMAT_1 && api_page_size < 1 << 20) {
+        set = make_set(pager, many(), 1);
+        assert_int_equal(mpg_txn_commit(change_set(pager, &set, 7), 0), 0);
+        read_image(&image, scratch);
+        cut(&image, set.ids, set.count);
+        assert_int_equal(mpg_open_readonly(&reader, image.path, NULL), 0);
+        assert_set(reader, &set, 7);
+        for (size_t i = 0; i < set.count; i += set.count - 1)
+            copies_show_it(&image, set.ids[i]);
+        assert_int_equal(mpg_close(pager), 0);
+        assert_int_equal(mpg_open(&pager, image.path, NULL), 0);
+        assert_set(pager, &set, 7);
+        assert_int_equal(mpg_refresh(reader), 0);
+        assert_set(reader, &set, 7);
+        assert_int_equal(mpg_close(reader), 0);
+        free(image.bytes);
+        free(set.ids);
+        assert_int_equal(unlink(image.path), 0);
+    }
+    assert_int_equal(mpg_close(pager), 0);
+}
+
+static void a_transaction_refuses_pages(void **state)
+{
+    const struct scratch *scratch = *state;
+    mpg_page_id ids[2], added;
+    mpg_pager *pager = begin(ids, scratch);
+    mpg_txn *txn;
+
+    assert_int_equal(mpg_txn_begin(&txn, pager), 0);
+    if (scratch->format == MPG_FORMAT_0_2) {
+        assert_error(mpg_txn_page_replace(txn, ids[0], "x", 1), MPG_E_UNSUPPORTED);
+    } else {
+        assert_error(mpg_txn_page_replace(txn, (mpg_page_id){1}, "x", 1), MPG_E_RESERVED_PAGE);
+        assert_error(mpg_txn_page_replace(txn, ids[0], "x", api_page_size + (size_t)1),
+                     MPG_E_OUT_OF_BOUNDS);
+        assert_int_equal(mpg_txn_alloc(&added, txn, 0), 0);
+        assert_error(mpg_txn_page_replace(txn, added, "x", 1), MPG_E_NOT_ALLOCATED);
+        /* A page that is freed gets nothing, and one that was freed is not there. */
+        assert_int_equal(mpg_txn_page_replace(txn, ids[0], "x", 1), 0);
+        assert_int_equal(mpg_txn_free(txn, ids[0]), 0);
+        assert_error(mpg_txn_page_replace(txn, ids[0], "x", 1), MPG_E_NOT_ALLOCATED);
+        assert_int_equal(mpg_txn_page_replace(txn, ids[1], "x", 1), 0);
+        assert_int_equal(mpg_free(pager, ids[1]), 0);
+        assert_error(mpg_txn_commit(txn, 0), MPG_E_NOT_ALLOCATED);
+        assert_int_equal(use_of(pager, ids[0].value), MPG_USE_REGULAR);
+        assert_true(holds(pager, ids[0], 1));
+        assert_sound(pager);
+    }
+    mpg_txn_abort(txn);
+    assert_int_equal(mpg_close(pager), 0);
 }
 
 /* What is written to the page later is not taken back by it. */
@@ -359,6 +512,9 @@ int main(void)
         SCRATCH_TEST(others_commit_meanwhile),
         SCRATCH_TEST(a_cut_replacement_is_carried_out),
         SCRATCH_TEST(a_mark_stands_for_it),
+        SCRATCH_TEST(a_transaction_replaces_pages),
+        SCRATCH_TEST(a_cut_transaction_is_carried_out),
+        SCRATCH_TEST(a_transaction_refuses_pages),
     };
 
     return API_RUN("replacing a page", tests);
