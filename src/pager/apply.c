@@ -498,17 +498,16 @@ int mpgi_apply_alloc_protected(struct edit *edit, uint64_t id)
     struct entry old = {{0, 0}, 0, 0, 0, false};
     struct entry entry = old;
     uint64_t from = 0;
-    int result = pager->ops->spare != NULL ? make_spare(pager, 2, 0) : 0;
-
-    if (result != 0)
-        return result;
-    result = pager->ops->get_entry(pager->format, VERSION_NEWEST, id, &old);
+    int result = pager->ops->get_entry(pager->format, VERSION_NEWEST, id, &old);
 
     if (result == 0)
         return mpgi_fail(MPG_E_EXISTS, "alloc_protected", id,
                          "%s: protected page %llu is allocated already", pager->file.path,
                          (unsigned long long)id);
     if (result != MPG_E_NOT_ALLOCATED)
+        return result;
+    result = pager->ops->spare != NULL ? make_spare(pager, 2, 0) : 0;
+    if (result != 0)
         return result;
     for (unsigned copy = 0; copy < pager->ops->copies; copy++) {
         result = mpgi_choose_page(pager, &from, &entry.page[copy]);
