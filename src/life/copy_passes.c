@@ -354,6 +354,15 @@ static int copy_all(struct copy_passes *p)
     return result;
 }
 
+/* Why contents end early: another file may be there by now, and that is what is to be told. */
+static int explain_end(const struct copy_passes *passes)
+{
+    mpg_error_info ended;
+
+    (void)mpg_last_error(&ended);
+    return mpg_refresh(passes->source) == MPG_E_CHANGED ? MPG_E_CHANGED : mpgi_fail_again(&ended);
+}
+
 int mpgi_copy_passes(struct copy_passes *passes)
 {
     const struct file *file = &passes->source->file;
@@ -364,7 +373,7 @@ int mpgi_copy_passes(struct copy_passes *passes)
     passes->content.paced = passes->session != 0;
     result = copy_all(passes);
     mpgi_gate_end_copy(file, passes->set);
-    return result;
+    return result == MPG_E_TRUNCATED ? explain_end(passes) : result;
 }
 
 void mpgi_copy_passes_free(struct copy_passes *passes)
