@@ -274,6 +274,8 @@ static void count_nothing(struct trial *trial)
         there++;
         nameless += is_nameless(specimen, trial->destroyed, trial->destroyed_count, number);
     }
+    if (is_verbose())
+        printf("  %s, %s: nothing is saved\n", specimen->kind->name, trial->what);
     trial->tally->protected_there += there;
     trial->tally->lost += there;
     trial->tally->nameless += nameless;
