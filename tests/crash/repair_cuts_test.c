@@ -249,21 +249,24 @@ static void copy_content(struct content *to, const struct content *from)
 {
     if (to->size > from->size)
         memset(to->bytes + from->size, 0, to->size - from->size);
-    memcpy(to->bytes, from->bytes, from->size);
+    if (from->size > 0)
+        memcpy(to->bytes, from->bytes, from->size);
     to->size = from->size;
     to->exists = from->exists;
 }
 
 static bool same(const struct content *content, const struct memory_disk *disk)
 {
-    return content->size == disk->size && memcmp(content->bytes, disk->cache, disk->size) == 0;
+    return content->size == disk->size &&
+           (disk->size == 0 || memcmp(content->bytes, disk->cache, disk->size) == 0);
 }
 
 static void put_on(struct memory_disk *disk, const struct content *content)
 {
     if (disk->size > content->size)
         memset(disk->cache + content->size, 0, disk->size - content->size);
-    memcpy(disk->cache, content->bytes, content->size);
+    if (content->size > 0)
+        memcpy(disk->cache, content->bytes, content->size);
     disk->size = content->size;
     disk->exists = content->exists;
     disk->name_durable = content->exists;
