@@ -120,6 +120,15 @@ static int copy_entries(struct copy_passes *p, struct copy_state *state, bool ad
     return result == 0 && all && failures > 0 ? fail_content(p, failed) : result;
 }
 
+/* What contents that are not as the state says mean: damage, or that another state or file is there by now. */
+static int explain(const struct copy_passes *p, int result)
+{
+    pager_lock(p->source);
+    result = mpgi_explain_damage(p->source, result);
+    pager_unlock(p->source);
+    return result;
+}
+
 /* Copies what `state` names, which is what is there then. `all`: a content that fails is damage. */
 static int copy_state(struct copy_passes *p, struct copy_state *state, bool advanced, bool all)
 {
@@ -131,6 +140,7 @@ static int copy_state(struct copy_passes *p, struct copy_state *state, bool adva
         result = mpgi_copy_redo(p, p->source->format);
     if (result == 0)
         result = copy_entries(p, state, advanced, all);
+    result = explain(p, result);
     p->count++;
     mpgi_copy_state_free(&p->state);
     p->state = *state;
@@ -354,15 +364,6 @@ static int copy_all(struct copy_passes *p)
     return result;
 }
 
-/* Why contents end early: another file may be there by now, and that is what is to be told. */
-static int explain_end(const struct copy_passes *passes)
-{
-    mpg_error_info ended;
-
-    (void)mpg_last_error(&ended);
-    return mpg_refresh(passes->source) == MPG_E_CHANGED ? MPG_E_CHANGED : mpgi_fail_again(&ended);
-}
-
 int mpgi_copy_passes(struct copy_passes *passes)
 {
     const struct file *file = &passes->source->file;
@@ -373,7 +374,7 @@ int mpgi_copy_passes(struct copy_passes *passes)
     passes->content.paced = passes->session != 0;
     result = copy_all(passes);
     mpgi_gate_end_copy(file, passes->set);
-    return result == MPG_E_TRUNCATED ? explain_end(passes) : result;
+    return result;
 }
 
 void mpgi_copy_passes_free(struct copy_passes *passes)
