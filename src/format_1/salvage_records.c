@@ -13,7 +13,7 @@ static int by_generation(const void *a, const void *b)
 {
     const struct found_record *one = a, *other = b;
 
-    return (one->generation > other->generation) - (one->generation < other->generation);
+    return compare_u64(&one->generation, &other->generation);
 }
 
 /* The commit as of which the uses of a page are known. */

@@ -313,13 +313,6 @@ void mpgi_note_durable(mpg_pager *pager, struct batch *batch)
     mpgi_id_map_clear(&batch->freed);
 }
 
-static int compare(const void *a, const void *b)
-{
-    const uint64_t *one = a, *other = b;
-
-    return *one < *other ? -1 : *one > *other;
-}
-
 /* Takes the list of what was noted, in ascending order; NULL if it is empty, or there is no memory. */
 static uint64_t *take_noted(mpg_pager *pager, size_t *count)
 {
@@ -336,7 +329,7 @@ static uint64_t *take_noted(mpg_pager *pager, size_t *count)
     mpgi_id_map_clear(&pager->freed);
     pager_unlock(pager);
     if (noted != NULL)
-        qsort(noted, *count, sizeof(*noted), compare);
+        qsort(noted, *count, sizeof(*noted), compare_u64);
     return noted;
 }
 
