@@ -4,27 +4,19 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
+
+#include "text_file.h"
 
 bool proc_read(char *text, size_t size, pid_t id, const char *name)
 {
     char path[64];
-    ssize_t length;
-    int fd;
 
     if (id == PROC_SELF) {
         snprintf(path, sizeof(path), "/proc/self/%s", name);
     } else {
         snprintf(path, sizeof(path), "/proc/%ld/%s", (long)id, name);
     }
-    fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) {
-        return false;
-    }
-    length = read(fd, text, size - 1);
-    (void)close(fd);
-    text[length > 0 ? length : 0] = '\0';
-    return length > 0;
+    return text_file_read(text, size, AT_FDCWD, path);
 }
 
 const char *proc_stat_field(const char *stat, int field)

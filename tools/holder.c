@@ -6,6 +6,7 @@
 #include "holder.h"
 
 #include "mountinfo.h"
+#include "text_file.h"
 
 #include <ctype.h>
 #include <dirent.h>
@@ -54,21 +55,6 @@ static int64_t search_ns(void)
     return clock_ns(CLOCK_THREAD_CPUTIME_ID);
 }
 
-/* The beginning of a small file of /proc, as a string; false if there is none. */
-static bool read_text(char *text, size_t size, int directory, const char *name)
-{
-    int fd = openat(directory, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    ssize_t length;
-
-    if (fd < 0) {
-        return false;
-    }
-    length = read(fd, text, size - 1);
-    (void)close(fd);
-    text[length > 0 ? length : 0] = '\0';
-    return length > 0;
-}
-
 static int open_directory(int directory, const char *name)
 {
     return openat(directory, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
@@ -105,7 +91,7 @@ static bool descriptor_has_lock(const struct search *search, int fds, int fdinfo
         return false; /* a pipe, a socket */
     }
     link[length] = '\0';
-    return read_text(fdinfo, sizeof(fdinfo), fdinfos, name) && has_lock(search, fdinfo, link);
+    return text_file_read(fdinfo, sizeof(fdinfo), fdinfos, name) && has_lock(search, fdinfo, link);
 }
 
 /* Whether the process, a directory of /proc, has the lock. */
@@ -150,7 +136,7 @@ static unsigned served_by(int process)
         const char *line;
 
         if (isdigit((unsigned char)entry->d_name[0]) &&
-            read_text(text, sizeof(text), fdinfos, entry->d_name) &&
+            text_file_read(text, sizeof(text), fdinfos, entry->d_name) &&
             (line = strstr(text, "fuse_connection:")) != NULL) {
             device = (unsigned)strtoul(line + strlen("fuse_connection:"), NULL, 10);
         }
@@ -172,7 +158,7 @@ static bool look_at(struct search *search, int proc, const char *name)
 
     if (found) {
         holder->pid = strtol(name, NULL, 10);
-        if (!read_text(holder->name, sizeof(holder->name), process, "comm")) {
+        if (!text_file_read(holder->name, sizeof(holder->name), process, "comm")) {
             holder->name[0] = '\0';
         }
         holder->name[strcspn(holder->name, "\n")] = '\0';
@@ -223,7 +209,7 @@ static bool another_serves(const struct search *search)
             continue;
         }
         process = open_directory(dirfd(list), entry->d_name);
-        found = process >= 0 && read_text(name, sizeof(name), process, "comm") &&
+        found = process >= 0 && text_file_read(name, sizeof(name), process, "comm") &&
                 strstr(name, "mappedpagesf") != NULL && served_by(process) == search->served;
         if (process >= 0) {
             (void)close(process);

@@ -321,6 +321,19 @@ static bool give_out_again(void *context, uint64_t done, uint64_t total)
     return true;
 }
 
+/* A file with many pages, all just given out, of which no copy can be a clone. */
+static mpg_pager *open_given_out(const struct scratch *scratch)
+{
+    mpg_pager *pager;
+
+    create_file(scratch->path, scratch);
+    calls = mpgi_io_system;
+    calls.clone = NULL;
+    assert_int_equal(mpg_open(&pager, scratch->path, NULL), 0);
+    give_out(pager, 1);
+    return pager;
+}
+
 static void all_pages_given_out_again_are_copied_twice_and_no_more(void **state)
 {
     const struct scratch *scratch = *state;
@@ -330,11 +343,7 @@ static void all_pages_given_out_again_are_copied_twice_and_no_more(void **state)
     unsigned char *page = page_of(0);
     mpg_pager *pager;
 
-    create_file(scratch->path, scratch);
-    calls = mpgi_io_system;
-    calls.clone = NULL;
-    assert_int_equal(mpg_open(&pager, scratch->path, NULL), 0);
-    give_out(pager, 1);
+    pager = open_given_out(scratch);
     behind.number = 1;
     options.progress = give_out_again;
     options.context = pager;
@@ -358,11 +367,7 @@ static void a_file_at_rest_is_copied_once(void **state)
     mpg_copy_result result;
     mpg_pager *pager;
 
-    create_file(scratch->path, scratch);
-    calls = mpgi_io_system;
-    calls.clone = NULL;
-    assert_int_equal(mpg_open(&pager, scratch->path, NULL), 0);
-    give_out(pager, 1);
+    pager = open_given_out(scratch);
     assert_int_equal(mpg_close(pager), 0);
     assert_int_equal(mpgi_copy_with(&result, scratch->path, copy_path, NULL, &calls, NULL), 0);
     assert_int_equal(result.bytes, (MANY + REGULAR + PROTECTED) * (uint64_t)api_page_size);
