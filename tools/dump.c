@@ -33,7 +33,8 @@ struct dump {
     struct archive_entry *entry;
     void *content;
     uint64_t created;            /* the time that all members bear */
-    uint64_t regular, protected; /* pages that it has by now */
+    uint64_t count;              /* pages that are to be in it */
+    uint64_t regular, protected; /* that are by now */
     struct progress progress;
 };
 
@@ -48,10 +49,13 @@ static void complain_archive(struct archive *archive)
 static int add(struct dump *dump, const char *name, const void *data, size_t length)
 {
     char checksum[ARCHIVED_CHECKSUM_SIZE];
+    char place[ARCHIVED_PLACE_SIZE];
 
     page_archive_checksum(checksum, data, length);
+    page_archive_place(place, dump->regular + dump->protected, dump->count);
     archive_entry_clear(dump->entry);
     archive_entry_set_uname(dump->entry, checksum);
+    archive_entry_set_gname(dump->entry, place);
     archive_entry_set_pathname(dump->entry, name);
     archive_entry_set_filetype(dump->entry, AE_IFREG);
     archive_entry_set_perm(dump->entry, 0644);
@@ -63,6 +67,26 @@ static int add(struct dump *dump, const char *name, const void *data, size_t len
         return STATUS_FAILED;
     }
     return STATUS_FINE;
+}
+
+/* What a damaged file says about itself may be another number. Returns an exit status. */
+static int count_pages(struct dump *dump)
+{
+    mpg_page_iter regular;
+    mpg_protected_iter protected;
+    mpg_page_id page = {0};
+    mpg_protected_id protected_page = {0};
+    int more;
+
+    mpg_page_iter_begin(&regular, dump->pager, page);
+    while ((more = mpg_page_iter_next(&page, &regular)) > 0) {
+        dump->count++;
+    }
+    mpg_protected_iter_begin(&protected, dump->pager, protected_page);
+    while (more >= 0 && (more = mpg_protected_iter_next(&protected_page, &protected)) > 0) {
+        dump->count++;
+    }
+    return more < 0 ? report_failure(dump->path, false) : STATUS_FINE;
 }
 
 /* Returns an exit status. */
@@ -162,7 +186,10 @@ static int write_archive(struct dump *dump, bool quiet)
         return report_failure(dump->path, false);
     }
     dump->created = st.created;
-    progress_begin(&dump->progress, "dump", st.regular_pages + st.protected_pages, quiet);
+    if (count_pages(dump) != STATUS_FINE) {
+        return STATUS_FAILED;
+    }
+    progress_begin(&dump->progress, "dump", dump->count, quiet);
     status = add_info(dump, &st);
     if (status == STATUS_FINE) {
         status = add_regular(dump);

@@ -73,8 +73,7 @@ static int spool_archive(struct load *load, struct page_archive *archive)
     }
     if (page_archive_is_nothing(archive)) {
         return report_reason("standard input", load->json, MPG_E_INVALID,
-                             "there is nothing in it, not even an empty archive; nothing was "
-                             "changed");
+                             "there is nothing in it; nothing was changed");
     }
     spool_sort(&load->spool);
     return STATUS_FINE;

@@ -5,6 +5,7 @@
 #include <archive.h>
 #include <archive_entry.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,8 @@ struct page_archive {
     size_t page_size;
     bool begun;     /* a member was read */
     la_int64_t end; /* with that: where it ended, in bytes of the archive */
+    uint64_t seen;  /* pages of the dump that it is in by now … */
+    uint64_t count; /* … and that it has */
     char error[256];
 };
 
@@ -66,6 +69,8 @@ struct page_archive *page_archive_open(int fd, size_t page_size)
         return NULL;
     }
     (void)archive_read_support_filter_gzip(made->archive);
+    (void)archive_read_support_filter_bzip2(made->archive);
+    (void)archive_read_support_filter_lz4(made->archive);
     (void)archive_read_support_filter_xz(made->archive);
     (void)archive_read_support_filter_zstd(made->archive);
     if (archive_read_open_fd(made->archive, fd, 65536) != ARCHIVE_OK) {
@@ -94,7 +99,7 @@ void page_archive_close(struct page_archive *archive)
 
 bool page_archive_is_nothing(const struct page_archive *archive)
 {
-    return archive_filter_bytes(archive->archive, 0) == 0;
+    return !archive->begun;
 }
 
 const char *page_archive_error(const struct page_archive *archive)
@@ -109,24 +114,38 @@ static const char *without_prefix(const char *name, const char *prefix)
     return strncmp(name, prefix, length) == 0 ? name + length : NULL;
 }
 
-/* A number as it names a page on a mount: digits, no leading zero. */
-static bool parse_id(uint64_t *id, const char *text)
+/* A number as it names a page on a mount: digits, no leading zero. Returns what follows, or NULL. */
+static const char *parse_number(uint64_t *number, const char *text)
 {
+    const char *at = text;
     uint64_t value = 0;
 
-    if (*text == '\0' || (text[0] == '0' && text[1] != '\0')) {
-        return false;
-    }
-    for (; *text != '\0'; text++) {
-        unsigned digit = (unsigned)(*text - '0');
+    for (; *at >= '0' && *at <= '9'; at++) {
+        unsigned digit = (unsigned)(*at - '0');
 
-        if (digit > 9 || value > (UINT64_MAX - digit) / 10) {
-            return false;
+        if (value > (UINT64_MAX - digit) / 10) {
+            return NULL;
         }
         value = value * 10 + digit;
     }
-    *id = value;
-    return true;
+    *number = value;
+    return at == text || (text[0] == '0' && at > text + 1) ? NULL : at;
+}
+
+static bool parse_id(uint64_t *id, const char *text)
+{
+    const char *end = parse_number(id, text);
+
+    return end != NULL && *end == '\0';
+}
+
+/* Without what names the directory itself, as in ./pages/3 and .//pages/3. */
+static const char *without_dots(const char *name)
+{
+    while (name[0] == '.' && name[1] == '/') {
+        name += 1 + strspn(name + 1, "/");
+    }
+    return name;
 }
 
 /* Whether a name is that of a page. */
@@ -166,6 +185,53 @@ static bool is_damaged(const char *checksum, const void *data, size_t length)
     }
     page_archive_checksum(text, data, length);
     return strcmp(text, checksum) != 0;
+}
+
+/* ---- whether all of a dump is there ---- */
+
+void page_archive_place(char text[ARCHIVED_PLACE_SIZE], uint64_t number, uint64_t count)
+{
+    (void)snprintf(text, ARCHIVED_PLACE_SIZE, "%" PRIu64 "of%" PRIu64, number, count);
+}
+
+static bool parse_place(uint64_t *number, uint64_t *count, const char *text)
+{
+    text = text != NULL ? parse_number(number, text) : NULL;
+    text = text != NULL ? without_prefix(text, "of") : NULL;
+    return text != NULL && parse_id(count, text);
+}
+
+static int fail_missing(struct page_archive *archive, const char *name)
+{
+    char why[192];
+
+    (void)snprintf(why, sizeof why,
+                   "the dump had %" PRIu64 " pages, and some are missing behind the first %" PRIu64
+                   " (a part of it can be loaded when it is unpacked and packed anew)",
+                   archive->count, archive->seen);
+    return fail(archive, name, why);
+}
+
+/* A dump's members follow each other, and one dump may follow another. Returns 0 or -1. */
+static int take_place(struct page_archive *archive, struct archive_entry *entry, const char *name)
+{
+    bool complete = archive->seen == archive->count;
+    uint64_t number;
+    uint64_t count;
+
+    if (!parse_place(&number, &count, archive_entry_gname(entry))) {
+        return 0;
+    }
+    if (complete) { /* another one begins */
+        archive->seen = 0;
+        archive->count = count;
+    }
+    if (count != archive->count || number > count ||
+        number != archive->seen + !(complete && number == 0)) {
+        return fail_missing(archive, name);
+    }
+    archive->seen = number;
+    return 0;
 }
 
 /* ---- contents ---- */
@@ -220,7 +286,10 @@ static int next_member(struct archive_entry **entry, struct page_archive *archiv
     if (status != ARCHIVE_OK && status != ARCHIVE_EOF) {
         return fail(archive, "", archive_error_string(archive->archive));
     }
-    archive->begun = true;
+    if (status == ARCHIVE_EOF && archive->seen != archive->count) {
+        return fail_missing(archive, "");
+    }
+    archive->begun |= status == ARCHIVE_OK;
     return status == ARCHIVE_OK;
 }
 
@@ -238,8 +307,9 @@ int page_archive_next(struct archived_page *page, struct page_archive *archive, 
         if (name == NULL) {
             return fail(archive, "", "it holds a name that cannot be read");
         }
-        while (name[0] == '.' && name[1] == '/') {
-            name += 2;
+        name = without_dots(name);
+        if (take_place(archive, entry, name) != 0) {
+            return -1;
         }
         if (archive_entry_filetype(entry) == AE_IFDIR || may_be_passed_over(name)) {
             continue;

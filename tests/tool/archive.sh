@@ -58,8 +58,13 @@ said 'page 90' 'protected 0' 'protected 1' 'protected 2' 'protected 3' 'protecte
 mappedpages read some.mpp 90 >page
 { printf nine && head -c 1020 /dev/zero; } | cmp - page >&2 || fail "page 90"
 [ "$(mappedpages read -p some.mpp 70 | tr -d '\0')" = seventy ] || fail "protected page 70"
-gzip -c some.tar >some.tar.gz
-expect 0 mappedpages load some.mpp <some.tar.gz
+for compress in gzip bzip2 xz; do
+    command -v $compress >/dev/null || continue
+    $compress -c some.tar >compressed
+    expect 0 mappedpages load some.mpp <compressed
+done
+(cd work && tar cf ../dotted.tar ././pages .//protected) || fail "tar of .//"
+expect 0 mappedpages load some.mpp <dotted.tar
 # A page that comes twice ends as it came last.
 printf 'later' >work/protected/0
 (cd work && tar rf ../some.tar protected/0) || fail "tar r"
@@ -168,6 +173,29 @@ END
 [ -n "${MPG_ROUNDS:-}" ] && every=5 || every=97
 python3 turn.py $every >refused || fail "an archive with a byte turned"
 cat refused
+# Members gone where no header tells: zeros up to the end, as of a disk that lost them, and members cut out.
+cat >lose.py <<'END'
+import subprocess, tarfile
+whole = open("tiny.tar", "rb").read()
+starts = [member.offset for member in tarfile.open("tiny.tar")]
+end = -(-len(whole.rstrip(b"\0")) // 512) * 512
+lost = {"all but zeros": bytes(len(whole))}
+for at in range(512, end, 512):
+    lost["zeros from %d" % at] = whole[:at] + bytes(len(whole) - at)
+for first, behind in zip(starts[1:], starts[2:] + [end]):
+    lost["without %d to %d" % (first, behind)] = whole[:first] + whole[behind:]
+lost["without the beginning"] = whole[starts[2]:]
+lost["another order"] = whole[:starts[1]] + whole[starts[2]:end] + whole[starts[1]:starts[2]] + whole[end:]
+lost["behind a whole one"] = whole + lost["zeros from %d" % starts[2]]
+for what, data in lost.items():
+    done = subprocess.run(["mappedpages", "load", "turned.mpp"], input=data, capture_output=True)
+    assert done.returncode == 3 and b"nothing was changed" in done.stderr, (what, done)
+    assert open("turned.mpp", "rb").read() == open("turned.before", "rb").read(), what
+whole_ones = {"twice": whole + whole, "no info": whole[starts[1]:]}
+for what, data in whole_ones.items():
+    subprocess.run(["mappedpages", "load", "turned.mpp"], input=data, check=True)
+END
+python3 lose.py || fail "an archive that is not all there"
 head -c 3000 /dev/urandom >broken.tar
 refuses "noise" .
 : >broken.tar
