@@ -216,6 +216,7 @@ static int decide(struct format_1 *f, const struct chain_end *end, struct record
             return 0;
         }
     } else if (mpgi_is_about_the_file(error)) {
+        f->recovered.unfinished = last->generation;
         error = has_successor(f, end) ? LOOK_AGAIN : 0;
     }
     mpgi_record_free(last);
@@ -333,6 +334,7 @@ static int choose(struct format_1 *f, const struct candidates *c, unsigned *chos
         error = check_root(f, c->root[newer]);
     if (mpgi_is_about_the_file(error) && error != LOOK_AGAIN && c->valid[!newer]) {
         f->recovered.root_verified = false;
+        f->recovered.unfinished = c->generation[newer];
         *chosen = !newer;
         error = check_length(f, c->root[!newer]);
         if (error == 0)
@@ -469,6 +471,7 @@ int mpgi_follow_1(struct format *format, bool *newest)
     mpgi_record_free(&f->recovered.last); /* only a writer would want it */
     f->recovered.last = (struct record){0};
     f->recovered.clean = false;
+    f->recovered.unfinished = 0;
     error = follow_chain(f);
     if (error == 0)
         error = read_superblock(f);

@@ -379,8 +379,9 @@ static int join_tree(struct join *join, const struct tree *tree)
     height = mpgi_tree_height(tree, root);
     if (height == 0)
         return take_area(join, root);
+    /* Where a newer root is lost, nodes that it led to may be there. */
     return follow(join, root + tree->area, tree->root_refs, height - 1, 0,
-                  mpgi_root_generation(root), true);
+                  mpgi_root_generation(root), !join->salvage->outdated);
 }
 
 /*

@@ -176,6 +176,7 @@ int mpgi_salvage_chain_1(struct join *join)
     newer = count_newer(found, last);
     if (newer == 0)
         return 0;
+    salvage->outdated = true;
     mpgi_salvage_note(salvage, "record", MPG_NO_PAGE,
                       "a record or root behind commit %" PRIu64 " is lost, and %" PRIu64
                       " later ones or nodes are there: what it changed is not known",

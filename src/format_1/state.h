@@ -198,10 +198,11 @@ struct chain {
 
 /* What opening found. */
 struct recovered {
-    bool clean;         /* nothing was cut short, and no chain is there */
-    bool root_verified; /* the root was followed by nothing, and has no ORDERED */
-    bool last_verified; /* the last record has no ORDERED */
-    struct record last; /* that one. Owned */
+    bool clean;          /* nothing was cut short, and no chain is there */
+    bool root_verified;  /* the root was followed by nothing, and has no ORDERED */
+    bool last_verified;  /* the last record has no ORDERED */
+    struct record last;  /* that one. Owned */
+    uint64_t unfinished; /* a commit that is there in part, and does not count; 0: there is none */
 };
 
 struct format_1 {

@@ -229,6 +229,22 @@ static int walk_roots(const struct walk *walk)
     return 0;
 }
 
+/* What a crash cuts short looks like this, and so does damage to what the last commit wrote. */
+static void warn_of_unfinished(const struct walk *walk)
+{
+    const struct format_1 *f = walk->f;
+    char message[160];
+
+    /* Without the lock a writer may be at it. */
+    if (f->recovered.unfinished == 0 || !f->head.read_only || !f->head.file->holds_lock)
+        return;
+    (void)snprintf(message, sizeof(message),
+                   "commit %" PRIu64 " is not whole: a crash cut it short, or it is damaged; what "
+                   "counts is commit %" PRIu64,
+                   f->recovered.unfinished, f->chain.generation);
+    walk->fault(walk->context, &(mpg_fault){0, MPG_NO_PAGE, message, "unfinished", 0, 0, 0, 0});
+}
+
 /* While somebody writes to the file, slots that are not current are where the next nodes go. */
 static uint64_t twice_now(const struct format_1 *f)
 {
@@ -257,5 +273,6 @@ int mpgi_walk_1(struct format *format, void *context, void (*use)(void *context,
     walk.tree = &f->space;
     if (error == 0)
         error = walk_chain(&walk);
+    warn_of_unfinished(&walk);
     return error ? error : walk_roots(&walk);
 }

@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "base/sheet.h"
 #include "format/salvage.h"
+#include "life/rescue.h"
 #include "pager/look_again.h"
 #include "pager/pager.h"
 #include "pager/protected_write.h"
@@ -31,6 +32,7 @@ struct check {
     bool blind;                       /* the use of a page that is claimed could not be looked at */
     mpg_check_result result;
     mpg_check_options options;
+    bool root_lost;      /* one of the roots of format 1 */
     bool stale;          /* a writer overwrote what a reader was checking */
     uint64_t generation; /* the state whose structure was checked */
     uint64_t done,
@@ -49,6 +51,7 @@ static void hear(void *context, const mpg_fault *fault)
         check->result.warnings++;
     else
         check->result.faults++;
+    check->root_lost |= strcmp(fault->name, "root") == 0;
     check->result.pages_unchecked += fault->pages_end - fault->pages_first;
     if (mpgi_salvage_doubt(&check->lost, fault->protected_first, fault->protected_end) != 0 ||
         mpgi_salvage_doubt(&check->lost_pages, fault->pages_first, fault->pages_end) != 0)
@@ -386,6 +389,20 @@ static int check_contents(struct check *check)
     return result;
 }
 
+/* The root that is lost may have been the newer one. A writer at work makes newer parts, too: check_stale sees that. */
+static int check_newest(struct check *check)
+{
+    const mpg_pager *pager = check->pager;
+    struct newer_parts parts = {0};
+    int result = 0;
+
+    if (check->root_lost && pager->read_only)
+        result = mpgi_rescue_find_newer(&parts, &unconst(pager)->file);
+    if (parts.lost)
+        report(check, "record", MPG_E_CORRUPT_METADATA, MPG_NO_PAGE, parts.message);
+    return result;
+}
+
 /* What looks like damage to a reader may be the work of a writer that went on meanwhile. */
 static int check_stale(const struct check *check)
 {
@@ -435,6 +452,8 @@ int mpg_check(mpg_check_result *result, const mpg_pager *pager, const mpg_check_
         report_last_error(&check);
         outcome = 0;
     }
+    if (outcome == 0)
+        outcome = check_newest(&check);
     if (outcome == 0)
         outcome = check_stale(&check);
     free(check.lost.ranges);

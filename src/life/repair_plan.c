@@ -170,6 +170,52 @@ static int free_dropped(struct repair *repair, uint64_t damaged)
     return error ? error : closed;
 }
 
+/* ---- is it older than what is left of it? ---- */
+
+/* The number of the last commit that the file shows; 0 if it does not open. */
+static int shown_generation(struct repair *repair, uint64_t *generation)
+{
+    struct mpg_stat st = {.size = sizeof(st)};
+    mpg_options options = MPG_OPTIONS_INIT;
+    mpg_pager *pager;
+    int error = mpgi_open_with(&pager, repair->rescue.source.path, &options, true, &mpgi_repair_io,
+                               &repair->disk);
+
+    *generation = 0;
+    if (error != 0)
+        return error == MPG_E_NO_MEMORY ? error : 0;
+    error = mpg_stat(&st, pager);
+    *generation = st.generation;
+    (void)mpg_close(pager);
+    return error;
+}
+
+/*
+ * Of a file that opens. *lost: its newest root is lost, or records are, and all is to be looked through; by choice what a
+ * root still leads to is what counts. A commit that is there in part is what a crash leaves: that is only told.
+ */
+static int find_newer(struct repair *repair, uint64_t shown, bool *lost)
+{
+    struct newer_parts parts = {0};
+    int error = 0;
+
+    if (repair->result.format == MPG_FORMAT_1)
+        error = mpgi_rescue_find_newer(&parts, &repair->rescue.source);
+    *lost = parts.lost && (repair->options.flags & MPG_REPAIR_OLDER) == 0;
+    if (parts.lost && !*lost) {
+        mpgi_repair_tell(repair, "older-state", MPG_NO_PAGE, parts.message);
+        if (!mpgi_repair_ask(repair, "older-state", MPG_NO_PAGE, parts.message))
+            error = mpgi_repair_refused(repair);
+    } else if (!parts.lost && parts.generation > shown) {
+        (void)snprintf(parts.message, sizeof(parts.message),
+                       "commit %" PRIu64 " is not whole: a crash cut it short, or it is damaged; "
+                       "what counts is commit %" PRIu64,
+                       parts.generation, shown);
+        mpgi_repair_tell(repair, "unfinished", MPG_NO_PAGE, parts.message);
+    }
+    return error;
+}
+
 /* ---- all of it ---- */
 
 /*
@@ -201,16 +247,21 @@ static int ask_about_version(struct repair *repair)
 int mpgi_repair_plan(struct repair *repair)
 {
     struct outcome outcome = {0};
-    bool done = false;
+    bool done = false, newest_lost = false;
+    uint64_t shown = 0;
     int error = ask_about_version(repair);
 
     if (error == 0)
         error = mpgi_repair_mend(repair, true);
     if (error == 0)
+        error = shown_generation(repair, &shown);
+    if (error == 0)
         error = mpgi_repair_try(repair, &outcome, true);
     repair->result.faults = outcome.faults;
+    if (error == 0 && is_sound(&outcome))
+        error = find_newer(repair, shown, &newest_lost);
     /* Closing has made it a file of which copies can be told. */
-    if (error == 0 && outcome.opened && outcome.faults == 0)
+    if (error == 0 && outcome.opened && outcome.faults == 0 && !newest_lost)
         return mpgi_repair_mend(repair, true);
     if (error != 0)
         return error;
@@ -219,7 +270,8 @@ int mpgi_repair_plan(struct repair *repair)
     if (error != 0 || done)
         return error;
     error = look_through(repair);
-    if (error == 0 && is_sound(&outcome) && repair->rescue.result.protected_older == 0)
+    if (error == 0 && is_sound(&outcome) && !newest_lost &&
+        repair->rescue.result.protected_older == 0)
         return free_dropped(repair, outcome.contents);
     return error == 0 ? mpgi_repair_rebuild(repair) : error;
 }

@@ -5,6 +5,7 @@
  */
 #include "life/rescue.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -51,6 +52,40 @@ int mpgi_rescue_identify(struct salvage *salvage, const struct salvage_ops **ops
                      "or metadata page of any page size, nor a part of a directory",
                      salvage->file->path);
 }
+
+/* ---- is it older than what is left of it? ---- */
+
+static void hear_of_record(void *context, const char *name, uint64_t page, const char *message)
+{
+    struct newer_parts *parts = context;
+
+    (void)page;
+    if (strcmp(name, "record") == 0)
+        (void)snprintf(parts->message, sizeof(parts->message), "%s", message);
+}
+
+int mpgi_rescue_find_newer(struct newer_parts *parts, struct file *file)
+{
+    const struct salvage_ops *ops;
+    struct salvage salvage;
+    int error = mpgi_salvage_init(&salvage, file);
+
+    memset(parts, 0, sizeof(*parts));
+    salvage.note = hear_of_record;
+    salvage.context = parts;
+    if (error == 0)
+        error = mpgi_rescue_identify(&salvage, &ops);
+    if (error == 0) {
+        salvage.pages = file->bytes / salvage.page_size;
+        error = ops->collect(&salvage);
+    }
+    parts->lost = error == 0 && salvage.outdated;
+    parts->generation = salvage.generation;
+    mpgi_salvage_free(&salvage);
+    return error;
+}
+
+/* ---- rescuing ---- */
 
 static int look_through(struct rescue *rescue)
 {

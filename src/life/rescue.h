@@ -35,6 +35,13 @@ int mpgi_rescue_identify(struct salvage *salvage, const struct salvage_ops **ops
  */
 int mpgi_rescue_look(struct rescue *rescue);
 void mpgi_rescue_release(struct rescue *rescue);
+/* Parts of a file that are newer than what it shows when it is opened. */
+struct newer_parts {
+    bool lost;           /* a root or a record is, and what it changed is not known */
+    char message[384];   /* that says so then */
+    uint64_t generation; /* the highest number of a commit that was seen */
+};
+int mpgi_rescue_find_newer(struct newer_parts *parts, struct file *file);
 /* So much of about so much is done: CANCELLED if that is to be all. */
 int mpgi_rescue_progress(const struct rescue *rescue, uint64_t done, uint64_t total);
 /* Decides which contents of protected pages and which regular pages are saved. */

@@ -85,6 +85,7 @@ struct trial {
     bool *guessed; /* … that it may be another's */
     unsigned char *data, *buffer;
     uint64_t faults;
+    bool unfinished; /* it was said that the last commit does not count */
 };
 
 static bool is_verbose(void)
@@ -97,6 +98,7 @@ static void on_fault(void *context, const mpg_fault *fault)
     struct trial *trial = context;
 
     trial->faults += fault->code != 0;
+    trial->unfinished |= strcmp(fault->name, "unfinished") == 0;
 }
 
 /* What opening shows of protected pages must be right, or an error. */
@@ -115,10 +117,10 @@ static void judge_opened(struct trial *trial, const mpg_pager *pager)
         if (version < 0)
             damage_fail("%s, %s: protected page %" PRIu64 " shows what was never written there",
                         specimen->kind->name, trial->what, id.value);
-        /* Format 0.2 shows the older copy of a directory block where the active one is gone, and check says so. */
-        if (specimen->kind->closed && (unsigned)version != specimen->version[number] &&
-            !trial->tally->may_be_older &&
-            !(specimen->kind->format == MPG_FORMAT_0_2 && trial->faults > 0))
+        /* Where something older is shown, check says so: of a closed file of format 1 it never is. */
+        if ((unsigned)version != specimen->version[number] && !trial->tally->may_be_older &&
+            ((trial->faults == 0 && !trial->unfinished) ||
+             (specimen->kind->closed && specimen->kind->format == MPG_FORMAT_1)))
             damage_fail("%s, %s: protected page %" PRIu64 " shows version %d, not %u",
                         specimen->kind->name, trial->what, id.value, version,
                         specimen->version[number]);
@@ -127,11 +129,14 @@ static void judge_opened(struct trial *trial, const mpg_pager *pager)
 
 static void try_open(struct trial *trial)
 {
+    mpg_options options = MPG_OPTIONS_INIT;
     mpg_check_result result;
     const mpg_pager *pager;
 
     trial->faults = 0;
-    if (mpg_open_readonly(&pager, trial->specimen->path, NULL) != 0) {
+    trial->unfinished = false;
+    options.flags = MPG_LOCK_SHARED;
+    if (mpg_open_readonly(&pager, trial->specimen->path, &options) != 0) {
         trial->tally->found++;
         return;
     }
@@ -154,6 +159,7 @@ static void on_note(void *context, const mpg_rescue_note *note)
 
     if (is_verbose())
         printf("  %s: %s: %s\n", trial->what, note->name, note->message);
+    trial->unfinished |= strcmp(note->name, "unfinished") == 0;
     if (number >= kind->protected_count || number * kind->protected_step != note->page)
         return;
     if (strcmp(note->name, "older") == 0 || strcmp(note->name, "guessed-id") == 0)
@@ -403,7 +409,7 @@ static void judge_repaired(struct trial *trial, const mpg_pager *pager)
         if (version >= 0 && (unsigned)version == specimen->version[number] &&
             specimen->content[number] != 0)
             trial->tally->repaired_right += there;
-        else if (specimen->kind->closed && !trial->told[number] && !trial->tally->may_be_older)
+        else if (!trial->told[number] && !trial->unfinished && !trial->tally->may_be_older)
             damage_fail("%s, %s: repair says that version %d of protected page %" PRIu64
                         " is right; it is %u",
                         specimen->kind->name, trial->what, version, id.value,
@@ -463,6 +469,7 @@ static void try_repair(struct trial *trial)
     (void)snprintf(undo, sizeof(undo), "%s.undo", path);
     memset(trial->told, 0, trial->specimen->kind->protected_count);
     memset(trial->guessed, 0, trial->specimen->kind->protected_count);
+    trial->unfinished = false;
     options.note = on_repair_note;
     options.consent = agree;
     options.context = trial;

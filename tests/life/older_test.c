@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A repair that goes back to the state before the newest, by choice: of a file of format 1 whose newest commit was one with a
- * root, that was not closed, and that lost a node of that commit. What the older state names is still there.
+ * root, that was not closed, and that lost a node of that commit, or that root. What the older state names is still there.
  */
 #include <fcntl.h>
 
@@ -14,7 +14,7 @@
 
 struct hearing {
     bool agrees;
-    unsigned asked, older_states;
+    unsigned asked, older_states, records;
 };
 
 static bool consent(void *context, const mpg_rescue_note *note)
@@ -23,6 +23,7 @@ static bool consent(void *context, const mpg_rescue_note *note)
 
     hearing->asked++;
     hearing->older_states += strcmp(note->name, "older-state") == 0;
+    hearing->records += strcmp(note->name, "record") == 0;
     return hearing->agrees;
 }
 
@@ -105,8 +106,17 @@ static void destroy_newest_leaf(unsigned char *bytes, size_t length)
     memset(newest, 0, PAGE_SIZE);
 }
 
-/* The file as a process leaves it that is killed, without a node of its last commit. */
-static size_t make_damaged(const struct scratch *scratch, unsigned char *bytes, size_t most)
+static void destroy_newest_root(unsigned char *bytes, size_t length)
+{
+    unsigned char *a = bytes + PAGE_SIZE, *b = a + PAGE_SIZE;
+
+    assert_true(length > 3 * (size_t)PAGE_SIZE && number_at(a + 16) != number_at(b + 16));
+    memset(number_at(a + 16) > number_at(b + 16) ? a : b, 0, PAGE_SIZE);
+}
+
+/* The file as a process leaves it that is killed, without a part of its last commit. */
+static size_t make_damaged(const struct scratch *scratch, unsigned char *bytes, size_t most,
+                           void (*destroy)(unsigned char *bytes, size_t length))
 {
     mpg_pager *pager = scratch_create(scratch, PAGE_SIZE);
     mpg_protected_id ids[PAGES];
@@ -120,7 +130,7 @@ static size_t make_damaged(const struct scratch *scratch, unsigned char *bytes, 
     length = read_file(scratch->path, bytes, most);
     assert_int_equal(mpg_close(pager), 0);
     assert_true(length < most);
-    destroy_newest_leaf(bytes, length);
+    destroy(bytes, length);
     write_file(scratch->path, bytes, length);
     return length;
 }
@@ -136,7 +146,7 @@ static void must_be_damaged(const struct scratch *scratch, size_t length)
 static void the_state_before_comes_back_by_choice(void **state)
 {
     const struct scratch *scratch = *state;
-    size_t length = make_damaged(scratch, damaged, sizeof(damaged));
+    size_t length = make_damaged(scratch, damaged, sizeof(damaged), destroy_newest_leaf);
     mpg_repair_options options = MPG_REPAIR_OPTIONS_INIT;
     struct hearing hearing = {0};
     mpg_repair_result result;
@@ -162,7 +172,7 @@ static void the_state_before_comes_back_by_choice(void **state)
 static void without_the_choice_what_is_newer_is_looked_for(void **state)
 {
     const struct scratch *scratch = *state;
-    size_t length = make_damaged(scratch, damaged, sizeof(damaged));
+    size_t length = make_damaged(scratch, damaged, sizeof(damaged), destroy_newest_leaf);
     mpg_repair_options options = MPG_REPAIR_OPTIONS_INIT;
     struct hearing hearing = {.agrees = true};
     mpg_repair_result result;
@@ -176,11 +186,67 @@ static void without_the_choice_what_is_newer_is_looked_for(void **state)
     must_be_damaged(scratch, length);
 }
 
+static void count_records(void *context, const mpg_fault *fault)
+{
+    struct hearing *hearing = context;
+
+    hearing->records += fault->code != 0 && strcmp(fault->name, "record") == 0;
+}
+
+/* It opens, with the root before it: that something newer is left is a fault all the same. */
+static void check_finds_that_the_newest_root_is_lost(void **state)
+{
+    const struct scratch *scratch = *state;
+    mpg_check_options options = MPG_CHECK_OPTIONS_INIT;
+    struct hearing hearing = {0};
+    mpg_check_result result;
+    const mpg_pager *pager;
+
+    (void)make_damaged(scratch, damaged, sizeof(damaged), destroy_newest_root);
+    options.report = count_records;
+    options.context = &hearing;
+    assert_int_equal(mpg_open_readonly(&pager, scratch->path, NULL), 0);
+    assert_int_equal(mpg_check(&result, pager, &options), 0);
+    assert_int_equal(hearing.records, 1);
+    assert_int_equal(result.faults, 1);
+    assert_int_equal(mpg_close(pager), 0);
+}
+
+static void what_was_behind_the_newest_root_is_not_given_up_unasked(void **state)
+{
+    const struct scratch *scratch = *state;
+    size_t length = make_damaged(scratch, damaged, sizeof(damaged), destroy_newest_root);
+    mpg_repair_options options = MPG_REPAIR_OPTIONS_INIT;
+    struct hearing hearing = {0};
+    mpg_repair_result result;
+
+    options.consent = consent;
+    options.context = &hearing;
+    assert_int_equal(mpg_repair(&result, scratch->path, &options), MPG_E_CANCELLED);
+    assert_int_equal(hearing.records, 1);
+    must_be_damaged(scratch, length);
+    hearing = (struct hearing){.agrees = true};
+    assert_int_equal(mpg_repair(&result, scratch->path, &options), 0);
+    assert_true(result.rebuilt && result.protected_older > 0);
+    assert_int_equal(byte_of(scratch->path, CHANGED), 2);
+    assert_int_equal(mpg_repair_undo(scratch->path, NULL), 0);
+    must_be_damaged(scratch, length);
+    hearing = (struct hearing){.agrees = true};
+    options.flags = MPG_REPAIR_OLDER;
+    assert_int_equal(mpg_repair(&result, scratch->path, &options), 0);
+    assert_int_equal(hearing.older_states, 1);
+    assert_int_equal(byte_of(scratch->path, CHANGED), 1);
+    assert_int_equal(mpg_repair_undo(scratch->path, NULL), 0);
+    must_be_damaged(scratch, length);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
         SCRATCH_TEST(the_state_before_comes_back_by_choice),
         SCRATCH_TEST(without_the_choice_what_is_newer_is_looked_for),
+        SCRATCH_TEST(check_finds_that_the_newest_root_is_lost),
+        SCRATCH_TEST(what_was_behind_the_newest_root_is_not_given_up_unasked),
     };
 
     scratch_format = MPG_FORMAT_1;
