@@ -151,13 +151,21 @@ static int follow_chain(const struct findings *found, uint64_t *last, uint64_t *
     return error;
 }
 
-/* Parts of the file that are newer than a commit, and not what a crash left of one that never was. */
-static uint64_t count_newer(const struct findings *found, uint64_t last)
+/* Records that are newer than a commit: what they follow was durable. */
+static uint64_t count_newer_records(const struct findings *found, uint64_t last)
 {
     uint64_t newer = 0;
 
     for (size_t i = 0; i < found->record_count; i++)
         newer += found->records[i].generation > last;
+    return newer;
+}
+
+/* Nodes that are; a crash leaves such if it tears a root. With both roots it is what it left of a commit that never was. */
+static uint64_t count_newer_nodes(const struct findings *found, uint64_t last)
+{
+    uint64_t newer = 0;
+
     for (size_t i = 0; i < found->node_count && !(found->root_valid[0] && found->root_valid[1]);
          i++)
         newer += found->nodes[i].generation > last;
@@ -168,15 +176,17 @@ int mpgi_salvage_chain_1(struct join *join)
 {
     struct salvage *salvage = join->salvage;
     const struct findings *found = join->found;
-    uint64_t last = 0, newer;
+    uint64_t last = 0, newer, records;
     int error = has_root(found) ? follow_chain(found, &last, &salvage->total) : 0;
 
     if (error != 0 || !has_root(found))
         return error;
-    newer = count_newer(found, last);
+    records = count_newer_records(found, last);
+    newer = records + count_newer_nodes(found, last);
     if (newer == 0)
         return 0;
     salvage->outdated = true;
+    salvage->cut_off = records > 0;
     mpgi_salvage_note(salvage, "record", MPG_NO_PAGE,
                       "a record or root behind commit %" PRIu64 " is lost, and %" PRIu64
                       " later ones or nodes are there: what it changed is not known",

@@ -398,8 +398,10 @@ static int check_newest(struct check *check)
 
     if (check->root_lost && pager->read_only)
         result = mpgi_rescue_find_newer(&parts, &unconst(pager)->file);
-    if (parts.lost)
+    if (parts.lost && parts.surely)
         report(check, "record", MPG_E_CORRUPT_METADATA, MPG_NO_PAGE, parts.message);
+    else if (parts.lost)
+        report(check, "unfinished", 0, MPG_NO_PAGE, parts.message);
     return result;
 }
 

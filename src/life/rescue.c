@@ -80,6 +80,7 @@ int mpgi_rescue_find_newer(struct newer_parts *parts, struct file *file)
         error = ops->collect(&salvage);
     }
     parts->lost = error == 0 && salvage.outdated;
+    parts->surely = salvage.cut_off;
     parts->generation = salvage.generation;
     mpgi_salvage_free(&salvage);
     return error;

@@ -38,6 +38,7 @@ void mpgi_rescue_release(struct rescue *rescue);
 /* Parts of a file that are newer than what it shows when it is opened. */
 struct newer_parts {
     bool lost;           /* a root or a record is, and what it changed is not known */
+    bool surely;         /* with that: it is no crash that left it so */
     char message[384];   /* that says so then */
     uint64_t generation; /* the highest number of a commit that was seen */
 };

@@ -14,7 +14,7 @@
 
 struct hearing {
     bool agrees;
-    unsigned asked, older_states, records;
+    unsigned asked, older_states, records, unfinished;
 };
 
 static bool consent(void *context, const mpg_rescue_note *note)
@@ -82,6 +82,9 @@ static void commit_ordered(mpg_pager *pager)
     assert_int_equal(mpg_txn_commit(txn, 0), 0);
 }
 
+/* What is committed last of what is there. */
+static void (*commit_last)(mpg_pager *pager) = commit_ordered;
+
 static uint64_t number_at(const unsigned char *bytes)
 {
     uint64_t number;
@@ -126,7 +129,7 @@ static size_t make_damaged(const struct scratch *scratch, unsigned char *bytes, 
     put(pager, CHANGED, 1);
     check_and_close(pager);
     pager = scratch_open(scratch);
-    commit_ordered(pager);
+    commit_last(pager);
     length = read_file(scratch->path, bytes, most);
     assert_int_equal(mpg_close(pager), 0);
     assert_true(length < most);
@@ -190,26 +193,85 @@ static void count_records(void *context, const mpg_fault *fault)
 {
     struct hearing *hearing = context;
 
-    hearing->records += fault->code != 0 && strcmp(fault->name, "record") == 0;
+    hearing->records += strcmp(fault->name, "record") == 0;
+    hearing->unfinished += strcmp(fault->name, "unfinished") == 0;
 }
 
-/* It opens, with the root before it: that something newer is left is a fault all the same. */
-static void check_finds_that_the_newest_root_is_lost(void **state)
+/* It opens, with the root before it: check says that something newer is left. */
+static void check_with(const struct scratch *scratch, struct hearing *hearing,
+                       mpg_check_result *result)
 {
-    const struct scratch *scratch = *state;
     mpg_check_options options = MPG_CHECK_OPTIONS_INIT;
-    struct hearing hearing = {0};
-    mpg_check_result result;
     const mpg_pager *pager;
 
-    (void)make_damaged(scratch, damaged, sizeof(damaged), destroy_newest_root);
     options.report = count_records;
-    options.context = &hearing;
+    options.context = hearing;
     assert_int_equal(mpg_open_readonly(&pager, scratch->path, NULL), 0);
-    assert_int_equal(mpg_check(&result, pager, &options), 0);
-    assert_int_equal(hearing.records, 1);
-    assert_int_equal(result.faults, 1);
+    assert_int_equal(mpg_check(result, pager, &options), 0);
     assert_int_equal(mpg_close(pager), 0);
+}
+
+/* A crash that tears a root leaves it so: no fault. */
+static void check_warns_of_a_lost_root_behind_which_there_are_nodes(void **state)
+{
+    const struct scratch *scratch = *state;
+    struct hearing hearing = {0};
+    mpg_check_result result;
+
+    (void)make_damaged(scratch, damaged, sizeof(damaged), destroy_newest_root);
+    check_with(scratch, &hearing, &result);
+    assert_int_equal(hearing.unfinished, 1);
+    assert_int_equal(result.faults, 0);
+}
+
+static void commit_records(mpg_pager *pager)
+{
+    for (int byte = 2; byte < 10; byte++)
+        put(pager, CHANGED, byte);
+}
+
+/* Two records in a row, and not the last one. */
+static void destroy_two_records(unsigned char *bytes, size_t length)
+{
+    uint64_t newest = 0;
+    unsigned destroyed = 0;
+
+    for (size_t at = 0; at + PAGE_SIZE <= length; at += PAGE_SIZE) {
+        if (memcmp(bytes + at, "MPGL", 4) == 0 && number_at(bytes + at + 8) > newest)
+            newest = number_at(bytes + at + 8);
+    }
+    for (size_t at = 0; at + PAGE_SIZE <= length; at += PAGE_SIZE) {
+        if (memcmp(bytes + at, "MPGL", 4) != 0 || number_at(bytes + at + 8) == newest ||
+            number_at(bytes + at + 8) + 2 < newest)
+            continue;
+        memset(bytes + at, 0, PAGE_SIZE);
+        destroyed++;
+    }
+    assert_int_equal(destroyed, 2);
+}
+
+/* Opening sees the end of the chain where they were. */
+static void what_was_behind_lost_records_is_not_given_up_unasked(void **state)
+{
+    const struct scratch *scratch = *state;
+    mpg_repair_options options = MPG_REPAIR_OPTIONS_INIT;
+    struct hearing hearing = {0};
+    mpg_repair_result result;
+    size_t length;
+
+    commit_last = commit_records;
+    length = make_damaged(scratch, damaged, sizeof(damaged), destroy_two_records);
+    commit_last = commit_ordered;
+    options.consent = consent;
+    options.context = &hearing;
+    assert_int_equal(mpg_repair(&result, scratch->path, &options), MPG_E_CANCELLED);
+    assert_int_equal(hearing.records, 1);
+    must_be_damaged(scratch, length);
+    hearing = (struct hearing){.agrees = true};
+    assert_int_equal(mpg_repair(&result, scratch->path, &options), 0);
+    assert_int_equal(byte_of(scratch->path, CHANGED), 9);
+    assert_int_equal(mpg_repair_undo(scratch->path, NULL), 0);
+    must_be_damaged(scratch, length);
 }
 
 static void what_was_behind_the_newest_root_is_not_given_up_unasked(void **state)
@@ -245,7 +307,8 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         SCRATCH_TEST(the_state_before_comes_back_by_choice),
         SCRATCH_TEST(without_the_choice_what_is_newer_is_looked_for),
-        SCRATCH_TEST(check_finds_that_the_newest_root_is_lost),
+        SCRATCH_TEST(check_warns_of_a_lost_root_behind_which_there_are_nodes),
+        SCRATCH_TEST(what_was_behind_lost_records_is_not_given_up_unasked),
         SCRATCH_TEST(what_was_behind_the_newest_root_is_not_given_up_unasked),
     };
 
