@@ -29,8 +29,8 @@
 
 /* Bytes that are moved at once. */
 #define COMPACT_BUFFER ((size_t)1 << 20)
-/* Of a file's least length, by what more is tried where it does not do. */
-#define STEP_PART 64
+/* Of a file's least length, by what more is tried where it does not do; then by twice that, and so on. */
+#define STEP_PART 1024
 #define STEP_LEAST 8
 /* Steps at most. */
 #define MOST_ROUNDS 8
@@ -164,7 +164,7 @@ static int find_shortest(struct compact *compact, struct compact_plan *plan, boo
     uint64_t least = mpgi_compact_least(plan, 0, renumber);
     uint64_t step = max_u64(least / STEP_PART, STEP_LEAST);
 
-    for (uint64_t total = least; total < plan->state.total; total += step) {
+    for (uint64_t total = least; total < plan->state.total; total += step, step *= 2) {
         int result = mpgi_compact_moves(plan, total, renumber ? least : UINT64_MAX);
 
         if (result == 0)

@@ -80,6 +80,18 @@ for format in 1 0.2; do
     grep -q '"moved":\[\]' out || fail "nothing was to move: $(cat out)"
 done
 
+# Little more is left than what is used, and (format 1) a page for each next content.
+expect 0 mappedpages create tight.mpp
+expect 0 mappedpages alloc -p -c 3000 tight.mpp
+expect 0 mappedpages alloc -c 4000 tight.mpp
+expect 0 mappedpages compact --renumber tight.mpp
+expect 0 mappedpages info --json tight.mpp
+python3 -c '
+import json
+info = json.load(open("out"))
+least = 3 + info["regular_pages"] + 2 * info["protected_pages"] + info["metadata_pages"]
+assert info["total_pages"] <= least + 50, info' || fail "it has more pages than it needs"
+
 # Damage is left alone.
 fill damaged.mpp 1
 page=$(mappedpages list --long --json damaged.mpp | tr -d '\n ' | sed 's/.*"id":11,[^}]*"current":\([0-9]*\).*/\1/')
