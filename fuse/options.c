@@ -133,7 +133,7 @@ static const struct number {
 
 static void print_help(FILE *to)
 {
-    fputs("usage: mappedpagesfs FILE MOUNTPOINT [options]\n"
+    fputs("Usage: mappedpagesfs FILE MOUNTPOINT [options]\n"
           "\n"
           "Mounts a page file as a directory.\n"
           "\n"
@@ -244,10 +244,10 @@ static bool take_name(struct options *options, const char *argument)
     return *name != NULL;
 }
 
-/* Whether an option is one of those, or x-... or X-..., which are for whoever calls. */
+/* Whether an option is one of those, x-... or X-..., which are for whoever calls, or a comma too many. */
 static bool is_ignored(const char *option)
 {
-    if (strncmp(option, "x-", 2) == 0 || strncmp(option, "X-", 2) == 0) {
+    if (option[0] == '\0' || strncmp(option, "x-", 2) == 0 || strncmp(option, "X-", 2) == 0) {
         return true;
     }
     for (size_t i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++) {
@@ -367,7 +367,7 @@ static bool check_operands(const struct options *options)
     if (options->mountpoint == NULL) {
         log_line(LOG_ERR, "no mount point was named, the directory on which %s is to be mounted",
                  options->file);
-        fputs("usage: mappedpagesfs FILE MOUNTPOINT [options]\nTry 'mappedpagesfs --help'.\n",
+        fputs("Usage: mappedpagesfs FILE MOUNTPOINT [options]\nTry 'mappedpagesfs --help'.\n",
               stderr);
         return false;
     }

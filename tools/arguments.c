@@ -107,7 +107,7 @@ void expect_arguments(const struct command *command, int argc, char **argv, int 
         usage_error(command, optind == argc ? "no file was named" : "an argument is missing");
     }
     if (argc - optind > most) {
-        usage_error(command, "too many arguments");
+        usage_error(command, "one argument too many: %s", argv[optind + most]);
     }
     expect_name(command, "the file", argv[optind]);
 }
@@ -248,12 +248,23 @@ static void parse_range(uint64_t *first, uint64_t *last, const struct command *c
     *text = *comma == ',' ? comma + 1 : NULL;
 }
 
+/* A space behind a comma makes two arguments of a list. */
+static void refuse_gap(const struct command *command, const char *list)
+{
+    size_t length = strlen(list);
+
+    if (length > 0 && (list[0] == ',' || list[length - 1] == ',' || strstr(list, ",,") != NULL)) {
+        usage_error(command, "an id is missing beside a comma in '%s'", list);
+    }
+}
+
 /* The ids that the arguments name, into `ids` unless it is NULL. Returns how many. */
 static size_t list_ids(uint64_t *ids, const struct command *command, char **argv, int argc)
 {
     uint64_t count = 0;
 
     for (int i = optind; i < argc; i++) {
+        refuse_gap(command, argv[i]);
         for (const char *text = argv[i]; text != NULL;) {
             uint64_t first;
             uint64_t last;

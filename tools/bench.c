@@ -267,6 +267,9 @@ static int run(int argc, char **argv)
         json |= option == 'j';
         quiet |= option == 'q';
     }
+    if (optind == argc) {
+        usage_error(&command_bench, "no directory was named");
+    }
     expect_arguments(&command_bench, argc, argv, 1, 1);
     hints_are_for(HINT_CREATE);
     if (!measure(&figures, &ground, argv[optind], quiet || json)) {

@@ -9,6 +9,7 @@
 #include "output.h"
 #include "progress.h"
 #include "repair.h"
+#include "size.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -131,19 +132,19 @@ static void end_report(struct report *report, const mpg_check_result *result)
     if (result->faults == 0) {
         fputs(": no fault", report->out);
     } else {
-        fprintf(report->out, ": %" PRIu64 " fault%s", result->faults,
-                result->faults == 1 ? "" : "s");
+        fprintf(report->out, ": %" PRIu64 " fault%s", result->faults, plural(result->faults));
     }
     if (result->warnings > 0) {
-        fprintf(report->out, ", %" PRIu64 " warning%s", result->warnings,
-                result->warnings == 1 ? "" : "s");
+        fprintf(report->out, ", %" PRIu64 " warning%s", result->warnings, plural(result->warnings));
     }
-    fprintf(report->out, " (%" PRIu64 " pages and %" PRIu64 " protected pages checked",
-            result->pages_checked, result->protected_checked);
+    fprintf(report->out, " (%" PRIu64 " page%s and %" PRIu64 " protected page%s checked",
+            result->pages_checked, plural(result->pages_checked), result->protected_checked,
+            plural(result->protected_checked));
     if (result->pages_unchecked > 0 || result->protected_unchecked > 0) {
         fprintf(report->out,
-                "; %" PRIu64 " pages and %" PRIu64 " protected pages could not be looked at",
-                result->pages_unchecked, result->protected_unchecked);
+                "; %" PRIu64 " page%s and %" PRIu64 " protected page%s could not be looked at",
+                result->pages_unchecked, plural(result->pages_unchecked),
+                result->protected_unchecked, plural(result->protected_unchecked));
     }
     fputs(")\n", report->out);
 }

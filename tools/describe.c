@@ -96,6 +96,8 @@ static void describe_bytes(FILE *out, const char *name, uint64_t bytes)
 
 void describe_file(FILE *out, const struct mpg_stat *st, bool all)
 {
+    uint64_t contents = st->total_pages - st->free_pages - st->regular_pages - st->metadata_pages;
+
     fact(out, "format", "%s (version %d.%d.%d.%d)", format_name(st->format), st->version[0],
          st->version[1], st->version[2], st->version[3]);
     describe_bytes(out, "page size", st->page_size);
@@ -103,8 +105,8 @@ void describe_file(FILE *out, const struct mpg_stat *st, bool all)
     fact(out, "pages", "%" PRIu64, st->total_pages);
     fact(out, "free pages", "%" PRIu64, st->free_pages);
     fact(out, "regular pages", "%" PRIu64, st->regular_pages);
-    fact(out, "protected pages", "%" PRIu64 " (%" PRIu64 " pages of the file)", st->protected_pages,
-         st->total_pages - st->free_pages - st->regular_pages - st->metadata_pages);
+    fact(out, "protected pages", "%" PRIu64 " (%" PRIu64 " page%s of the file)",
+         st->protected_pages, contents, plural(contents));
     fact(out, "metadata pages", "%" PRIu64, st->metadata_pages);
     /* The other one's limits nobody meets. */
     if (all || st->format == MPG_FORMAT_0_2) {

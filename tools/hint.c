@@ -36,18 +36,27 @@ static const char *shown(const char *path, const char *otherwise)
                                                                                      : otherwise;
 }
 
+/* The part of a path before one of its slashes. False: that is nothing, or too long. */
+static bool part_before(char part[PATH_MAX], const char *path, const char *slash)
+{
+    size_t length = slash == NULL ? 0 : (size_t)(slash - path);
+
+    if (length == 0 || length >= PATH_MAX) {
+        return false;
+    }
+    memcpy(part, path, length);
+    part[length] = '\0';
+    return true;
+}
+
 /* The file is not there: nor, perhaps, is its directory. */
 static bool about_missing(char text[HINT_SIZE], const char *path, enum hint_use use)
 {
     const char *slash = strrchr(path, '/');
     char directory[PATH_MAX];
 
-    if (slash != NULL && slash != path && (size_t)(slash - path) < sizeof(directory)) {
-        memcpy(directory, path, (size_t)(slash - path));
-        directory[slash - path] = '\0';
-        if (access(directory, F_OK) != 0) {
-            return say(text, "there is no directory '%s'", directory);
-        }
+    if (part_before(directory, path, slash) && access(directory, F_OK) != 0) {
+        return say(text, "there is no directory '%s'", directory);
     }
     if (content_of(path).kind == CONTENT_DANGLING) {
         return say(text, "it is a symbolic link to what is not there");
@@ -57,6 +66,13 @@ static bool about_missing(char text[HINT_SIZE], const char *path, enum hint_use 
         return false;
     }
     return say(text, "'mappedpages create %s' makes one", shown(path, "FILE"));
+}
+
+static bool is_directory(const char *path)
+{
+    struct stat st;
+
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
 /* There is something of that name. */
@@ -70,7 +86,8 @@ static bool about_existing(char text[HINT_SIZE], const char *path)
     case CONTENT_DANGLING:
         return say(text, "it is a symbolic link to what is not there, which may be removed");
     default:
-        return say(text, "it is no page file; take another name");
+        return is_directory(path) ? say(text, "it is a directory; name a file in it")
+                                  : say(text, "it is no page file; take another name");
     }
 }
 
@@ -86,6 +103,35 @@ static bool about_directory(char text[HINT_SIZE], const char *path)
     }
     return say(text, "a page file is mounted there: 'cat %s/info' shows it",
                shown(path, "DIRECTORY"));
+}
+
+/* What is to be a directory is something else: a part of the path, or all of it. */
+static bool about_no_directory(char text[HINT_SIZE], const char *path)
+{
+    char part[PATH_MAX];
+
+    for (const char *slash = strchr(path, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
+        if (part_before(part, path, slash) && access(part, F_OK) == 0 && !is_directory(part)) {
+            return say(text, "'%s' is a file", part);
+        }
+    }
+    return say(text, "a directory is wanted, for instance the one it is in");
+}
+
+/* In a mounted page file there are no files but pages. */
+static bool about_refused(char text[HINT_SIZE], const char *path)
+{
+    static const char *const above[] = {"", "/.."};
+    char directory[PATH_MAX];
+    char name[PATH_MAX + 16];
+
+    for (size_t i = 0; i < 2 && part_before(directory, path, strrchr(path, '/')); i++) {
+        (void)snprintf(name, sizeof(name), "%s%s/info.json", directory, above[i]);
+        if (access(name, F_OK) == 0) {
+            return say(text, "a page file is mounted there, which holds nothing but its pages");
+        }
+    }
+    return false;
 }
 
 /* It does not begin as a page file does. */
@@ -127,6 +173,12 @@ static bool about_system(char text[HINT_SIZE], const char *path, int system_errn
         return about_missing(text, path, use);
     case EISDIR:
         return about_directory(text, path);
+    case ENOTDIR:
+        return about_no_directory(text, path);
+    case EPERM:
+        return about_refused(text, path);
+    case EACCES:
+        return say(text, "'ls -ld %s' shows who may read it", shown(path, "FILE"));
     default:
         return content_of(path).kind == CONTENT_ON_DISK &&
                say(text, "a page file seems to be in it: 'dd if=%s of=NEW bs=1M' copies it out",

@@ -8,10 +8,13 @@
 #include "mappedpages.h"
 #include "output.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 static const struct command *const commands[] = {
     &command_create, &command_info,   &command_list,  &command_map,  &command_read,
@@ -56,13 +59,43 @@ static const struct command *find_command(const char *name)
     return NULL;
 }
 
+/* Whether one letter was left out, too many, another one, or swapped with the next; small or large. */
+static bool is_slip(const char *typed, const char *meant)
+{
+    while (*typed != '\0' && tolower((unsigned char)*typed) == *meant) {
+        typed++;
+        meant++;
+    }
+    if (*typed == '\0' || *meant == '\0') {
+        return strlen(typed) + strlen(meant) <= 1;
+    }
+    return strcasecmp(typed + 1, meant + 1) == 0 || strcasecmp(typed + 1, meant) == 0 ||
+           strcasecmp(typed, meant + 1) == 0 ||
+           (typed[0] == meant[1] && typed[1] == meant[0] && strcasecmp(typed + 2, meant + 2) == 0);
+}
+
+/* The command that was probably meant, or NULL. */
+static const struct command *likely_command(const char *name)
+{
+    for (size_t i = 0; i < COMMANDS; i++) {
+        if (is_slip(name, commands[i]->name)) {
+            return commands[i];
+        }
+    }
+    return NULL;
+}
+
 /* `next` is what stands behind it, or NULL. Returns an exit status. */
 static int refuse_command(const char *name, const char *next)
 {
+    const struct command *likely = likely_command(name);
+
     fputs("mappedpages: ", stderr);
     escape_printf(stderr, "there is no command '%s'", name);
     if (next != NULL && find_command(next) != NULL) {
         escape_printf(stderr, "; the command comes first: 'mappedpages %s %s'", next, name);
+    } else if (likely != NULL) {
+        fprintf(stderr, "; '%s' is one", likely->name);
     }
     fputs("\nTry 'mappedpages --help'.\n", stderr);
     return STATUS_USAGE;

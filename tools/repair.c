@@ -10,6 +10,7 @@
 #include "mappedpages_repair.h"
 #include "output.h"
 #include "progress.h"
+#include "size.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -123,7 +124,7 @@ static void print_left(const mpg_repair_result *result)
     if (result->faults_left > 0) {
         printf(", but for %" PRIu64 " protected page%s whose content is lost (to be written anew, "
                "or given up by --yes)",
-               result->faults_left, result->faults_left == 1 ? "" : "s");
+               result->faults_left, plural(result->faults_left));
     }
     putchar('\n');
 }

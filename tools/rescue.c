@@ -9,6 +9,7 @@
 #include "mappedpages_rescue.h"
 #include "output.h"
 #include "progress.h"
+#include "size.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -95,14 +96,16 @@ static void print_result(struct rescue *rescue, const mpg_rescue_result *result)
         return;
     }
     escape_print(stdout, rescue->destination);
-    printf(": %" PRIu64 " protected pages saved", result->protected_saved);
+    printf(": %" PRIu64 " protected page%s saved", result->protected_saved,
+           plural(result->protected_saved));
     if (result->protected_older > 0) {
         printf(", of which %" PRIu64 " may be older", result->protected_older);
     }
     if (result->protected_lost > 0) {
         printf(", %" PRIu64 " lost", result->protected_lost);
     }
-    printf("; %" PRIu64 " regular pages saved", result->regular_saved);
+    printf("; %" PRIu64 " regular page%s saved", result->regular_saved,
+           plural(result->regular_saved));
     if (result->regular_adopted > 0) {
         printf(", %" PRIu64 " more that may be regular ones", result->regular_adopted);
     }

@@ -71,3 +71,8 @@ void size_format(char text[SIZE_TEXT], uint64_t bytes)
                        (unsigned)(tenths % 10), units[unit]);
     }
 }
+
+const char *plural(uint64_t count)
+{
+    return count == 1 ? "" : "s";
+}

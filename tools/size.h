@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Sizes as people write and read them: 4096, 4K, 4KiB, 1M. Shared with the driver. */
+/* Sizes as people write and read them (4096, 4K, 4KiB, 1M), and counts. Shared with the driver. */
 #ifndef SIZE_H
 #define SIZE_H
 
@@ -20,6 +20,9 @@ enum size_fault size_parse(uint64_t *bytes, const char *text);
 
 /* What a size is, for messages. */
 #define SIZE_WORDS "a whole number of bytes, or of K, M, G or T (also KiB and so on)"
+
+/* What "page" ends in where so many are counted: "", or "s". */
+const char *plural(uint64_t count);
 
 /* Describes a size in at most four digits and a unit, "4 KiB", "1.5 GiB"; exact, or rounded down. */
 #define SIZE_TEXT 16

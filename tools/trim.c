@@ -7,6 +7,7 @@
 #include "json.h"
 #include "output.h"
 #include "progress.h"
+#include "size.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -66,7 +67,7 @@ static void print_result(const char *path, bool json, uint64_t pages, uint64_t b
         json_end(&out);
         return;
     }
-    printf("%" PRIu64 " bytes given back (%" PRIu64 " free pages)\n", given, pages);
+    printf("%" PRIu64 " bytes given back (%" PRIu64 " free page%s)\n", given, pages, plural(pages));
 }
 
 static int run(int argc, char **argv)

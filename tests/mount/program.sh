@@ -21,7 +21,7 @@ daemon_of() {
 }
 
 expect 0 mappedpagesfs --help
-grep -q '^usage: mappedpagesfs FILE MOUNTPOINT' out || fail "the help"
+grep -q '^Usage: mappedpagesfs FILE MOUNTPOINT' out || fail "the help"
 expect 0 mappedpagesfs --version
 expect 1 mappedpagesfs
 expect 1 mappedpagesfs f.mpp
@@ -44,6 +44,7 @@ for option in no_such_option rox uid fsname=x,frobnicate usermap; do
     expect 1 mappedpagesfs no-such-file m -o $option
     complained "there is no option '-o ${option#fsname=x,}'"
 done
+expect 32 mappedpagesfs no-such-file m -o ro,,defaults,
 wrong_option -z
 wrong_option --frobnicate
 for value in no-such-name '' -1 4294967295 1x ' 1' 0x10; do

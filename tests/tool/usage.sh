@@ -52,7 +52,7 @@ wrong "no command 'frobnicate'" frobnicate file
 wrong "no command 'frobnicate'" help frobnicate
 wrong "too many arguments" help read write
 for command in $commands; do
-    wrong "no file was named" "$command"
+    wrong "no \(file\|directory\) was named" "$command"
     wrong "no option '--bogus'" "$command" --bogus file
     wrong "no option '-X'" "$command" -X file
     wrong "Try 'mappedpages $command --help'" "$command"
@@ -60,7 +60,12 @@ done
 wrong "option '--json' takes no value" info --json=yes file
 wrong "option '-c' needs a value" alloc file -c
 wrong "option '--label' needs a value" create file --label
-wrong "too many arguments" info file other
+wrong "one argument too many: other" info file other
+wrong "one argument too many: file" info --watch 2 file
+for list in 5,,6 5, ,6; do
+    wrong "an id is missing beside a comma in '$list'" alloc file "$list"
+    wrong "an id is missing beside a comma in '$list'" free file "$list"
+done
 wrong "an argument is missing" read file
 wrong "an argument is missing" free file
 

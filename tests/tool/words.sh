@@ -19,7 +19,7 @@ echo text >notes.txt
 mkdir directory
 tells "my.mpp: exists already; 'mappedpages info my.mpp' shows it" create my.mpp
 tells "notes.txt: exists already; it is no page file; take another name" create notes.txt
-tells "directory: exists already; it is no page file; take another name" create directory
+tells "directory: exists already; it is a directory; name a file in it" create directory
 tells "empty: exists already; it is an empty file, which may be removed" create empty
 tells "no/my.mpp: No such file or directory; there is no directory 'no'" create no/my.mpp
 expect 3 mappedpages create -f 0.2 -n 1000000 big.mpp
@@ -41,7 +41,8 @@ done </dev/null
 tells "a b: No such file or directory; 'mappedpages create FILE' makes one" info 'a b'
 # shellcheck disable=SC2016
 tells '$(id): No such file or directory; '"'mappedpages create FILE' makes one" info '$(id)'
-tells "notes.txt/my.mpp: Not a directory" info notes.txt/my.mpp
+tells "notes.txt/my.mpp: Not a directory; 'notes.txt' is a file" info notes.txt/my.mpp
+tells "notes.txt: Not a directory; a directory is wanted, for instance the one it is in" bench notes.txt
 
 # A link to nowhere, and what is no file.
 ln -s nowhere dangling
@@ -178,6 +179,14 @@ expect 2 mappedpages my.mpp info
 complained "no command 'my.mpp'; the command comes first: 'mappedpages info my.mpp'$"
 expect 2 mappedpages -j list
 complained "no command '-j'; the command comes first: 'mappedpages list -j'$"
+for slip in creat/create craete/create cretae/create createe/create crXate/create Create/create lst/list chcek/check; do
+    expect 2 mappedpages ${slip%/*} my.mpp
+    complained "there is no command '${slip%/*}'; '${slip#*/}' is one$"
+done
+for other in c cr creates.mpp ''; do
+    expect 2 mappedpages "$other" my.mpp
+    complained "there is no command '$other'$"
+done
 
 # Programs get it, too.
 expect 3 mappedpages info -j missing.mpp
@@ -198,7 +207,19 @@ grep -q 'mappedpages check' err && fail "check is advised for a text"
 mount_file my.mpp mnt
 tells "my.mpp: busy: mounted on $work/mnt by process $(cat mnt.pid) (mappedpagesfs); use it there, or 'fusermount3 -u $work/mnt' unmounts it" alloc my.mpp
 tells "mnt: Is a directory; a page file is mounted there: 'cat mnt/info' shows it" info mnt
+tells "mnt/x.mpp: open: Operation not permitted; a page file is mounted there, which holds nothing but its pages" \
+    create mnt/x.mpp
 unmount mnt
+
+# One page is not pages.
+expect 0 mappedpages create one.mpp
+expect 0 mappedpages alloc -p one.mpp
+expect 0 mappedpages info one.mpp
+grep -q '^protected pages: .*1 (1 page of the file)$' out || fail "info counts like this: $(cat out)"
+expect 0 mappedpages check one.mpp
+grep -q '1 protected page checked)$' out || fail "check counts like this: $(cat out)"
+expect 0 mappedpages rescue one.mpp saved.mpp
+grep -q ': 1 protected page saved; 0 regular pages saved$' out || fail "rescue counts like this: $(cat out)"
 
 # A page file that somebody compressed is not lost.
 expect 0 mappedpages create packed
