@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * alloc_bulk of a million pages against writing the nodes of the space tree that it changes, and one fdatasync. (It
- * writes a record, and them at the next checkpoint.) Both files are sparse, and all that is written was written before.
+ * alloc_bulk of a million pages against writing the nodes of the space tree that it changes, and
+ * one fdatasync. (It writes a record, and them at the next checkpoint.) Both files are sparse, and
+ * all that is written was written before.
  */
 #include <fcntl.h>
 #include <stdlib.h>

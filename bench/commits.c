@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Commits of 1, 8, 64 and 512 pages in steady state: every page was rewritten some times before, in commits that are
- * not smaller, so that what is free is as scattered as it will ever be. What a commit takes when it is one of those
- * that pay for others shows in the highest percentiles, and in the mean. Ratios are medians over the rounds; a round has
- * so many commits that those which pay for others are among them.
+ * Commits of 1, 8, 64 and 512 pages in steady state: every page was rewritten some times before, in
+ * commits that are not smaller, so that what is free is as scattered as it will ever be. What a
+ * commit takes when it is one of those that pay for others shows in the highest percentiles, and in
+ * the mean. Ratios are medians over the rounds; a round has so many commits that those which pay
+ * for others are among them.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,9 +13,15 @@
 #include "commits.h"
 
 #define REWRITES 10u
-/* A page file is brought into steady state in commits of at least so many pages, or it would take all day. */
+/*
+ * A page file is brought into steady state in commits of at least so many pages, or it would take
+ * all day.
+ */
 #define LEAST_PREPARING 64u
-/* Of a file of more pages than that: the largest commits, one pattern, and no other stores; it would take hours. */
+/*
+ * Of a file of more pages than that: the largest commits, one pattern, and no other stores; it
+ * would take hours.
+ */
 #define MANY_PAGES 100000u
 
 #define CONTESTANTS_MAX 6u

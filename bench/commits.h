@@ -17,7 +17,9 @@ struct committer {
     void (*close)(void *store);
 };
 
-/* The floor: as many pages in one piece, one write and one sync. What the ids are is nothing to it. */
+/*
+ * The floor: as many pages in one piece, one write and one sync. What the ids are is nothing to it.
+ */
 extern const struct committer contiguous_committer;
 /* Protected pages; and with regular ones between them, three to seven. */
 extern const struct committer page_file_committer;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Commits in a file in which 98 % of the pages that can be given out are, against one with half of them. */
+/*
+ * Commits in a file in which 98 % of the pages that can be given out are, against one with half of
+ * them.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

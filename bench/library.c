@@ -4,9 +4,10 @@
  *
  *     bench/library [-q] [-n PAGES] [-r ROUNDS] [-w TIMES] [-t THREADS] [DIRECTORY [PART…]]
  *
- * -q takes few rounds. The parts are durable, threads, bulk, memory, large, reopen, full, commits and reading; without
- * any, all. -n, -r and -w are for commits: of how many pages (20,000 if not said), how many rounds, and how often each
- * page is rewritten before. -t is for reading: from how many threads (2 if not said).
+ * -q takes few rounds. The parts are durable, threads, bulk, memory, large, reopen, full, commits
+ * and reading; without any, all. -n, -r and -w are for commits: of how many pages (20,000 if not
+ * said), how many rounds, and how often each page is rewritten before. -t is for reading: from how
+ * many threads (2 if not said).
  */
 #include <stdio.h>
 #include <stdlib.h>

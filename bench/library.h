@@ -34,7 +34,10 @@ mpg_pager *fresh_pager(const struct place *place, const char *name, int format, 
                        unsigned flags, char **path);
 /* Closes and removes it. */
 void forget(mpg_pager *pager, char *path);
-/* Brings a file into steady state: each of the pages is rewritten ten times, in random order, in commits of some. */
+/*
+ * Brings a file into steady state: each of the pages is rewritten ten times, in random order, in
+ * commits of some.
+ */
 void wear(mpg_pager *pager, const mpg_protected_id *ids, size_t count);
 
 /* The floor: one pwrite of a page at a random place of a file written before, and one fdatasync. */

@@ -12,8 +12,8 @@
  *     mount_client create DIR FIRST COUNT CLIENTS  create and close, by several processes at once
  *     mount_client unlink DIR FIRST COUNT CLIENTS
  *     mount_client commit DIR FIRST COUNT CLIENTS  open, write a page, close, in random order
- *     mount_client floor DIR COUNT PAUSE           what the disk does (see floor.c), with a pause of
- *                                                  so many nanoseconds before each, not counted
+ *     mount_client floor DIR COUNT PAUSE           what the disk does (see floor.c), with so many
+ *                                                  nanoseconds before each, not counted
  *
  * and what makes the files for it, without a time:
  *

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Reading: by pointer, by view and by copy, from one thread and from several, with nothing else going on and
- * beside a thread that commits as fast as it can. Beside it what an engine could do without this library:
- * LMDB, and a plain map of the file with a check of bounds, with and without a lock for readers and writers
- * around it and a count of references, which is how the Rust crate looks from C.
+ * Reading: by pointer, by view and by copy, from one thread and from several, with nothing else
+ * going on and beside a thread that commits as fast as it can. Beside it what an engine could do
+ * without this library: LMDB, and a plain map of the file with a check of bounds, with and without
+ * a lock for readers and writers around it and a count of references, which is how the Rust crate
+ * looks from C.
  */
 #include <fcntl.h>
 #include <pthread.h>
@@ -45,8 +46,8 @@ static uint64_t draw(struct lane *lane, uint64_t below)
 }
 
 /*
- * One of nearly half a million regular pages all over the file. Where a leaf of the space tree ends, each
- * 16,256 pages of such a file, a few are metadata: those are left out.
+ * One of nearly half a million regular pages all over the file. Where a leaf of the space tree
+ * ends, each 16,256 pages of such a file, a few are metadata: those are left out.
  */
 #define STRETCH 16256u
 #define STRETCHES 60u

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Opening for writing after the process died, with as many records behind the root as there can be, and nothing of the
- * file in the system's cache: records and nodes are read, what the last commit wrote is verified, all is folded.
+ * Opening for writing after the process died, with as many records behind the root as there can be,
+ * and nothing of the file in the system's cache: records and nodes are read, what the last commit
+ * wrote is verified, all is folded.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -13,7 +14,10 @@
 #include "library.h"
 
 #define PAGES 20000u
-/* One less than it takes for a checkpoint. The first commit is one, the second has the root written again with it. */
+/*
+ * One less than it takes for a checkpoint. The first commit is one, the second has the root written
+ * again with it.
+ */
 #define RECORDS 63u
 
 static mpg_protected_id ids[PAGES];

@@ -52,10 +52,12 @@ void ahead_change(struct fs *fs, const struct deferred *change);
 bool ahead_hand_over(struct fs *fs, const struct deferred *change);
 
 /*
- * For who drops pages from the kernel's cache, has counted itself as a writer of them (nodes_opened), and serves no
- * requests. When it returns, nothing is being pushed that was read before the call, and no request that was handed over is
- * left, nor will another be until ahead_let_go. For dropping a page that is dirty waits for it to be written, and the kernel
- * does not write while it waits for the answer to a truncation, which must not wait in turn for that page.
+ * For who drops pages from the kernel's cache, has counted itself as a writer of them
+ * (nodes_opened), and serves no requests. When it returns, nothing is being pushed that was read
+ * before the call, and no request that was handed over is left, nor will another be until
+ * ahead_let_go. For dropping a page that is dirty waits for it to be written, and the kernel does
+ * not write while it waits for the answer to a truncation, which must not wait in turn for that
+ * page.
  */
 void ahead_hold(struct fs *fs);
 void ahead_let_go(struct fs *fs);

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
  *     read       the whole archive, so that one that is damaged changes nothing
- *     announce   nothing more is pushed of regular pages that are there; what maps of them hold is written back
+ *     announce   nothing more is pushed of regular pages that are there; what maps of
+ *                them hold is written back
  *     change     all of it as one commit
  *     tell       what the kernel caches of all that is dropped
  *
- * In format 0.2, and if they are too many, regular pages that are there cannot be a part of a commit: then they are written in
- * place, and synced, before everything else is committed. So what the commit changes never names, after a crash, a content
- * that is not there yet. If the commit fails, they get back what they had.
+ * In format 0.2, and if they are too many, regular pages that are there cannot be a part of a
+ * commit: then they are written in place, and synced, before everything else is committed. So what
+ * the commit changes never names, after a crash, a content that is not there yet. If the commit
+ * fails, they get back what they had.
  */
 #include "batch_apply.h"
 
@@ -120,7 +122,10 @@ static int add(struct apply *apply, const struct archived_page *page)
     return 0;
 }
 
-/* Calls `visit` with each page and its content, in their order. Returns 0 or what `visit` said, or an errno. */
+/*
+ * Calls `visit` with each page and its content, in their order. Returns 0 or what `visit` said, or
+ * an errno.
+ */
 static int each_page(struct apply *apply,
                      int (*visit)(struct apply *apply, const struct archived_page *page,
                                   uint64_t place, void *context),
@@ -226,8 +231,8 @@ static int look_what_is_missing(struct apply *apply)
 }
 
 /*
- * Regular pages that are there: from now on we count as one who writes to them. What was written through a map
- * before now comes before the batch.
+ * Regular pages that are there: from now on we count as one who writes to them. What was written
+ * through a map before now comes before the batch.
  */
 static void announce(struct apply *apply)
 {

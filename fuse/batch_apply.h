@@ -15,8 +15,8 @@ struct batch_result {
 };
 
 /*
- * Changes what the staged archive says, and what the kernel knows of it. One thread at a time, and none that serves
- * requests.
+ * Changes what the staged archive says, and what the kernel knows of it. One thread at a time, and
+ * none that serves requests.
  */
 void batch_apply(struct batch_result *result, struct fs *fs, const struct stage *stage);
 

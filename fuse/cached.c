@@ -9,7 +9,9 @@
 
 /* Places where nodes are noted; a power of two. */
 #define PLACES 8192
-/* Several nodes are noted in one place: each commit of such a node drops its cache, from then on. */
+/*
+ * Several nodes are noted in one place: each commit of such a node drops its cache, from then on.
+ */
 #define SEVERAL UINT64_MAX
 
 struct job {

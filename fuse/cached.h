@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Protected pages in the kernel's page cache. Reading and writing go past it, but splice(2),
- * sendfile(2) and private maps do not: they show what a page held when they first asked for it.
- * So what they are told is committed content only; it is noted which pages they asked for; and after
- * a commit the cache of such a page is dropped before the client hears of that commit.
+ * sendfile(2) and private maps do not: they show what a page held when they first asked for it. So
+ * what they are told is committed content only; it is noted which pages they asked for; and after a
+ * commit the cache of such a page is dropped before the client hears of that commit.
  *
  * Dropping waits for reads in flight to be answered, so a thread of its own does it. No thread that
  * serves requests waits for it: it is handed the answer that is due, and gives that afterwards.
@@ -42,8 +42,8 @@ void cached_answer(struct fs *fs, fuse_ino_t node, const struct answer *answer);
 void cached_drop(struct fs *fs, fuse_ino_t node);
 
 /*
- * Begins and ends dropping. False, logged: there is no thread for it, and splice(2) would show what is out
- * of date. Requests must still be served while cached_stop waits.
+ * Begins and ends dropping. False, logged: there is no thread for it, and splice(2) would show what
+ * is out of date. Requests must still be served while cached_stop waits.
  */
 bool cached_start(struct fs *fs);
 void cached_stop(struct cached *cached);

@@ -9,14 +9,16 @@
 #include <unistd.h>
 
 /*
- * Most answers have two short pieces, what every answer begins with and the rest. The kernel looks up each piece, and the
- * page of memory that it lies in; to copy them together takes a tenth of that.
+ * Most answers have two short pieces, what every answer begins with and the rest. The kernel looks
+ * up each piece, and the page of memory that it lies in; to copy them together takes a tenth of
+ * that.
  */
 #define SHORT 256
 
 /*
- * The kernel need not look, before each write, whether a file has set-user-id bits or capabilities that writing takes away:
- * no file here ever has any. libfuse 3.14 can say only an older form of that, which does not cover it.
+ * The kernel need not look, before each write, whether a file has set-user-id bits or capabilities
+ * that writing takes away: no file here ever has any. libfuse 3.14 can say only an older form of
+ * that, which does not cover it.
  */
 static void say_nothing_to_take_away(unsigned char *answer, size_t length)
 {

@@ -6,8 +6,8 @@
 #include "fs.h"
 
 /*
- * Has the session, which is mounted, answer by one piece where libfuse has several short ones. Without memory it goes on as
- * libfuse does it.
+ * Has the session, which is mounted, answer by one piece where libfuse has several short ones.
+ * Without memory it goes on as libfuse does it.
  */
 void device_gather(struct fuse_session *session);
 

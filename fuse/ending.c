@@ -16,7 +16,9 @@
 /* Flags in /proc/PID/stat, as in the kernel's <linux/sched.h>. */
 #define PF_EXITING 0x00000004ul
 #define PF_DUMPCORE 0x00000200ul
-/* Ended by a signal, which is also how the other threads end when one calls exit(3) or execve(2). */
+/*
+ * Ended by a signal, which is also how the other threads end when one calls exit(3) or execve(2).
+ */
 #define PF_SIGNALED 0x00000400ul
 
 /* Fields of /proc/PID/stat. */

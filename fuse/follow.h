@@ -4,8 +4,8 @@
  * the kernel may keep everything for ever. Where a writer has the file already, it is followed:
  *
  *   - Whatever is asked is answered from the newest committed state, and begins anew should the
- *     writer overtake it. So the kernel asks each time: names, attributes and listings are not kept,
- *     and read(2) goes past its page cache.
+ *     writer overtake it. So the kernel asks each time: names, attributes and listings are not
+ *     kept, and read(2) goes past its page cache.
  *   - Maps and splice(2) do not: for them the cache of all files that are open is dropped every
  *     second, by a thread of its own, since dropping waits for reads in flight.
  */

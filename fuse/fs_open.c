@@ -139,7 +139,9 @@ static bool take_attributes(struct fs *fs, const struct stat *before)
     return true;
 }
 
-/* Memory for what all handles stage: two whole pages, and much of small ones, unless it is given. */
+/*
+ * Memory for what all handles stage: two whole pages, and much of small ones, unless it is given.
+ */
 static uint64_t stage_limit(const struct fs *fs)
 {
     const uint64_t usual = UINT64_C(64) << 20, pages = 2 * (uint64_t)fs->page_size;

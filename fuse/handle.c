@@ -482,8 +482,8 @@ void handle_release(struct fs *fs, struct handle *handle, bool *committed)
 }
 
 /*
- * Whether all that is staged is of one process, which wrote it after its last close and is gone: its
- * release is on its way.
+ * Whether all that is staged is of one process, which wrote it after its last close and is gone:
+ * its release is on its way.
  */
 static bool is_left_behind(const struct handle *handle)
 {

@@ -18,16 +18,20 @@ struct last *last_new(void);
 void last_free(struct last *last);
 
 /*
- * The name "new" was created by a thread of a user, and became this page; or (NODE_FIXED) it began the batch of
- * this number.
+ * The name "new" was created by a thread of a user, and became this page; or (NODE_FIXED) it began
+ * the batch of this number.
  */
 void last_note(struct last *last, enum node_kind kind, uint64_t id, pid_t thread, uid_t uid);
 /*
- * Which one is meant by a thread of a user; false: there is none. A batch is asked for by whatever started the tool
- * that wrote it, however many processes are between: it is the last of the session.
+ * Which one is meant by a thread of a user; false: there is none. A batch is asked for by whatever
+ * started the tool that wrote it, however many processes are between: it is the last of the
+ * session.
  */
 bool last_find(uint64_t *id, struct last *last, enum node_kind kind, pid_t thread, uid_t uid);
-/* What the file tells a thread of a user: a line, or nothing. *text belongs to the caller. 0, ENOMEM. */
+/*
+ * What the file tells a thread of a user: a line, or nothing. *text belongs to the caller. 0,
+ * ENOMEM.
+ */
 int last_text(char **text, size_t *length, struct last *last, enum node_kind kind, pid_t thread,
               uid_t uid);
 

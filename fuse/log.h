@@ -11,8 +11,8 @@ void log_to_syslog(void);
 /* One line, escaped as a whole: tools/escape.h. The format has no line breaks. */
 void log_line(int priority, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /*
- * The same, for what a client can cause as often as it likes: beyond so many lines in so many seconds they
- * are counted, and the count is told with a later one, or at the end. Any thread.
+ * The same, for what a client can cause as often as it likes: beyond so many lines in so many
+ * seconds they are counted, and the count is told with a later one, or at the end. Any thread.
  */
 void log_limited(int priority, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Tells what was left out and not told. */

@@ -12,9 +12,10 @@
 #define FIELD_PROCESSOR 39
 
 /*
- * Requests of a thread from one look to the next. A look takes as long as two or three requests, and
- * going elsewhere ten times that: so where nothing changed, looks become rare; and more so where
- * going was of no use, for there are many clients, or the system wakes threads where it likes.
+ * Requests of a thread from one look to the next. A look takes as long as two or three requests,
+ * and going elsewhere ten times that: so where nothing changed, looks become rare; and more so
+ * where going was of no use, for there are many clients, or the system wakes threads where it
+ * likes.
  */
 #define LOOK_AGAIN 64u
 #define LOOK_RARELY 1024u

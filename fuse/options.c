@@ -244,7 +244,7 @@ static bool take_name(struct options *options, const char *argument)
     return *name != NULL;
 }
 
-/* Whether an option is one of those, x-... or X-..., which are for whoever calls, or a comma too many. */
+/* One of those, or x-... or X-..., which are for whoever calls, or nothing between commas. */
 static bool is_ignored(const char *option)
 {
     if (option[0] == '\0' || strncmp(option, "x-", 2) == 0 || strncmp(option, "X-", 2) == 0) {
@@ -321,8 +321,8 @@ bool options_want_ring(const struct options *options)
 }
 
 /*
- * Requests through io_uring, where libfuse knows of it: an older one would refuse the option. It goes
- * on without where the kernel does not offer it.
+ * Requests through io_uring, where libfuse knows of it: an older one would refuse the option. It
+ * goes on without where the kernel does not offer it.
  */
 static bool ask_for_ring(const struct options *options, struct fuse_args *args)
 {

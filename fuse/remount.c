@@ -173,8 +173,8 @@ static bool is_current(const struct remount *remount, const char *option)
 }
 
 /*
- * mount(8) gives all options of the mount, changed as it was told, unless it is given both names; then
- * what it left out is to be off. The kernel's own options among them tell.
+ * mount(8) gives all options of the mount, changed as it was told, unless it is given both names;
+ * then what it left out is to be off. The kernel's own options among them tell.
  */
 static bool is_of_change(void *context, const char *option, const char *other)
 {

@@ -148,8 +148,8 @@ static void finish_setattr(fuse_req_t req, fuse_ino_t node, struct stat *st, int
         !(may_push && push_zeros(fs, node, (size_t)st->st_size))) {
         /*
          * The kernel drops what it has cached behind the new end only if it sees the file shrink.
-         * So it is told what was asked for, and that this holds for no time: whoever looks next gets
-         * the size of the page again. But who has it mapped gets SIGBUS until then.
+         * So it is told what was asked for, and that this holds for no time: whoever looks next
+         * gets the size of the page again. But who has it mapped gets SIGBUS until then.
          */
         answer.st.st_size = st->st_size;
         answer.timeout = 0;

@@ -83,7 +83,10 @@ static bool add_dots(struct listing *listing, off_t offset)
            (offset >= OFFSET_DOT_DOT || add(listing, "..", &root, 0, OFFSET_DOT_DOT));
 }
 
-/* info, info.json and batch are not listed: cp -r and rsync would carry them to where they cannot be written. */
+/*
+ * info, info.json and batch are not listed: cp -r and rsync would carry them to where they cannot
+ * be written.
+ */
 static int list_root(struct listing *listing, off_t offset)
 {
     static const struct {

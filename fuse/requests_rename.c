@@ -8,9 +8,9 @@
  *   number  → scratch   refused: a page may never live in memory alone
  *
  * All of it is one commit, so that after a crash either all or nothing happened. Two things the
- * library cannot do: where a protected page goes over a regular one that exists, the old page is freed
- * by a second commit; and in format 0.2 a regular page that exists is written in place and synced
- * before the old page is freed.
+ * library cannot do: where a protected page goes over a regular one that exists, the old page is
+ * freed by a second commit; and in format 0.2 a regular page that exists is written in place and
+ * synced before the old page is freed.
  *
  * The kernel goes on using the renamed file's node under the new name; so from then on that node
  * stands for the page.

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Threads: the main one waits in libfuse's loop; one waits for signals, so that those which need requests to be
- * served (threads.h) can be ended first, and only then the loop.
+ * Threads: the main one waits in libfuse's loop; one waits for signals, so that those which need
+ * requests to be served (threads.h) can be ended first, and only then the loop.
  */
 #include "session.h"
 

@@ -440,8 +440,8 @@ static int put_zeros(mpg_txn *txn, mpg_protected_id id, uint64_t offset, uint64_
 }
 
 /*
- * Writes the staged bytes, those of one writer or (NULL) all, and zeros between them if the page was
- * truncated.
+ * Writes the staged bytes, those of one writer or (NULL) all, and zeros between them if the page
+ * was truncated.
  */
 static int put_bytes(const struct stage *stage, mpg_txn *txn, mpg_protected_id id,
                      const struct client *writer)

@@ -36,8 +36,8 @@ struct stage {
 };
 
 /*
- * Puts bytes, or zeros, onto what is staged. Return 0, ENOMEM, or ENOSPC if that is over the budget;
- * if they fail, nothing changed.
+ * Puts bytes, or zeros, onto what is staged. Return 0, ENOMEM, or ENOSPC if that is over the
+ * budget; if they fail, nothing changed.
  */
 int stage_write(struct stage *stage, const struct client *writer, const void *data, uint64_t offset,
                 uint64_t length);

@@ -7,7 +7,10 @@
 
 struct ticker;
 
-/* Calls `tick` every so many seconds, from then on; NULL, logged with what it is for, if that cannot be. */
+/*
+ * Calls `tick` every so many seconds, from then on; NULL, logged with what it is for, if that
+ * cannot be.
+ */
 struct ticker *ticker_start(struct fs *fs, unsigned seconds, void (*tick)(struct fs *fs),
                             const char *what);
 /* Ends it, after the call that runs. NULL is fine. */

@@ -40,7 +40,10 @@ struct workers *workers_new(unsigned most)
     return workers;
 }
 
-/* Waits for something to do, and takes it; NULL: there will be nothing any more. Called with the lock held. */
+/*
+ * Waits for something to do, and takes it; NULL: there will be nothing any more. Called with the
+ * lock held.
+ */
 static struct work *take(struct worker *worker)
 {
     struct workers *workers = worker->workers;
@@ -123,7 +126,9 @@ bool workers_start(struct workers *workers)
     return started;
 }
 
-/* Wakes one that rests, one of this processor first. Called with the lock held; false: none rests. */
+/*
+ * Wakes one that rests, one of this processor first. Called with the lock held; false: none rests.
+ */
 static bool call(struct workers *workers)
 {
     const int here = sched_getcpu();

@@ -17,7 +17,10 @@ struct work {
     struct work *next; /* the concern of workers.c */
 };
 
-/* Up to `most` threads, none of which runs yet; NULL without memory. With one, things are done in order. */
+/*
+ * Up to `most` threads, none of which runs yet; NULL without memory. With one, things are done in
+ * order.
+ */
 struct workers *workers_new(unsigned most);
 /* Makes the first thread now; false if there is none to be had. */
 bool workers_start(struct workers *workers);

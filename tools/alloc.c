@@ -111,7 +111,10 @@ static int fail_memory(mpg_error_info *info, size_t count)
     return info->code;
 }
 
-/* As many as were asked for, wherever there is room. Returns 0 or an error, with its details in *info. */
+/*
+ * As many as were asked for, wherever there is room. Returns 0 or an error, with its details in
+ * *info.
+ */
 static int alloc_counted(mpg_pager *pager, mpg_error_info *info, struct request *request)
 {
     int status = check_room(info, pager, request);

@@ -217,8 +217,8 @@ static void refuse_repeated(const struct command *command, const uint64_t *ids, 
 #define IDS_MOST (UINT64_C(1) << 24)
 
 /*
- * The next ids of a list as in 3-900,7: a number, or two with a hyphen between, the first and the last of a
- * range. *text moves behind it, and is NULL behind the last.
+ * The next ids of a list as in 3-900,7: a number, or two with a hyphen between, the first and the
+ * last of a range. *text moves behind it, and is NULL behind the last.
  */
 static void parse_range(uint64_t *first, uint64_t *last, const struct command *command,
                         const char **text)

@@ -48,8 +48,8 @@ uint64_t parse_number_within(const struct command *command, const char *what, co
 uint64_t parse_size(const struct command *command, const char *what, const char *text);
 
 /*
- * The ids from argv[optind] on, all different: numbers, ranges as in 3-900, and several of both with commas
- * between. At least one argument is there. The caller frees the array.
+ * The ids from argv[optind] on, all different: numbers, ranges as in 3-900, and several of both
+ * with commas between. At least one argument is there. The caller frees the array.
  */
 uint64_t *parse_ids(size_t *count, const struct command *command, char **argv, int argc);
 

@@ -2,8 +2,8 @@
 /*
  * mappedpages bench: what a disk gives, and what the library makes of it there.
  *
- * A round does everything once, in turn, so that what disturbs the machine disturbs all of a round alike; each figure
- * is the median of the rounds.
+ * A round does everything once, in turn, so that what disturbs the machine disturbs all of a round
+ * alike; each figure is the median of the rounds.
  */
 
 #include "arguments.h"

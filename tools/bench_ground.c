@@ -84,7 +84,10 @@ static bool fill_plain(struct ground *ground)
     return fsync(ground->plain) == 0 || ground_system_failed(ground, "fsync");
 }
 
-/* All pages are written more than once, so that what is measured goes to places that the disk has met before. */
+/*
+ * All pages are written more than once, so that what is measured goes to places that the disk has
+ * met before.
+ */
 static bool fill_file(struct ground *ground)
 {
     mpg_options how = MPG_OPTIONS_INIT;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* What `mappedpages bench` measures with: a plain file and a page file, in a directory of their own. */
+/*
+ * What `mappedpages bench` measures with: a plain file and a page file, in a directory of their
+ * own.
+ */
 #ifndef BENCH_GROUND_H
 #define BENCH_GROUND_H
 
@@ -24,7 +27,10 @@ struct ground {
     unsigned char page[GROUND_PAGE_BYTES];
 };
 
-/* In a new directory in `parent`. False: ground->error says why. What was made is to be removed in either case. */
+/*
+ * In a new directory in `parent`. False: ground->error says why. What was made is to be removed in
+ * either case.
+ */
 bool ground_make(struct ground *ground, const char *parent);
 void ground_remove(struct ground *ground);
 

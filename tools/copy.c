@@ -125,7 +125,10 @@ static int send(int fd, const char *path)
     return finish_output(status);
 }
 
-/* Makes the copy in a directory of its own, which nobody else can enter; then it has no name any more. */
+/*
+ * Makes the copy in a directory of its own, which nobody else can enter; then it has no name any
+ * more.
+ */
 static int make_and_send(struct copy *copy, mpg_copy_options *how, bool quiet)
 {
     char *directory = make_private_directory(), *path = NULL;

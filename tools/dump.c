@@ -38,7 +38,9 @@ struct dump {
     struct progress progress;
 };
 
-/* Mostly it is standard output that failed, and errno says more than the library's "Write error". */
+/*
+ * Mostly it is standard output that failed, and errno says more than the library's "Write error".
+ */
 static void complain_archive(struct archive *archive)
 {
     int error = archive_errno(archive);
@@ -145,7 +147,9 @@ static int add_protected(struct dump *dump)
     return more < 0 ? report_failure(dump->path, false) : STATUS_FINE;
 }
 
-/* The first member: what a page file that is to hold the pages needs to be. Returns an exit status. */
+/*
+ * The first member: what a page file that is to hold the pages needs to be. Returns an exit status.
+ */
 static int add_info(struct dump *dump, const struct mpg_stat *st)
 {
     struct json json;
@@ -267,7 +271,9 @@ static int run(int argc, char **argv)
     if (status != STATUS_FINE) {
         return status;
     }
-    /* Held back while a copy was made. An archive that ends before its end is seen to be cut short. */
+    /*
+     * Held back while a copy was made. An archive that ends before its end is seen to be cut short.
+     */
     stop_holding_signals();
     status = dump_to_output(&dump, quiet || json);
     if (status == STATUS_FINE && json) {

@@ -14,8 +14,8 @@ int open_reading(const mpg_pager **pager, const char *path, bool json);
 /* Waits for a driver that is ending, and as --wait says. */
 int open_writing(mpg_pager **pager, const char *path, bool json);
 /*
- * For reading, with writers kept out meanwhile. STATUS_NO, and nothing is said, where somebody writes to the file, all the
- * while that --wait says.
+ * For reading, with writers kept out meanwhile. STATUS_NO, and nothing is said, where somebody
+ * writes to the file, all the while that --wait says.
  */
 int open_unchanging(const mpg_pager **pager, const char *path);
 /* --local-lock: write also where a lock does not keep others out. */
@@ -26,8 +26,8 @@ unsigned open_flags(void);
 void set_wait(uint64_t seconds);
 
 /*
- * For what asks the library for a file by its name: `struct busy busy = begin_waiting(); do result = …; while
- * (wait_while_busy(…))`. What is left busy then is told with describe_busy, right away.
+ * For what asks the library for a file by its name: `struct busy busy = begin_waiting(); do result
+ * = …; while (wait_while_busy(…))`. What is left busy then is told with describe_busy, right away.
  */
 struct busy begin_waiting(void);
 bool wait_while_busy(struct busy *busy, int result, const char *path);

@@ -24,9 +24,9 @@ enum hint_use {
 void hint_mounted_on(const char *directory);
 
 /*
- * Describes it in one clause, for instance "'mappedpages create my.mpp' makes one". May look at what is
- * at the path, without waiting for anything. Returns false, and *text is empty, where there is nothing
- * to say that the message has not said.
+ * Describes it in one clause, for instance "'mappedpages create my.mpp' makes one". May look at
+ * what is at the path, without waiting for anything. Returns false, and *text is empty, where there
+ * is nothing to say that the message has not said.
  */
 bool hint_find(char text[HINT_SIZE], const char *path, const mpg_error_info *info,
                enum hint_use use);

@@ -49,7 +49,10 @@ static int64_t now_ns(void)
     return clock_ns(CLOCK_MONOTONIC);
 }
 
-/* What this thread has worked, in nanoseconds: on a busy machine a search is slow, and not longer for it. */
+/*
+ * What this thread has worked, in nanoseconds: on a busy machine a search is slow, and not longer
+ * for it.
+ */
 static int64_t search_ns(void)
 {
     return clock_ns(CLOCK_THREAD_CPUTIME_ID);
@@ -81,7 +84,9 @@ static bool has_lock(const struct search *search, const char *fdinfo, const char
     return false;
 }
 
-/* Whether descriptor `name` of the process has the lock. Files behind descriptors are not touched. */
+/*
+ * Whether descriptor `name` of the process has the lock. Files behind descriptors are not touched.
+ */
 static bool descriptor_has_lock(const struct search *search, int fds, int fdinfos, const char *name)
 {
     char link[PATH_MAX], fdinfo[4096];
@@ -121,8 +126,8 @@ static bool process_has_lock(const struct search *search, int process)
 }
 
 /*
- * The device of the mount that the process, a directory of /proc, serves, as fdinfo of /dev/fuse tells on
- * newer kernels; 0: not known, or none any more.
+ * The device of the mount that the process, a directory of /proc, serves, as fdinfo of /dev/fuse
+ * tells on newer kernels; 0: not known, or none any more.
  */
 static unsigned served_by(int process)
 {
@@ -190,8 +195,9 @@ static void search_processes(struct search *search)
 }
 
 /*
- * Whether another driver serves a mount with the number of the one that was found. The number of a mount that was
- * taken away goes to the next mount, while the driver of the first is still at its end.
+ * Whether another driver serves a mount with the number of the one that was found. The number of a
+ * mount that was taken away goes to the next mount, while the driver of the first is still at its
+ * end.
  */
 static bool another_serves(const struct search *search)
 {

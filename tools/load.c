@@ -98,7 +98,10 @@ static int read_archive(struct load *load)
     return status;
 }
 
-/* ---- Changing the file. What follows returns 0 or the library's error, unless it says otherwise. ---- */
+/*
+ * ---- Changing the file. What follows returns 0 or the library's error, unless it says otherwise.
+ * ----
+ */
 
 static int allocate_missing(mpg_txn *txn, const struct load *load)
 {
@@ -175,7 +178,9 @@ static int try_step(struct load *load, size_t *next, bool first)
     return status;
 }
 
-/* … with regular pages that were there before written in place, where no transaction can take them. */
+/*
+ * … with regular pages that were there before written in place, where no transaction can take them.
+ */
 static int step(struct load *load, size_t *next, bool first)
 {
     size_t from = *next;

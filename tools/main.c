@@ -59,7 +59,9 @@ static const struct command *find_command(const char *name)
     return NULL;
 }
 
-/* Whether one letter was left out, too many, another one, or swapped with the next; small or large. */
+/*
+ * Whether one letter was left out, too many, another one, or swapped with the next; small or large.
+ */
 static bool is_slip(const char *typed, const char *meant)
 {
     while (*typed != '\0' && tolower((unsigned char)*typed) == *meant) {

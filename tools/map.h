@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* What a picture of a page file shows: the file in cells of as many pages each, and how its free pages lie. */
+/*
+ * What a picture of a page file shows: the file in cells of as many pages each, and how its free
+ * pages lie.
+ */
 #ifndef MAP_H
 #define MAP_H
 
@@ -38,7 +41,10 @@ struct map {
     uint64_t longest_run;
 };
 
-/* Looks at all pages, for at most `cells` cells. Returns 0 or the library's error; then free it, too. */
+/*
+ * Looks at all pages, for at most `cells` cells. Returns 0 or the library's error; then free it,
+ * too.
+ */
 int map_make(struct map *map, const mpg_pager *pager, size_t cells);
 void map_free(struct map *map);
 

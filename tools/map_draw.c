@@ -18,7 +18,9 @@ static const struct {
     [MAP_METADATA] = {"172", "#d4863a"},
 };
 
-/* How full a cell is: without colours the letter says what of, and a small one that it is not full. */
+/*
+ * How full a cell is: without colours the letter says what of, and a small one that it is not full.
+ */
 static const char *const shades[] = {"░", "▒", "▓", "█"};
 #define MOST_SHADE ((size_t)3)
 static const char letters[MAP_KINDS][2] = {

@@ -76,8 +76,8 @@ static int look(struct map *map, const mpg_pager *pager, unsigned char *uses)
 }
 
 /*
- * Which copy of a protected page is the current one: only format 0.2 has two, and only it has so few of them that
- * each can be asked.
+ * Which copy of a protected page is the current one: only format 0.2 has two, and only it has so
+ * few of them that each can be asked.
  */
 static int tell_copies_apart(struct map *map, const mpg_pager *pager)
 {

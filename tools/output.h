@@ -11,7 +11,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Says "mappedpages: SUBJECT: …" on standard error, escaped; `subject` is a path or a stream's name. */
+/*
+ * Says "mappedpages: SUBJECT: …" on standard error, escaped; `subject` is a path or a stream's
+ * name.
+ */
 void complain(const char *subject, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* For what what is said of failures from now on is to be of use; HINT_USE otherwise. */

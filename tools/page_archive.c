@@ -28,7 +28,10 @@ static int fail(struct page_archive *archive, const char *name, const char *why)
     return -1;
 }
 
-/* The library speaks as if it knew of formats besides tar's here, and of reading only that it failed. */
+/*
+ * The library speaks as if it knew of formats besides tar's here, and of reading only that it
+ * failed.
+ */
 static void fail_open(struct page_archive *archive)
 {
     int error = archive_errno(archive->archive);
@@ -38,8 +41,8 @@ static void fail_open(struct page_archive *archive)
 }
 
 /*
- * Archives as tar makes them. One may follow the other, as by `cat a.tar b.tar`: what comes behind an end
- * would be passed over silently otherwise.
+ * Archives as tar makes them. One may follow the other, as by `cat a.tar b.tar`: what comes behind
+ * an end would be passed over silently otherwise.
  */
 static struct page_archive *begin(size_t page_size)
 {

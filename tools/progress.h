@@ -17,11 +17,13 @@ struct progress {
 
 /* Begins. `quiet`: nothing is drawn. `what` stays the caller's. */
 void progress_begin(struct progress *progress, const char *what, uint64_t total, bool quiet);
-/* So much is done. Draws now and then; something that takes less than half a second draws nothing. */
+/*
+ * So much is done. Draws now and then; something that takes less than half a second draws nothing.
+ */
 void progress_update(struct progress *progress, uint64_t done);
 /*
- * So much of so much is done, as long calls of the library tell it; `context` is the struct progress. False: a signal
- * asks this process to end.
+ * So much of so much is done, as long calls of the library tell it; `context` is the struct
+ * progress. False: a signal asks this process to end.
  */
 bool progress_go_on(void *context, uint64_t done, uint64_t total);
 /* Takes the bar away. */

@@ -59,7 +59,10 @@ static bool has_head(int fd, uint64_t file_bytes)
            file_bytes % (UINT64_C(1) << head[8]) == 0;
 }
 
-/* A page of metadata of format 0.2: its numbers are possible, pages 0 to 2 are taken, its checksum holds. */
+/*
+ * A page of metadata of format 0.2: its numbers are possible, pages 0 to 2 are taken, its checksum
+ * holds.
+ */
 static bool is_metadata(int fd, uint64_t offset, uint64_t size, uint64_t file_bytes)
 {
     unsigned char begin[25];

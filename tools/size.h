@@ -8,7 +8,7 @@
 
 enum size_fault {
     SIZE_GOOD,
-    SIZE_NO_SIZE, /* it is no whole number, begins with a zero that means nothing, or has no known unit */
+    SIZE_NO_SIZE,   /* no whole number, a zero before it that means nothing, or no known unit */
     SIZE_TOO_LARGE, /* 2^64 bytes or more */
 };
 
@@ -24,7 +24,9 @@ enum size_fault size_parse(uint64_t *bytes, const char *text);
 /* What "page" ends in where so many are counted: "", or "s". */
 const char *plural(uint64_t count);
 
-/* Describes a size in at most four digits and a unit, "4 KiB", "1.5 GiB"; exact, or rounded down. */
+/*
+ * Describes a size in at most four digits and a unit, "4 KiB", "1.5 GiB"; exact, or rounded down.
+ */
 #define SIZE_TEXT 16
 void size_format(char text[SIZE_TEXT], uint64_t bytes);
 

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Pages put aside, in a temporary file without a name, until it is known that all of them are good. */
+/*
+ * Pages put aside, in a temporary file without a name, until it is known that all of them are good.
+ */
 #ifndef SPOOL_H
 #define SPOOL_H
 

@@ -6,7 +6,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* The beginning of a file, as a string; false if nothing can be read there. `directory` is a descriptor, or AT_FDCWD. */
+/*
+ * The beginning of a file, as a string; false if nothing can be read there. `directory` is a
+ * descriptor, or AT_FDCWD.
+ */
 bool text_file_read(char *text, size_t size, int directory, const char *name);
 
 #endif

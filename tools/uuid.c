@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mappedpages uuid: what tells a page file from all others. The checksums of a file depend on it, so that another one
- * makes another file: a copy, which takes the name when it is whole.
+ * mappedpages uuid: what tells a page file from all others. The checksums of a file depend on it,
+ * so that another one makes another file: a copy, which takes the name when it is whole.
  */
 
 #include "arguments.h"

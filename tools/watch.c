@@ -126,7 +126,10 @@ static bool has_its_name(const struct named *watched, const char *path)
     return there.device == watched->device && there.number == watched->number;
 }
 
-/* Nobody means the file that had the name before: nothing happens to that any more. Returns an exit status. */
+/*
+ * Nobody means the file that had the name before: nothing happens to that any more. Returns an exit
+ * status.
+ */
 static int report_renamed(const char *path, bool json)
 {
     mpg_error_info info = {.code = MPG_E_CHANGED, .page = MPG_NO_PAGE};

@@ -7,23 +7,23 @@
  *   regular pages    named by an mpg_page_id, which is their position in the file. Their allocation
  *                    is durable when mpg_alloc returns; their content is yours, like memory, and is
  *                    durable after mpg_page_sync or mpg_sync.
- *   protected pages  named by an mpg_protected_id. They exist in two copies with a checksum; content
- *                    changes only by a commit, which is atomic: after a crash a protected page shows
- *                    its last committed content, whole.
+ *   protected pages  named by an mpg_protected_id. They exist in two copies with a checksum;
+ *                    content changes only by a commit, which is atomic: after a crash a protected
+ *                    page shows its last committed content, whole.
  *
  * Manner
  *
  *   - A function that can fail returns int: 0, or one of the negative MPG_E_ values. Results go
- *     through out-parameters, which come first and stay untouched on error. mpg_last_error() has the
- *     details of this thread's last failure.
+ *     through out-parameters, which come first and stay untouched on error. mpg_last_error() has
+ *     the details of this thread's last failure.
  *   - "Durable" means: a crash of the process, the kernel or the power loses nothing of it.
  *   - Unless a function says otherwise it may be called from any number of threads at once on one
  *     pager, and a pointer passed in is only used during the call.
  *   - A pager opened read-only is const: what changes the file does not compile with it.
  *   - What makes something durable waits for a commit, and besides its own errors has those of a
- *     commit: NO_SPACE, NO_MEMORY, IO, UNAVAILABLE, CHANGED. What looks at metadata can meet damage there
- *     (CORRUPT_METADATA, CORRUPT_PROTECTED_DIRECTORY, TRUNCATED), NO_MEMORY and IO, CHANGED, and on a
- *     pager opened read-only STALE. That is not said again at each function.
+ *     commit: NO_SPACE, NO_MEMORY, IO, UNAVAILABLE, CHANGED. What looks at metadata can meet damage
+ *     there (CORRUPT_METADATA, CORRUPT_PROTECTED_DIRECTORY, TRUNCATED), NO_MEMORY and IO, CHANGED,
+ *     and on a pager opened read-only STALE. That is not said again at each function.
  *   - A function that may take long tells how far it is, and is asked to stop, by an mpg_progress.
  *   - No function may be called on a pager from within a callback of a call on it, or from a signal
  *     handler. The callbacks of mappedpages_async.h may call what that header says.
@@ -36,8 +36,8 @@
  *     memory map. A disk error below such a pointer arrives as SIGBUS, as with any map, and so does
  *     access to what somebody has cut off the file; the functions that copy return MPG_E_IO or
  *     MPG_E_TRUNCATED instead.
- *   - After a failed sync nobody knows what the disk holds. The pager then refuses to change anything
- *     (MPG_E_UNAVAILABLE): close it and open the file again.
+ *   - After a failed sync nobody knows what the disk holds. The pager then refuses to change
+ *     anything (MPG_E_UNAVAILABLE): close it and open the file again.
  *   - The lock is advice, and binds only who asks for it. So a pager looks before and after each
  *     commit whether the file is still what it left. Where somebody has cut it, copied something
  *     over it or written to it by another way, nothing more is written, closing included, and
@@ -723,7 +723,10 @@ typedef struct mpg_fault {
     uint64_t page;       /* page of the file, or MPG_NO_PAGE; CORRUPT_PAGE: protected page */
     const char *message; /* one sentence; valid during the call */
     const char *name;    /* stable: "node", "content", … see mappedpages_check(3) */
-    /* What could not be looked at for it: pages of the file [first, end), or ids of protected pages. */
+    /*
+     * What could not be looked at for it: pages of the file [first, end), or ids of protected
+     * pages.
+     */
     uint64_t pages_first, pages_end; /* equal: none */
     uint64_t protected_first, protected_end;
 } mpg_fault;

@@ -36,7 +36,9 @@ typedef struct mpg_compact_options {
      * lost.
      */
     bool (*moved)(void *context, mpg_page_id from, mpg_page_id to, uint64_t pages);
-    /* Bytes of contents that were moved. False: what was moved since the last commit has not moved. */
+    /*
+     * Bytes of contents that were moved. False: what was moved since the last commit has not moved.
+     */
     mpg_progress progress;
     void *context; /* the first argument of both */
 } mpg_compact_options;

@@ -7,12 +7,12 @@
  *
  * What a copy shows
  *
- *   - One state that was committed, of allocation and protected pages, while another process may go on
- *     committing. Never a part of a transaction.
+ *   - One state that was committed, of allocation and protected pages, while another process may go
+ *     on committing. Never a part of a transaction.
  *   - Of regular pages at least what was synced when the copying began. They are memory: what is
  *     written to them meanwhile may be in the copy or not.
- *   - The same ids of both kinds, the same page size, the same label; of format 1, a UUID of its own,
- *     unless MPG_COPY_SAME_UUID is set.
+ *   - The same ids of both kinds, the same page size, the same label; of format 1, a UUID of its
+ *     own, unless MPG_COPY_SAME_UUID is set.
  *   - Free pages take no disk space in it.
  */
 #ifndef MAPPEDPAGES_COPY_H
@@ -43,7 +43,10 @@ enum mpg_copy_flags {
      * is written; elsewhere all is. See mpg_copy.
      */
     MPG_COPY_UPDATE = 1 << 2,
-    /* With that: whatever page file `to` is, so it is of the format and the page size, it is replaced. */
+    /*
+     * With that: whatever page file `to` is, so it is of the format and the page size, it is
+     * replaced.
+     */
     MPG_COPY_FORCE = 1 << 3,
 };
 

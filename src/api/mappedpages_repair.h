@@ -10,14 +10,17 @@
  *
  * What a repair does
  *
- *   - What is said twice is taken from where it is whole: page 0 of format 1 from a root, a root from the other one, copies that
- *     do not count from those that do. Where that does not do, all metadata is made anew from what proves itself in
- *     the file, as mpg_rescue does, around contents that stay where they are.
- *   - Nothing of that is written until the outcome was checked. Then an undo file is written: what stood in each place that
- *     changes, and what is to stand there; it is durable before the first byte of the page file changes.
- *   - Killed at any moment, the file is as it was, or the next mpg_repair with the same undo file goes on where it was, and
- *     mpg_repair_undo takes it back.
- *   - Contents are never made up, nor written at all: what is lost, or may be older, is asked for first.
+ *   - What is said twice is taken from where it is whole: page 0 of format 1 from a root, a root
+ *     from the other one, copies that do not count from those that do. Where that does not do, all
+ *     metadata is made anew from what proves itself in the file, as mpg_rescue does, around
+ *     contents that stay where they are.
+ *   - Nothing of that is written until the outcome was checked. Then an undo file is written: what
+ *     stood in each place that changes, and what is to stand there; it is durable before the first
+ *     byte of the page file changes.
+ *   - Killed at any moment, the file is as it was, or the next mpg_repair with the same undo file
+ *     goes on where it was, and mpg_repair_undo takes it back.
+ *   - Contents are never made up, nor written at all: what is lost, or may be older, is asked for
+ *     first.
  */
 #ifndef MAPPEDPAGES_REPAIR_H
 #define MAPPEDPAGES_REPAIR_H

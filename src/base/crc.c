@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/crc.h"
 
-/* The polynomial of the CRC without its highest power, and x^8; the lowest power is the highest bit. */
+/*
+ * The polynomial of the CRC without its highest power, and x^8; the lowest power is the highest
+ * bit.
+ */
 #define POLYNOMIAL UINT32_C(0xedb88320)
 #define ONE_BYTE UINT32_C(0x00800000)
 

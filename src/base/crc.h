@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* CRC32 (IEEE 802.3), as zlib computes it; by libdeflate, which does so faster, where there is one. */
+/*
+ * CRC32 (IEEE 802.3), as zlib computes it; by libdeflate, which does so faster, where there is one.
+ */
 #ifndef MPGI_CRC_H
 #define MPGI_CRC_H
 

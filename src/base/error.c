@@ -48,8 +48,8 @@ static int code_of_errno(int system_errno)
 }
 
 /*
- * Whether a failure is about the name that somebody gave: which call met it, opening or looking, says
- * nothing to him.
+ * Whether a failure is about the name that somebody gave: which call met it, opening or looking,
+ * says nothing to him.
  */
 static bool is_about_name(int system_errno, const char *operation)
 {
@@ -73,7 +73,10 @@ static bool is_about_name(int system_errno, const char *operation)
     }
 }
 
-/* What the system says of room that is lacking, in words of who asked for pages; NULL: it is about something else. */
+/*
+ * What the system says of room that is lacking, in words of who asked for pages; NULL: it is about
+ * something else.
+ */
 static const char *about_room(int system_errno)
 {
     switch (system_errno) {

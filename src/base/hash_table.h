@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A hash table of structures that bring their own link, so that taking one in cannot fail. (Of plain numbers
- * and pointers: id_map.h.) Not thread-safe.
+ * A hash table of structures that bring their own link, so that taking one in cannot fail. (Of
+ * plain numbers and pointers: id_map.h.) Not thread-safe.
  */
 #ifndef MPGI_HASH_TABLE_H
 #define MPGI_HASH_TABLE_H
@@ -24,7 +24,10 @@ struct hash_table {
 
 /* An empty table. False: no memory. */
 bool mpgi_hash_init(struct hash_table *table);
-/* For emptying a table: takes out one link after the other, *bucket being 0 at first; NULL when it is empty. */
+/*
+ * For emptying a table: takes out one link after the other, *bucket being 0 at first; NULL when it
+ * is empty.
+ */
 struct hash_link *mpgi_hash_pop(struct hash_table *table, size_t *bucket);
 /* Frees an empty table; or one that was never made, all zero. */
 void mpgi_hash_free(struct hash_table *table);

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Of which numbers something is known to be true: a table of bounded size, which therefore forgets. Any
- * thread looks things up without a lock; what is noted and forgotten is so under one.
+ * Of which numbers something is known to be true: a table of bounded size, which therefore forgets.
+ * Any thread looks things up without a lock; what is noted and forgotten is so under one.
  *
- * The table is an array of words, each complete in itself: 32 bits, for 32 numbers in a row, below a tag
- * that says which 32 those are. A word is read and written in one piece, so no reader sees the half of a
- * change. The array comes in pieces, each made when it is needed first, for most files are small and a
- * process may have a thousand of them open; they stay until the end, so nothing that a reader holds is
- * ever freed.
+ * The table is an array of words, each complete in itself: 32 bits, for 32 numbers in a row, below
+ * a tag that says which 32 those are. A word is read and written in one piece, so no reader sees
+ * the half of a change. The array comes in pieces, each made when it is needed first, for most
+ * files are small and a process may have a thousand of them open; they stay until the end, so
+ * nothing that a reader holds is ever freed.
  *
- * All accesses of words are relaxed: a word says nothing about other memory. Who has been told that a number was
- * forgotten (by whatever it is that makes one thread wait for another) comes after the store that did
- * so, and can read nothing older.
+ * All accesses of words are relaxed: a word says nothing about other memory. Who has been told that
+ * a number was forgotten (by whatever it is that makes one thread wait for another) comes after the
+ * store that did so, and can read nothing older.
  */
 #ifndef MPGI_KNOWN_H
 #define MPGI_KNOWN_H
@@ -27,7 +27,9 @@
 #define KNOWN_PIECES 64
 
 struct known {
-    /* Number n is in word n / 32, modulo how many there are. Owned; NULL: nothing of it is known. */
+    /*
+     * Number n is in word n / 32, modulo how many there are. Owned; NULL: nothing of it is known.
+     */
     _Atomic(atomic_uint_least64_t *) pieces[KNOWN_PIECES];
     unsigned log2; /* of how many words there are */
     size_t used;   /* from this one on none was ever written */

@@ -12,8 +12,8 @@ struct range {
 
 /* All zero is one without any bytes. */
 struct overlay {
-    unsigned char *
-        bytes; /* as long as the page; meaningful within the ranges. One holder of them (shared.h) */
+    /* As long as the page; meaningful within the ranges. One holder of them (shared.h). */
+    unsigned char *bytes;
     struct range *ranges;   /* ascending, neither overlapping nor touching each other. Owned */
     size_t count, capacity; /* of ranges */
 };

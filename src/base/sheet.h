@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A long array of bytes of which only what is not zero takes memory: chunks, sorted by number, that
- * copies of the sheet share until one of them changes. What was never put there reads as zero, however far
- * out it is.
+ * copies of the sheet share until one of them changes. What was never put there reads as zero,
+ * however far out it is.
  *
- * Copying, editing and freeing need one lock for all sheets that share chunks. A sheet that nobody edits
- * may be read without it meanwhile.
+ * Copying, editing and freeing need one lock for all sheets that share chunks. A sheet that nobody
+ * edits may be read without it meanwhile.
  */
 #ifndef MPGI_SHEET_H
 #define MPGI_SHEET_H
@@ -48,7 +48,10 @@ unsigned char *mpgi_sheet_edit(struct sheet *sheet, uint64_t number);
 
 /* A sheet as an array of bits. Setting: false if memory ran out. */
 bool mpgi_sheet_bit(const struct sheet *sheet, uint64_t number);
-/* The lowest number >= `number` of a bit that is set, or UINT64_MAX; in time proportional to what is held. */
+/*
+ * The lowest number >= `number` of a bit that is set, or UINT64_MAX; in time proportional to what
+ * is held.
+ */
 uint64_t mpgi_sheet_next_bit(const struct sheet *sheet, uint64_t number);
 bool mpgi_sheet_set_bit(struct sheet *sheet, uint64_t number, bool value);
 

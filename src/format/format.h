@@ -7,7 +7,8 @@
  * pending version, a commit freezes it, writes it out, and publishes it when it is durable.
  *
  * All functions are called with the pager's lock held, except write_nodes, look_again, write_root
- * and restore_root, which the committing thread calls without it between seal and publish or discard.
+ * and restore_root, which the committing thread calls without it between seal and publish or
+ * discard.
  */
 #ifndef MPGI_FORMAT_H
 #define MPGI_FORMAT_H
@@ -27,8 +28,8 @@ struct sheet;
 #define FIRST_USER_PAGE 3
 
 /*
- * One entry of the directory of protected pages. Which pages hold its content is the format's business; what is
- * committed is where entry_page() says.
+ * One entry of the directory of protected pages. Which pages hold its content is the format's
+ * business; what is committed is where entry_page() says.
  */
 struct entry {
     uint64_t page[2];    /* where the content is, and a second copy of it, or 0 */
@@ -83,8 +84,8 @@ struct format {
     uint64_t checkpoints; /* how often commits wrote metadata to its place, since it was loaded */
     /* Pages held by open transactions: the format takes none of them. Set by the pager, or NULL. */
     const struct id_map *reserved;
-    uint64_t
-        taken; /* of these, pages that the edit under way has taken: they are counted as in use, too */
+    /* Of these, pages that the edit under way has taken: they are counted as in use, too. */
+    uint64_t taken;
     /* Pages, one bit each, that the format takes for nothing of its own either; or NULL. */
     const struct sheet *kept;
     /* Whether a view shows a page; and none will without the lock. Set by the pager, or NULL. */
@@ -95,7 +96,10 @@ struct format {
     /* From seal to publish: whose content the batch replaces or frees. Only where contents move. */
     const struct replaced_entry *replaced_entries;
     size_t replaced_count;
-    /* As of loading; until settle has put them there, those contents count, and not what the pages hold. */
+    /*
+     * As of loading; until settle has put them there, those contents count, and not what the pages
+     * hold.
+     */
     struct format_redo redo;
 };
 
@@ -121,11 +125,14 @@ enum look {
 /* Hears of a fault, or of a warning: that has code 0. */
 typedef void format_fault(void *context, const mpg_fault *fault);
 
-/* Units that are told from what they were at another time: by where they are, and what was written there. */
+/*
+ * Units that are told from what they were at another time: by where they are, and what was written
+ * there.
+ */
 struct span_mark {
     uint64_t first, end; /* the units, `end` not */
-    bool
-        known; /* what follows tells: where it is the same, so are the units; else they are to be read */
+    /* What follows tells: where it is the same, so are the units; else they are to be read. */
+    bool known;
     uint64_t slot; /* 0: there is nothing of them, and none is in use */
     uint64_t generation;
     uint32_t crc;
@@ -134,8 +141,8 @@ struct span_mark {
 struct format_ops {
     int id; /* MPG_FORMAT_… */
     /*
-     * Pages that a protected page is given as it is allocated, zeroed: 2 where its contents alternate between
-     * them; 0 where seal finds a page for each new content.
+     * Pages that a protected page is given as it is allocated, zeroed: 2 where its contents
+     * alternate between them; 0 where seal finds a page for each new content.
      */
     unsigned copies;
 
@@ -151,9 +158,9 @@ struct format_ops {
      */
     int (*load)(struct format **format, struct file *file, bool read_only, size_t cache_size);
     /*
-     * Makes durable what load found and wrote (rule 1), and takes it back if it cannot (rule 6): it may be in the page
-     * cache alone, and must not be what the next opening trusts. After NO_SPACE it may be called again, which begins
-     * anew; until it worked nothing else may be written.
+     * Makes durable what load found and wrote (rule 1), and takes it back if it cannot (rule 6): it
+     * may be in the page cache alone, and must not be what the next opening trusts. After NO_SPACE
+     * it may be called again, which begins anew; until it worked nothing else may be written.
      */
     int (*settle)(struct format *format);
     void (*unload)(struct format *format);
@@ -193,13 +200,13 @@ struct format_ops {
      */
     int (*set_use_run)(struct format *format, uint64_t page, unsigned count, enum mpg_page_use use);
     /*
-     * May be NULL: all free pages. How many pages of the newest version may still be taken without cutting into
-     * what contents of protected pages need; negative where that was done already.
+     * May be NULL: all free pages. How many pages of the newest version may still be taken without
+     * cutting into what contents of protected pages need; negative where that was done already.
      */
     int64_t (*spare)(struct format *format);
     /*
-     * Sets *rests to whether a page that is free in all versions may be looked at by an opening yet, so that what it
-     * holds is to stay.
+     * Sets *rests to whether a page that is free in all versions may be looked at by an opening
+     * yet, so that what it holds is to stay.
      */
     int (*rests)(struct format *format, uint64_t page, bool *rests);
     /* May be NULL. A page that was lingering or held by a transaction no longer is. */
@@ -220,14 +227,15 @@ struct format_ops {
     /* NOT_ALLOCATED where there is none in use. */
     int (*get_entry)(struct format *format, enum version version, uint64_t id, struct entry *entry);
     /*
-     * Puts an entry, in use or not, into the pending version. As set_use for space and undo. Where `copies` is 0
-     * the uses of the pages that the old and the new one name follow; one that was not in use and names a page has its
-     * content there already, synced before what makes it count.
+     * Puts an entry, in use or not, into the pending version. As set_use for space and undo. Where
+     * `copies` is 0 the uses of the pages that the old and the new one name follow; one that was
+     * not in use and names a page has its content there already, synced before what makes it count.
      */
     int (*put_entry)(struct format *format, uint64_t id, const struct entry *entry);
     /*
-     * Makes of an entry, `old`, the one for a new content of it, but for the checksum. Where the batch has given it
-     * one already (`again`), that is replaced. BUSY where a view stands in the way.
+     * Makes of an entry, `old`, the one for a new content of it, but for the checksum. Where the
+     * batch has given it one already (`again`), that is replaced. BUSY where a view stands in the
+     * way.
      */
     int (*renew_entry)(struct format *format, uint64_t id, const struct entry *old, bool again,
                        struct entry *entry);
@@ -236,7 +244,10 @@ struct format_ops {
      * put_entry do not know of. May be NULL.
      */
     void (*undone)(struct format *format);
-    /* May be NULL, where contents do not move. Whose content is in a page, in the newest version; or NOT_ALLOCATED. */
+    /*
+     * May be NULL, where contents do not move. Whose content is in a page, in the newest version;
+     * or NOT_ALLOCATED.
+     */
     int (*find_owner)(struct format *format, uint64_t page, uint64_t *id);
     /* The lowest id >= from not in use in the newest version. DIRECTORY_FULL if there is none. */
     int (*find_free_entry)(struct format *format, uint64_t from, uint64_t *id);
@@ -244,18 +255,19 @@ struct format_ops {
     int (*scan_entries)(struct format *format, enum version version, uint64_t first, uint64_t *bits,
                         unsigned words, uint64_t *next);
     /*
-     * May be NULL. By what the entries around `id` in the durable version are told from those in another state of
-     * the same file, without looking at each.
+     * May be NULL. By what the entries around `id` in the durable version are told from those in
+     * another state of the same file, without looking at each.
      */
     int (*mark_entries)(struct format *format, uint64_t id, struct span_mark *mark);
     /* --- a commit --- */
 
     /*
-     * pending → frozen. `contents` maps protected ids to their new contents, page_size bytes each that stay until the
-     * batch is published or discarded; NULL there is none. A page that was allocated and has none is zeros.
-     * `unsynced_zeros`: free pages may read as zeros that are in the page cache alone. Sets *ordered where this
-     * format needs a sync before what makes it count; if *ordered is set on entry it stays set. Fails before anything is
-     * written, and then discard is called; SEAL_NEEDS_ROOM: make_room first, and try again.
+     * pending → frozen. `contents` maps protected ids to their new contents, page_size bytes each
+     * that stay until the batch is published or discarded; NULL there is none. A page that was
+     * allocated and has none is zeros. `unsynced_zeros`: free pages may read as zeros that are in
+     * the page cache alone. Sets *ordered where this format needs a sync before what makes it
+     * count; if *ordered is set on entry it stays set. Fails before anything is written, and then
+     * discard is called; SEAL_NEEDS_ROOM: make_room first, and try again.
      */
 #define SEAL_NEEDS_ROOM 1
     int (*seal)(struct format *format, const struct id_map *contents, bool unsynced_zeros,
@@ -273,16 +285,17 @@ struct format_ops {
      */
     int (*look_newer)(struct format *format, bool *newest);
     /*
-     * For a reader: goes on from the state that is loaded to what was committed since, which takes as long as reading
-     * that. *newest: it is the newest now; otherwise that is to be loaded anew, and what is loaded shows some state
-     * since. May be NULL: that is not to be had.
+     * For a reader: goes on from the state that is loaded to what was committed since, which takes
+     * as long as reading that. *newest: it is the newest now; otherwise that is to be loaded anew,
+     * and what is loaded shows some state since. May be NULL: that is not to be had.
      */
     int (*follow)(struct format *format, bool *newest);
     /* Writes what makes it current. */
     int (*write_root)(struct format *format);
     /*
-     * Writing failed in a step. Puts the disk back to where the batch never was, as far as that is needed (rule 6).
-     * Returns whether the pager may go on. `no_space`: it was for lack of room (rule 13).
+     * Writing failed in a step. Puts the disk back to where the batch never was, as far as that is
+     * needed (rule 6). Returns whether the pager may go on. `no_space`: it was for lack of room
+     * (rule 13).
      */
     bool (*take_back)(struct format *format, enum commit_step step, bool no_space);
     /* The frozen version is durable. */
@@ -290,25 +303,27 @@ struct format_ops {
     /* The batch in flight failed: forgets frozen and pending. */
     void (*discard)(struct format *format);
     /*
-     * May be NULL, as the other two. Gets pages back that rest. The first and the last are called with the lock, the
-     * second, which writes and syncs, without; what is pending stays. 1 from the first: there are none.
-     * *unavailable: the pager must not go on after this failure.
+     * May be NULL, as the other two. Gets pages back that rest. The first and the last are called
+     * with the lock, the second, which writes and syncs, without; what is pending stays. 1 from the
+     * first: there are none. *unavailable: the pager must not go on after this failure.
      */
     int (*make_room_begin)(struct format *format);
     int (*make_room_write)(struct format *format, bool *unavailable);
     void (*make_room_end)(struct format *format, int result);
 
     /*
-     * Before the file is closed, with all of it durable: leaves pending what changes nothing, but makes alike what
-     * is kept twice and is not, so that one of both may go bad. May be NULL.
+     * Before the file is closed, with all of it durable: leaves pending what changes nothing, but
+     * makes alike what is kept twice and is not, so that one of both may go bad. May be NULL.
      */
     int (*make_alike)(struct format *format);
 
     /*
-     * New contents for regular pages that are in use, all of them or none. May be NULL, as the others: the format cannot.
-     * The first four are called while nothing gathers or is in flight. Chooses pages for `count` contents, beside so many
-     * `others` in the same batch, and changes without contents: then there is room for all in a batch that is sealed before
-     * the lock is given up. SEAL_NEEDS_ROOM: make_room first, and try again; REDO_NEEDS_PAGES: commit what is pending first.
+     * New contents for regular pages that are in use, all of them or none. May be NULL, as the
+     * others: the format cannot. The first four are called while nothing gathers or is in flight.
+     * Chooses pages for `count` contents, beside so many `others` in the same batch, and changes
+     * without contents: then there is room for all in a batch that is sealed before the lock is
+     * given up. SEAL_NEEDS_ROOM: make_room first, and try again; REDO_NEEDS_PAGES: commit what is
+     * pending first.
      */
 #define REDO_NEEDS_PAGES 2
     int (*redo_prepare)(struct format *format, size_t count, size_t others, size_t changes);
@@ -318,35 +333,42 @@ struct format_ops {
     int (*redo_check)(struct format *format);
     /* Undoes all of it. */
     void (*redo_cancel)(struct format *format);
-    /* Whether the sealed batch has some. When that is durable they are written, then synced, then marked as done. */
+    /*
+     * Whether the sealed batch has some. When that is durable they are written, then synced, then
+     * marked as done.
+     */
     bool (*redo_is_sealed)(const struct format *format);
     int (*redo_write)(struct format *format);
     int (*redo_mark)(struct format *format);
 
     /*
-     * Before the file is closed, with all of it durable: puts down that the last commit is whole, so that what goes bad
-     * later is not taken for a commit cut short. Syncs, and takes back what it could not sync. May be NULL.
+     * Before the file is closed, with all of it durable: puts down that the last commit is whole,
+     * so that what goes bad later is not taken for a commit cut short. Syncs, and takes back what
+     * it could not sync. May be NULL.
      */
     int (*close)(struct format *format);
 
     /*
-     * May be NULL, as the next: files of the format have no label. Writes another one, of at most MPG_LABEL_MAX bytes, without
-     * syncing: from before to after there is no moment at which a crash would leave anything else. Without the lock, while
-     * nothing else is written. If it fails nothing changed.
+     * May be NULL, as the next: files of the format have no label. Writes another one, of at most
+     * MPG_LABEL_MAX bytes, without syncing: from before to after there is no moment at which a
+     * crash would leave anything else. Without the lock, while nothing else is written. If it fails
+     * nothing changed.
      */
     int (*write_label)(struct format *format, const char *label);
     /* That is durable. */
     void (*label_written)(struct format *format, const char *label);
     /*
-     * May be NULL. Empties the metadata in memory, as that of a file of `total` pages of which none is in use, while all
-     * stays as it is on the disk: what is put into it then, and committed as one ordered batch, is the whole of it, in places of
-     * its own. Nothing gathers nor is in flight. Until that commit is published, and if it fails, the format is of no
-     * other use: it is to be loaded again. `kept` holds what is in use on the disk. *unavailable as in make_room_write.
+     * May be NULL. Empties the metadata in memory, as that of a file of `total` pages of which none
+     * is in use, while all stays as it is on the disk: what is put into it then, and committed as
+     * one ordered batch, is the whole of it, in places of its own. Nothing gathers nor is in
+     * flight. Until that commit is published, and if it fails, the format is of no other use: it is
+     * to be loaded again. `kept` holds what is in use on the disk. *unavailable as in
+     * make_room_write.
      */
     int (*begin_anew)(struct format *format, uint64_t total, bool *unavailable);
     /*
-     * May be NULL. Takes the pages of metadata from page `end` on, as far as one commit can move them, into lower ones. Adds to
-     * what is pending. *moved: how many pages those are.
+     * May be NULL. Takes the pages of metadata from page `end` on, as far as one commit can move
+     * them, into lower ones. Adds to what is pending. *moved: how many pages those are.
      */
     int (*move_down)(struct format *format, uint64_t end, uint64_t *moved);
 
@@ -357,9 +379,10 @@ struct format_ops {
 
     /*
      * Calls `use` for every page that the metadata of the durable version occupies (pages 0-2 not),
-     * and `fault` for what is wrong with the metadata itself, by its name in doc/repair.md, once for each thing; with
-     * code 0: for a copy that is not whole, and that nothing depends on yet. What cannot be looked at for a
-     * fault is in it, by ascending number. Returns an error only where it could not go on.
+     * and `fault` for what is wrong with the metadata itself, by its name in doc/repair.md, once
+     * for each thing; with code 0: for a copy that is not whole, and that nothing depends on yet.
+     * What cannot be looked at for a fault is in it, by ascending number. Returns an error only
+     * where it could not go on.
      */
     int (*walk)(struct format *format, void *context, void (*use)(void *context, uint64_t page),
                 format_fault *fault);

@@ -73,10 +73,15 @@ void mpgi_uses_fill(unsigned char *uses, uint64_t first, uint64_t end, enum mpg_
         mpgi_uses_set(uses, first++, use);
 }
 
-/* Words whose counts, up to 4 in each of 8 bytes, are added up before the bytes are: they hold 255. */
+/*
+ * Words whose counts, up to 4 in each of 8 bytes, are added up before the bytes are: they hold 255.
+ */
 #define WORDS_AT_ONCE 63
 
-/* Of `words` whole words, up to WORDS_AT_ONCE. Without an instruction for it, counting each by itself takes twice as long. */
+/*
+ * Of `words` whole words, up to WORDS_AT_ONCE. Without an instruction for it, counting each by
+ * itself takes twice as long.
+ */
 static uint64_t count_words(const unsigned char *at, uint64_t words, enum mpg_page_use use)
 {
     uint64_t bytes = 0;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What is left of a damaged file. Each format looks through all of it for what proves itself, by checksums and by
- * what is said twice, and notes it here without deciding: which contents are whole, and what becomes of it, is for
- * whoever asked (life/rescue.c).
+ * What is left of a damaged file. Each format looks through all of it for what proves itself, by
+ * checksums and by what is said twice, and notes it here without deciding: which contents are
+ * whole, and what becomes of it, is for whoever asked (life/rescue.c).
  */
 #ifndef MPGI_SALVAGE_H
 #define MPGI_SALVAGE_H
@@ -83,28 +83,32 @@ struct salvage {
 
 /* How a format is salvaged. */
 struct salvage_ops {
-    /* 0 where the file is one of this format, with page_size set; 1 where nothing says so; or an error. */
+    /*
+     * 0 where the file is one of this format, with page_size set; 1 where nothing says so; or an
+     * error.
+     */
     int (*identify)(struct salvage *salvage);
     /*
-     * The same where neither format's `identify` could say: looks through all of the file for what proves that pages 0 to
-     * 2 were this format's. Sets `headless`, too.
+     * The same where neither format's `identify` could say: looks through all of the file for what
+     * proves that pages 0 to 2 were this format's. Sets `headless`, too.
      */
     int (*search)(struct salvage *salvage);
     /* Looks through the file. IO errors of single places are notes. */
     int (*collect)(struct salvage *salvage);
     /*
-     * Puts page 0 together again from what repeats what it said. *mended: it was not whole, and is now. Where nothing
-     * repeats it, or it is whole, nothing happens.
+     * Puts page 0 together again from what repeats what it said. *mended: it was not whole, and is
+     * now. Where nothing repeats it, or it is whole, nothing happens.
      */
     int (*mend_top)(struct file *file, bool *mended);
     /*
-     * Writes copies anew that are not whole, where the other is and counts; the file is whole otherwise. Each is
-     * told by `note`.
+     * Writes copies anew that are not whole, where the other is and counts; the file is whole
+     * otherwise. Each is told by `note`.
      */
     int (*mend_copies)(struct salvage *salvage);
     /*
-     * Makes the newest state one that does not count, where there is one before it: *dropped is its number, *kept that of
-     * the one before, which is 0 if there is none. May be NULL: the format keeps none.
+     * Makes the newest state one that does not count, where there is one before it: *dropped is its
+     * number, *kept that of the one before, which is 0 if there is none. May be NULL: the format
+     * keeps none.
      */
     int (*drop_newest)(struct file *file, uint64_t *dropped, uint64_t *kept);
 };
@@ -119,7 +123,9 @@ void mpgi_salvage_free(struct salvage *salvage);
 void mpgi_salvage_note(struct salvage *salvage, const char *name, uint64_t page, const char *format,
                        ...) __attribute__((format(printf, 4, 5)));
 
-/* Tells, of each 256th page, that it was looked at. Returns 0, or what collecting is to end with. */
+/*
+ * Tells, of each 256th page, that it was looked at. Returns 0, or what collecting is to end with.
+ */
 int mpgi_salvage_looked(const struct salvage *salvage, uint64_t page);
 
 /* These return 0 or NO_MEMORY. Pages that the file does not have are left out. */

@@ -3,9 +3,9 @@
  * One block of metadata in memory, in the versions that coexist while commits are under
  * way.
  *
- *   previous   what the commit before the last durable one left (only right after a commit changed it)
+ *   previous   what the commit before the last durable one left (right after a commit changed it)
  *   durable    what the last durable commit left: what readers see
- *   frozen     what the commit in flight writes: nobody changes it, the committing thread writes it out
+ *   frozen     what the commit in flight writes: nobody changes it, the committing thread writes it
  *   pending    what the next commit will write: operations change it
  *
  * A version that does not differ from the one before it is not stored (NULL). All of this is

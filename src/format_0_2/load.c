@@ -95,8 +95,8 @@ static bool is_newer(const struct format_0_2 *own, const struct sheet *other)
 /*
  * Page 0 was torn while a commit wrote it. If that was one of ours, all else of it was durable by
  * then, and its spare copy of page 0 is as good; it goes with the newer metadata page, whichever of
- * the two page 0's first sector names. A spare of the commit before is no help: generations come again
- * after a crash, so it may be that of a commit that never was.
+ * the two page 0's first sector names. A spare of the commit before is no help: generations come
+ * again after a crash, so it may be that of a commit that never was.
  */
 static int recover_index(struct format_0_2 *own)
 {
@@ -351,9 +351,9 @@ static int check_still_here(const struct format_0_2 *own)
  * good only until the next commit. And where it names a metadata page that is not whole, the next
  * commit would write a whole one there before it is complete.
  *
- * Page 0 is written even if it says so already: the page cache may show one that the disk lacks, for
- * its sync has failed and the process died before it put back the one before (rule 6). What it names
- * was synced before it was written, but for the metadata of a file that was just made.
+ * Page 0 is written even if it says so already: the page cache may show one that the disk lacks,
+ * for its sync has failed and the process died before it put back the one before (rule 6). What it
+ * names was synced before it was written, but for the metadata of a file that was just made.
  */
 static int mend_page_0(struct format_0_2 *own)
 {

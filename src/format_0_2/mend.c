@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Mending a file of format 0.2 where nothing is lost: the head of page 0, and copies that do not count. */
+/*
+ * Mending a file of format 0.2 where nothing is lost: the head of page 0, and copies that do not
+ * count.
+ */
 #include <stdio.h>
 
 #include "base/bytes.h"
@@ -69,8 +72,8 @@ static int write_head(struct file *file, const struct page_io *io, struct sheet 
 }
 
 /*
- * Without a whole index nothing is done: of a page 0 that is all zeros, or begins so, it says that there is no directory,
- * and every content would be taken for a regular page.
+ * Without a whole index nothing is done: of a page 0 that is all zeros, or begins so, it says that
+ * there is no directory, and every content would be taken for a regular page.
  */
 static int mend_top(struct file *file, const struct page_io *io, bool *mended)
 {
@@ -134,7 +137,10 @@ static bool is_all_zeros(const struct sheet *sheet)
     return true;
 }
 
-/* Whether a page holds a directory block; one that is all zeros was never written, which is no damage. */
+/*
+ * Whether a page holds a directory block; one that is all zeros was never written, which is no
+ * damage.
+ */
 enum block_state { BLOCK_WHOLE, BLOCK_ZEROS, BLOCK_BROKEN };
 
 static enum block_state look_at_block(const struct page_io *io, uint64_t page)
@@ -260,7 +266,10 @@ static void warn_of_copies(const struct format_0_2 *own, const struct page_io *i
     }
 }
 
-/* The copies are what a commit in flight writes, by way of the piece of memory that is the format's. */
+/*
+ * The copies are what a commit in flight writes, by way of the piece of memory that is the
+ * format's.
+ */
 int mpgi_0_2_warn_of_copies(struct format_0_2 *own, void *context, format_fault *fault)
 {
     struct page_io io;

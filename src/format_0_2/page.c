@@ -185,7 +185,9 @@ static int write_zeros(const struct page_io *io, uint64_t offset, uint64_t end, 
     return result;
 }
 
-/* How much to write at once from `at` on, which the sheet holds: to the end of what it holds there. */
+/*
+ * How much to write at once from `at` on, which the sheet holds: to the end of what it holds there.
+ */
 static size_t length_of_piece(const struct sheet *sheet, const struct page_io *io, uint64_t at)
 {
     uint64_t end = min_u64(io->page_size, at - at % SHEET_CHUNK + PIECE);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Format 0.2: a page of metadata in memory and in the file, as large as the page size says but never
- * more of it than there is. Versions of such pages are what format/versions.h says.
+ * Format 0.2: a page of metadata in memory and in the file, as large as the page size says but
+ * never more of it than there is. Versions of such pages are what format/versions.h says.
  */
 #ifndef MPGI_PAGE_0_2_H
 #define MPGI_PAGE_0_2_H
@@ -39,13 +39,15 @@ void mpgi_0_2_io_free(struct page_io *io);
 /* Fills an empty sheet from a page of the file. Holes are not read. */
 int mpgi_0_2_read_page(struct sheet *sheet, const struct page_io *io, uint64_t page);
 /*
- * Writes a sheet to a page of the file, from byte `first` of it on: a small page in one go, a large one
- * without writing zeros where the file has a hole. Needs no memory.
+ * Writes a sheet to a page of the file, from byte `first` of it on: a small page in one go, a large
+ * one without writing zeros where the file has a hole. Needs no memory.
  */
 int mpgi_0_2_write_page(const struct sheet *sheet, const struct page_io *io, uint64_t first,
                         uint64_t page);
 
-/* Puts the CRC32 of a page's bytes from `first` on into its last four, which are the sheet's own. */
+/*
+ * Puts the CRC32 of a page's bytes from `first` on into its last four, which are the sheet's own.
+ */
 void mpgi_0_2_put_trailer(struct sheet *sheet, uint32_t page_size, uint32_t first);
 /* Whether it is there. */
 bool mpgi_0_2_trailer_fits(const struct sheet *sheet, uint32_t page_size, uint32_t first);

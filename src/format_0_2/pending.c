@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Format 0.2: versions that a commit can change without fail; and the last commit before closing, which changes nothing. */
+/*
+ * Format 0.2: versions that a commit can change without fail; and the last commit before closing,
+ * which changes nothing.
+ */
 #include "base/error.h"
 #include "format_0_2/layout.h"
 #include "format_0_2/state.h"

@@ -2,13 +2,15 @@
 /*
  * Salvaging a file of format 0.2.
  *
- * Metadata pages and directory blocks end with their own checksums, so that they are known wherever they are.
- * What only page 0 says is which number a directory block has. Where its index is lost, a spare of page 0 may say it,
- * or what is left of the index; blocks that nothing names any more get the numbers that are left, in the order of their pages.
+ * Metadata pages and directory blocks end with their own checksums, so that they are known wherever
+ * they are. What only page 0 says is which number a directory block has. Where its index is lost, a
+ * spare of page 0 may say it, or what is left of the index; blocks that nothing names any more get
+ * the numbers that are left, in the order of their pages.
  *
- * Of the two copies of a block the active one counts; without an index, that in which the entries' generations are higher.
- * The other one says what a protected page held before. An entry of a copy that is not whole proves nothing,
- * but where its checksum fits to the content of its page, that content proves the entry.
+ * Of the two copies of a block the active one counts; without an index, that in which the entries'
+ * generations are higher. The other one says what a protected page held before. An entry of a copy
+ * that is not whole proves nothing, but where its checksum fits to the content of its page, that
+ * content proves the entry.
  */
 #include "format/salvage.h"
 
@@ -23,7 +25,10 @@
 #include "format_0_2/state.h"
 #include "os/io.h"
 
-/* What an entry's place in the order of states is: an active copy, another one, one that is not whole. */
+/*
+ * What an entry's place in the order of states is: an active copy, another one, one that is not
+ * whole.
+ */
 enum known { KNOWN_TORN, KNOWN_OLDER, KNOWN_ACTIVE };
 
 /* ---- Reading ------------------------------------------------------------------------------- */

@@ -46,7 +46,10 @@ int mpgi_collect_0_2(struct salvage *salvage);
 struct sheet *mpgi_salvage_page_0_2(const struct remains *r, uint64_t page);
 /* Whether a page's content is a directory block, whole. */
 bool mpgi_is_block_0_2(const struct remains *r, const struct sheet *content);
-/* Says which directory block has which pages, by the index, by what is left of it, or by what is left over. */
+/*
+ * Says which directory block has which pages, by the index, by what is left of it, or by what is
+ * left over.
+ */
 int mpgi_name_blocks_0_2(struct remains *r);
 /* Marks blocks that parts of the file which changed places have put into each other's. */
 void mpgi_find_moved_blocks_0_2(struct remains *r);

@@ -93,7 +93,10 @@ static uint64_t age_of(const struct remains *r, const struct sheet *block)
     return sum;
 }
 
-/* Whether two pages hold copies of one block: they name the same pages for the first entry that both have. */
+/*
+ * Whether two pages hold copies of one block: they name the same pages for the first entry that
+ * both have.
+ */
 static bool are_copies(const struct remains *r, const struct sheet *a, const struct sheet *b)
 {
     for (uint32_t slot = 0; (slot = mpgi_0_2_next_slot(&r->own, a, slot)) != UINT32_MAX; slot++) {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Salvaging a file of format 0.2: which file is it? Page 0 says its page size, and a metadata page ends where its
- * checksum holds. Where all three are gone, a directory block does, whose entries fit to contents.
+ * Salvaging a file of format 0.2: which file is it? Page 0 says its page size, and a metadata page
+ * ends where its checksum holds. Where all three are gone, a directory block does, whose entries
+ * fit to contents.
  */
 #include "base/bytes.h"
 #include "base/crc.h"
@@ -113,7 +114,10 @@ static bool is_proven_block(const struct page_io *io, uint64_t page)
     return proven;
 }
 
-/* Whether a file with pages of that size has a directory block that proves itself: 0; 1: it has none. */
+/*
+ * Whether a file with pages of that size has a directory block that proves itself: 0; 1: it has
+ * none.
+ */
 static int search_blocks(const struct salvage *salvage, uint32_t page_size)
 {
     struct file *file = salvage->file;

@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Format 0.2: the spare copy of page 0. A torn write of page 0 breaks the CRC of its index, and the format
- * has no second page 0. So a commit that changes the directory leaves a spare copy of the new one in a free
- * page, where it is nobody's and harms nobody, before it touches page 0. Where there is no free page there
- * is no spare.
+ * Format 0.2: the spare copy of page 0. A torn write of page 0 breaks the CRC of its index, and the
+ * format has no second page 0. So a commit that changes the directory leaves a spare copy of the
+ * new one in a free page, where it is nobody's and harms nobody, before it touches page 0. Where
+ * there is no free page there is no spare.
  *
- * The spare stays when its commit is long done, and programs that know nothing of it go on: the crate
- * commits protected pages by writing a directory block and page 0, without touching the metadata. A spare
- * that such a commit has outdated must not bring the older index back. So it says what it goes with: the
- * metadata page, and both pages of each directory block, by the checksums at their ends. Any commit
- * that changes the directory writes at least one of these pages.
+ * The spare stays when its commit is long done, and programs that know nothing of it go on: the
+ * crate commits protected pages by writing a directory block and page 0, without touching the
+ * metadata. A spare that such a commit has outdated must not bring the older index back. So it says
+ * what it goes with: the metadata page, and both pages of each directory block, by the checksums at
+ * their ends. Any commit that changes the directory writes at least one of these pages.
  *
- * Such a checksum that was only read may be in the page cache alone, after a sync that failed (rule 6). A
- * spare that names it would be good for nothing after a crash. So the commit writes it again, as it was read.
+ * Such a checksum that was only read may be in the page cache alone, after a sync that failed (rule
+ * 6). A spare that names it would be good for nothing after a crash. So the commit writes it again,
+ * as it was read.
  */
 #include <string.h>
 
@@ -107,7 +108,9 @@ void mpgi_0_2_prepare_spare(struct format_0_2 *own)
     uint32_t crc = begin_check(own->metadata.frozen, own->index.frozen, own->base.page_size);
 
     own->unsynced_blocks = NULL;
-    /* The last one before the file is closed: for a page 0 that goes bad, not for one that is torn. */
+    /*
+     * The last one before the file is closed: for a page 0 that goes bad, not for one that is torn.
+     */
     own->spare_page =
         own->frozen_blocks != NULL || (own->making_alike && count > 0) ? choose_page(own) : 0;
     for (uint32_t i = 0; i < count && own->spare_page != 0; i++) {

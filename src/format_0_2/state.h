@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Format 0.2 in memory. All of it is loaded: its metadata is small by nature. What a file says to be
- * large is held in sheets, so that it costs what is on the disk and not what is said.
+ * Format 0.2 in memory. All of it is loaded: its metadata is small by nature. What a file says to
+ * be large is held in sheets, so that it costs what is on the disk and not what is said.
  */
 #ifndef MPGI_FORMAT_0_2_H
 #define MPGI_FORMAT_0_2_H
@@ -69,7 +69,9 @@ struct format_0_2 {
     /* New contents of protected pages, which the commit in flight writes. */
     struct new_content *contents; /* owned */
     size_t content_count;
-    /* What stood in page 0 when opening wrote it anew, to be put back if the sync fails; or NULL. */
+    /*
+     * What stood in page 0 when opening wrote it anew, to be put back if the sync fails; or NULL.
+     */
     struct sheet *page_0_before;
     bool unsettled; /* … which it could not, for want of disk space */
 };
@@ -89,7 +91,9 @@ enum mpg_page_use mpgi_0_2_use(const struct sheet *uses, uint64_t page);
 bool mpgi_0_2_set_use(struct sheet *uses, uint64_t page, enum mpg_page_use use);
 /* How many pages have a use, which is not FREE. */
 uint64_t mpgi_0_2_count_uses(const struct sheet *uses, uint64_t total, enum mpg_page_use use);
-/* The lowest page in [from, end) that is free in each of these versions, of which some may be NULL. */
+/*
+ * The lowest page in [from, end) that is free in each of these versions, of which some may be NULL.
+ */
 bool mpgi_0_2_find_free(const struct sheet *const *versions, unsigned count, uint64_t from,
                         uint64_t end, uint64_t *page);
 /* As scan_use of struct format_ops. */
@@ -101,7 +105,10 @@ void mpgi_0_2_scan_uses(const struct sheet *uses, uint64_t total, enum mpg_page_
  */
 bool mpgi_0_2_read_bitmap(struct sheet *uses, const struct sheet *metadata, uint32_t page_size,
                           uint64_t *allocated, bool *beyond);
-/* A metadata page like this one but for the bitmap and the free count, which say what uses do; or NULL. */
+/*
+ * A metadata page like this one but for the bitmap and the free count, which say what uses do; or
+ * NULL.
+ */
 struct sheet *mpgi_0_2_make_bitmap(const struct sheet *uses, const struct sheet *metadata,
                                    uint32_t page_size);
 
@@ -115,7 +122,9 @@ void mpgi_0_2_get_entry(const struct sheet *block, uint32_t slot, struct entry *
 bool mpgi_0_2_in_use(const struct sheet *block, uint32_t slot);
 /* How many slots of a block's content may hold entries. */
 uint32_t mpgi_0_2_slots(const struct format_0_2 *own, const struct sheet *block);
-/* The lowest slot >= `slot` that may be in use, without looking at what is not held; or UINT32_MAX. */
+/*
+ * The lowest slot >= `slot` that may be in use, without looking at what is not held; or UINT32_MAX.
+ */
 uint32_t mpgi_0_2_next_slot(const struct format_0_2 *own, const struct sheet *block, uint32_t slot);
 /* A new block, all zero, behind the others; or NULL. */
 struct block *mpgi_0_2_new_block(struct format_0_2 *own);
@@ -143,7 +152,10 @@ int mpgi_0_2_read_other_trailer(const struct page_io *io, struct block *block);
 
 /* ---- mend.c ---- */
 
-/* Tells of copies that do not count and are not whole; of none while a commit in flight writes them. */
+/*
+ * Tells of copies that do not count and are not whole; of none while a commit in flight writes
+ * them.
+ */
 int mpgi_0_2_warn_of_copies(struct format_0_2 *own, void *context, format_fault *fault);
 
 /* ---- create.c, load.c ---- */
@@ -172,7 +184,10 @@ int mpgi_0_2_seal(struct format *format, const struct id_map *contents, bool uns
                   bool *ordered);
 int mpgi_0_2_write_contents(struct format *format, bool ordered);
 int mpgi_0_2_look_again(struct format *format, enum look look, bool *same);
-/* Chooses the blocks to be looked at from now on, `written` (or NULL) among them. With the pager's lock held. */
+/*
+ * Chooses the blocks to be looked at from now on, `written` (or NULL) among them. With the pager's
+ * lock held.
+ */
 void mpgi_0_2_choose_witnesses(struct format_0_2 *own, const struct block *written);
 int mpgi_0_2_write_root(struct format *format);
 bool mpgi_0_2_take_back(struct format *format, enum commit_step step, bool no_space);

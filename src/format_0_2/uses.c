@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Format 0.2: what each page is used for, in memory. A chunk that is not held says that its pages are all
- * free, so that a bitmap with a hole costs nothing.
+ * Format 0.2: what each page is used for, in memory. A chunk that is not held says that its pages
+ * are all free, so that a bitmap with a hole costs nothing.
  */
 #include "base/bytes.h"
 #include "format/page_uses.h"
@@ -95,7 +95,10 @@ void mpgi_0_2_scan_uses(const struct sheet *uses, uint64_t total, enum mpg_page_
 
 /* ---- the bitmap ---- */
 
-/* The pages of one byte of the bitmap as two bytes of uses: bit i becomes the pair i, REGULAR or FREE. */
+/*
+ * The pages of one byte of the bitmap as two bytes of uses: bit i becomes the pair i, REGULAR or
+ * FREE.
+ */
 static unsigned spread(unsigned byte)
 {
     byte = (byte | byte << 4) & 0x0f0f;

@@ -164,9 +164,9 @@ static int shows_head(bool *same, const struct format_0_2 *own, const struct she
 
 /*
  * What another writer of this format does to the same state may end in the same page 0 and the same
- * metadata: all commits of contents look alike there, and so do two files to which the same was done with
- * other contents. Directory blocks tell them apart: all that there are, up to so many; then the one that the
- * last commit wrote, and the others in turn.
+ * metadata: all commits of contents look alike there, and so do two files to which the same was
+ * done with other contents. Directory blocks tell them apart: all that there are, up to so many;
+ * then the one that the last commit wrote, and the others in turn.
  */
 void mpgi_0_2_choose_witnesses(struct format_0_2 *own, const struct block *written)
 {
@@ -248,7 +248,10 @@ int mpgi_0_2_write_root(struct format *format)
     return write_index(own, own->index.frozen);
 }
 
-/* Rule 12: whether what this commit has written, page 0 perhaps in part, is there, and not somebody else's. */
+/*
+ * Rule 12: whether what this commit has written, page 0 perhaps in part, is there, and not somebody
+ * else's.
+ */
 static bool is_own_commit(const struct format_0_2 *own)
 {
     unsigned char written[SUPER_HEAD_SIZE], before[SUPER_HEAD_SIZE];
@@ -281,7 +284,10 @@ bool mpgi_0_2_take_back(struct format *format, enum commit_step step, bool no_sp
 
 /* ---- afterwards ---- */
 
-/* What the page that a commit has left behind holds: the version before, or in a new block the same. */
+/*
+ * What the page that a commit has left behind holds: the version before, or in a new block the
+ * same.
+ */
 static void leave_page(struct block *block, uint32_t page_size)
 {
     const struct sheet *left =

@@ -18,8 +18,8 @@
 #define RESERVE_SCARCE (UINT64_C(16) << 20)
 
 /*
- * Acquires: a count is released after the array that has as many complete segments, and an array after
- * what was copied into it, so whichever array is found holds the segments that were counted.
+ * Acquires: a count is released after the array that has as many complete segments, and an array
+ * after what was copied into it, so whichever array is found holds the segments that were counted.
  */
 static struct map_segments *segments_of(const struct address_map *map, size_t *count)
 {
@@ -27,7 +27,10 @@ static struct map_segments *segments_of(const struct address_map *map, size_t *c
     return atomic_load_explicit(&map->segments, memory_order_acquire);
 }
 
-/* Of at least one segment that which holds the byte at an offset, if any does. Most are in the last ones. */
+/*
+ * Of at least one segment that which holds the byte at an offset, if any does. Most are in the last
+ * ones.
+ */
 static struct map_segment *segment_at(struct map_segments *segments, size_t count, uint64_t offset)
 {
     size_t low = 0, high = count - 1;

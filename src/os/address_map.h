@@ -7,9 +7,10 @@
  * is needed, and is as long as all before it together: so a file takes address space in proportion
  * to its length, and a growing one has few segments. No page lies in two.
  *
- * It is changed under the pager's lock and looked at without (mpgi_map_look). What was published never
- * changes but for `mapped`, which grows; an array of segments that has become too small stays, for who
- * looks at it yet, until the map is released: all of them together are as long as the last.
+ * It is changed under the pager's lock and looked at without (mpgi_map_look). What was published
+ * never changes but for `mapped`, which grows; an array of segments that has become too small
+ * stays, for who looks at it yet, until the map is released: all of them together are as long as
+ * the last.
  */
 #ifndef MPGI_ADDRESS_MAP_H
 #define MPGI_ADDRESS_MAP_H
@@ -56,8 +57,8 @@ int mpgi_map_find(unsigned char **data, struct address_map *map, const struct fi
                   uint64_t offset, uint64_t length);
 
 /*
- * The address of a page where that is mapped already; NULL if not. Without the lock: what it looks at may
- * be of a moment ago, when less was mapped.
+ * The address of a page where that is mapped already; NULL if not. Without the lock: what it looks
+ * at may be of a moment ago, when less was mapped.
  */
 unsigned char *mpgi_map_look(const struct address_map *map, uint64_t offset, uint64_t length);
 

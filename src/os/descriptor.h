@@ -12,7 +12,9 @@
 
 /* open(2) with O_CLOEXEC and O_NOCTTY, giving a descriptor above 2. */
 int mpgi_open_descriptor(const char *path, int flags, mode_t mode);
-/* The same, to read, if what has that name is the file that `fd` is a descriptor of; -1 otherwise. */
+/*
+ * The same, to read, if what has that name is the file that `fd` is a descriptor of; -1 otherwise.
+ */
 int mpgi_open_same(const char *path, int fd);
 
 #endif

@@ -24,8 +24,8 @@
 #define COPY_PATIENCE (UINT64_C(10) * NANOSECONDS)
 
 /*
- * The system goes through all locks of a file at each call: after so many calls marks become coarser, by this power of
- * two, and in the end one marks everything.
+ * The system goes through all locks of a file at each call: after so many calls marks become
+ * coarser, by this power of two, and in the end one marks everything.
  */
 #define MOST_MARKS 512
 #define COARSER 4
@@ -122,7 +122,10 @@ void mpgi_gate_begin(const struct file *file)
         (void)lock(file, SESSIONS + number, 1, IO_LOCK_EXCLUSIVE);
 }
 
-/* 0; 1: somebody has it or wants it; -1: there is no gate here. copying[set]: a copy wants marks there. */
+/*
+ * 0; 1: somebody has it or wants it; -1: there is no gate here. copying[set]: a copy wants marks
+ * there.
+ */
 static int try_to_enter(const struct file *file, bool *copying)
 {
     copying[0] = copying[1] = false;

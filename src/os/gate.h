@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Floor 1: how a writer and one who copies the file meanwhile get on, by locks on bytes far behind the
- * end of any file. What a process holds of them ends with it.
+ * Floor 1: how a writer and one who copies the file meanwhile get on, by locks on bytes far behind
+ * the end of any file. What a process holds of them ends with it.
  *
  *     gate      a writer has it for each commit; a copy closes it for the last little rest
- *     wish      a copy wants the gate: or a writer that commits without a pause would have it always
+ *     wish      a copy wants the gate, which a writer that never pauses would have always
  *     copying   a copy is being made: two bytes, one for each set of marks
  *     session   a byte drawn by each writer as it opens the file: tells one from the next
- *     marks     two sets, with a byte for each regular page that a writer has allocated since it saw `copying` of that
- *               set: what was copied of that page may be what its owner before that had there. A copy that takes
- *               long turns to the other set now and then, and forgets what the first one marks
+ *     marks     two sets, with a byte for each regular page that a writer has allocated since it
+ *               saw `copying` of that set: what was copied of that page may be what its owner
+ *               before that had there. A copy that takes long turns to the other set now and
+ *               then, and forgets what the first one marks
  *
  * A copy looks for itself whether the state that it met stood still, so the gate is no more than a
- * courtesy: a writer waits for GATE_PATIENCE at most, and not again until it has found the gate open.
+ * courtesy: a writer waits for GATE_PATIENCE at most, and not again until it has found the gate
+ * open.
  */
 #ifndef MPGI_GATE_H
 #define MPGI_GATE_H
@@ -23,7 +25,10 @@
 #include "base/id_map.h"
 #include "os/io.h"
 
-/* Nanoseconds after which a writer waits no more: it is to go on within 20 ms, and may be woken late. */
+/*
+ * Nanoseconds after which a writer waits no more: it is to go on within 20 ms, and may be woken
+ * late.
+ */
 #define GATE_PATIENCE (UINT64_C(15) * 1000 * 1000)
 
 /* Pages with consecutive numbers. */
@@ -64,15 +69,18 @@ struct gate {
 /* A writer has opened the file. */
 void mpgi_gate_begin(const struct file *file);
 /*
- * Passes the gate, or goes on without, after a while. `spans`: what the commit allocates, to be marked.
- * One thread at a time.
+ * Passes the gate, or goes on without, after a while. `spans`: what the commit allocates, to be
+ * marked. One thread at a time.
  */
 void mpgi_gate_enter(struct gate *gate, const struct file *file, const struct page_spans *spans);
 /* The commit is through. */
 void mpgi_gate_leave(struct gate *gate, const struct file *file);
 void mpgi_gate_free(struct gate *gate);
 
-/* Tells writers that a copy is being made; when it returns each commit that comes will mark in that set. */
+/*
+ * Tells writers that a copy is being made; when it returns each commit that comes will mark in that
+ * set.
+ */
 void mpgi_gate_begin_copy(const struct file *file, unsigned set);
 void mpgi_gate_end_copy(const struct file *file, unsigned set);
 /*

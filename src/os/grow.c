@@ -191,8 +191,8 @@ static int back_with_zeros(struct file *file, uint64_t offset, uint64_t length, 
 }
 
 /*
- * Asks for a range alone. A full disk may have no room for the work of making sure (XFS counts what that
- * could take at most), also where there is space behind the range, as after the first time.
+ * Asks for a range alone. A full disk may have no room for the work of making sure (XFS counts what
+ * that could take at most), also where there is space behind the range, as after the first time.
  */
 static int back_alone(struct file *file, uint64_t begin, uint64_t end, uint64_t page)
 {

@@ -395,8 +395,8 @@ int mpgi_file_crc(const struct file *file, uint32_t *crc, uint64_t length, uint6
 }
 
 /*
- * Not by fstat if it can be helped: since Linux 6.13 a file whose times were looked at gets a new time with the next
- * write, and its inode is then one more block that the sync has to write.
+ * Not by fstat if it can be helped: since Linux 6.13 a file whose times were looked at gets a new
+ * time with the next write, and its inode is then one more block that the sync has to write.
  */
 int mpgi_file_length(const struct file *file, uint64_t *bytes)
 {
@@ -470,8 +470,9 @@ int mpgi_file_check_length(struct file *file)
 }
 
 /*
- * Rule 12 looks by the descriptor that is written by, whatever else there is to read by: the program may have closed
- * that, or put another file in its place, and then it is the other file that must be left alone.
+ * Rule 12 looks by the descriptor that is written by, whatever else there is to read by: the
+ * program may have closed that, or put another file in its place, and then it is the other file
+ * that must be left alone.
  */
 int mpgi_file_shows(bool *same, const struct file *file, const void *data, size_t length,
                     uint64_t offset, uint64_t page)

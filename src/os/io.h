@@ -31,8 +31,8 @@ struct io {
     int (*open)(void *context, const char *path, int flags, unsigned mode);
     int (*close)(void *context, int fd);
     /*
-     * Opens the file that a descriptor is of once more, to read it alone: a description of its own, closed by
-     * close; -1 where that is not to be had. May be NULL: it is not.
+     * Opens the file that a descriptor is of once more, to read it alone: a description of its own,
+     * closed by close; -1 where that is not to be had. May be NULL: it is not.
      */
     int (*again)(void *context, int fd);
     /*
@@ -46,8 +46,8 @@ struct io {
      */
     int (*lock_range)(void *context, int fd, uint64_t first, uint64_t length, enum io_lock lock);
     /*
-     * Whether another description holds a lock in such a range; *at, unless NULL: where, and *end: the byte
-     * behind it.
+     * Whether another description holds a lock in such a range; *at, unless NULL: where, and *end:
+     * the byte behind it.
      */
     bool (*find_lock)(void *context, int fd, uint64_t first, uint64_t length, uint64_t *at,
                       uint64_t *end);
@@ -75,13 +75,19 @@ struct io {
     ssize_t (*pwritev)(void *context, int fd, const struct iovec *pieces, int count,
                        uint64_t offset);
     /*
-     * Where the first byte from `offset` on stands that may be other than zero, or UINT64_MAX; found
-     * out without reading. *end, unless NULL: the data goes on up to there. May be NULL.
+     * Where the first byte from `offset` on stands that may be other than zero, or UINT64_MAX;
+     * found out without reading. *end, unless NULL: the data goes on up to there. May be NULL.
      */
     uint64_t (*next_data)(void *context, int fd, uint64_t offset, uint64_t *end);
-    /* Has the disk begin with what was written to a range, without waiting. Best effort. May be NULL. */
+    /*
+     * Has the disk begin with what was written to a range, without waiting. Best effort. May be
+     * NULL.
+     */
     void (*start)(void *context, int fd, uint64_t offset, uint64_t length);
-    /* Has the disk write what was written to the file, and waits for it; durable is nothing by that. May be NULL. */
+    /*
+     * Has the disk write what was written to the file, and waits for it; durable is nothing by
+     * that. May be NULL.
+     */
     int (*write_out)(void *context, int fd);
     /* Makes all that was written durable, with the length of the file if it changed. */
     int (*fdatasync)(void *context, int fd);
@@ -97,28 +103,33 @@ struct io {
     /* How many bytes from `offset` on, of `length`, are known to have that. May be NULL: none. */
     uint64_t (*backed)(void *context, int fd, uint64_t offset, uint64_t length);
     /*
-     * Gives the disk space of a range back: it reads as zeros, and the length stays. EOPNOTSUPP where that is not to be
-     * had. May be NULL: it is not.
+     * Gives the disk space of a range back: it reads as zeros, and the length stays. EOPNOTSUPP
+     * where that is not to be had. May be NULL: it is not.
      */
     int (*punch)(void *context, int fd, uint64_t offset, uint64_t length);
     int (*truncate)(void *context, int fd, uint64_t bytes);
     /*
-     * Copies bytes of another file to the same place; how many, or -1 where the system does not do that between these
-     * two, or not now. May be NULL.
+     * Copies bytes of another file to the same place; how many, or -1 where the system does not do
+     * that between these two, or not now. May be NULL.
      */
     ssize_t (*copy)(void *context, int fd, int from, uint64_t offset, size_t length);
-    /* Makes the whole content that of `from`, sharing its disk space. -1 where that is not to be had. May be NULL. */
+    /*
+     * Makes the whole content that of `from`, sharing its disk space. -1 where that is not to be
+     * had. May be NULL.
+     */
     int (*clone)(void *context, int fd, int from);
     int (*unlink)(void *context, const char *path);
     /* Whether the file still has a name. May be NULL: it has. */
     bool (*has_name)(void *context, int fd);
-    /* Gives a file that was opened with O_TMPFILE its name; EEXIST where it is taken. May be NULL. */
+    /*
+     * Gives a file that was opened with O_TMPFILE its name; EEXIST where it is taken. May be NULL.
+     */
     int (*link)(void *context, int fd, const char *path);
     /* Renames a file; EEXIST where the new name is taken. May be NULL. */
     int (*rename)(void *context, const char *from, const char *to);
     /*
-     * Gives a file the owner and the mode of `old`, another one, and renames it, in the place of that; EBUSY where
-     * that is not what `to` names. May be NULL.
+     * Gives a file the owner and the mode of `old`, another one, and renames it, in the place of
+     * that; EBUSY where that is not what `to` names. May be NULL.
      */
     int (*replace)(void *context, int fd, int old, const char *from, const char *to);
     /* The name that a symbolic link to nothing leads to, to be freed; NULL: none. May be NULL. */
@@ -128,7 +139,10 @@ struct io {
      * is not so by itself and can be had. May be NULL.
      */
     void (*prepare)(void *context, int fd);
-    /* Whether that is not so: what is written again needs new disk space. May be NULL: it needs none. */
+    /*
+     * Whether that is not so: what is written again needs new disk space. May be NULL: it needs
+     * none.
+     */
     bool (*moves)(void *context, int fd);
     /* Makes the name of a new file durable. */
     int (*sync_name)(void *context, int fd, const char *path);
@@ -140,8 +154,8 @@ struct io {
     int (*map)(void *context, int fd, void *address, size_t length, uint64_t offset, bool writable);
     int (*unmap)(void *context, void *address, size_t length);
     /*
-     * Makes mapped bytes writable at once; -1 where writing them would end in a signal. May be NULL:
-     * nobody can tell.
+     * Makes mapped bytes writable at once; -1 where writing them would end in a signal. May be
+     * NULL: nobody can tell.
      */
     int (*populate)(void *context, void *address, size_t length);
 };
@@ -218,7 +232,10 @@ bool mpgi_file_read_sectors(const struct file *file, void *data, size_t length, 
 /* The CRC32 of what is there, without reading the holes or holding it all in memory. */
 int mpgi_file_crc(const struct file *file, uint32_t *crc, uint64_t length, uint64_t offset,
                   uint64_t page);
-/* A range will be read soon: reading several places takes as long as reading one if all are asked for first. */
+/*
+ * A range will be read soon: reading several places takes as long as reading one if all are asked
+ * for first.
+ */
 void mpgi_file_will_need(const struct file *file, uint64_t offset, uint64_t length);
 int mpgi_file_write(struct file *file, const void *data, size_t length, uint64_t offset,
                     uint64_t page);
@@ -226,18 +243,18 @@ int mpgi_file_write(struct file *file, const void *data, size_t length, uint64_t
 int mpgi_file_write_gathered(struct file *file, struct iovec *pieces, int count, uint64_t offset,
                              uint64_t page);
 /*
- * A sync will want what was written to a range, and may find it on its way. Nothing is known of it before: what fails
- * meanwhile is the sync's to say.
+ * A sync will want what was written to a range, and may find it on its way. Nothing is known of it
+ * before: what fails meanwhile is the sync's to say.
  */
 void mpgi_file_start(const struct file *file, uint64_t offset, uint64_t length);
 /*
- * Waits until the disk has written what was written to a file: so little of that gathers in memory, and whoever syncs
- * another file there need not wait for it. Where it fails a sync may not tell.
+ * Waits until the disk has written what was written to a file: so little of that gathers in memory,
+ * and whoever syncs another file there need not wait for it. Where it fails a sync may not tell.
  */
 int mpgi_file_write_out(const struct file *file);
 /*
- * Copies bytes of another file to the same place, as far as the system does so by itself. Returns how many: the rest is to be
- * read and written, which also tells what went wrong.
+ * Copies bytes of another file to the same place, as far as the system does so by itself. Returns
+ * how many: the rest is to be read and written, which also tells what went wrong.
  */
 size_t mpgi_file_copy(struct file *to, const struct file *from, size_t length, uint64_t offset);
 int mpgi_file_sync(struct file *file);
@@ -251,14 +268,19 @@ bool mpgi_file_is_hole(const struct file *file, uint64_t offset, size_t length);
  * it.
  */
 int mpgi_file_check_length(struct file *file);
-/* Notes and reports that the file is not this pager's any more: CHANGED. `how` says what was seen. */
+/*
+ * Notes and reports that the file is not this pager's any more: CHANGED. `how` says what was seen.
+ */
 int mpgi_file_fail_changed(struct file *file, const char *how);
-/* Sets *same to whether the file has these bytes there now, for everybody. TRUNCATED where it ends before. */
+/*
+ * Sets *same to whether the file has these bytes there now, for everybody. TRUNCATED where it ends
+ * before.
+ */
 int mpgi_file_shows(bool *same, const struct file *file, const void *data, size_t length,
                     uint64_t offset, uint64_t page);
 /*
- * Sets *same to whether it shows there what writing `written` over `before` leaves, cut short anywhere or not. At
- * most 64 bytes.
+ * Sets *same to whether it shows there what writing `written` over `before` leaves, cut short
+ * anywhere or not. At most 64 bytes.
  */
 int mpgi_file_shows_written(bool *same, const struct file *file, const void *written,
                             const void *before, size_t length, uint64_t offset, uint64_t page);

@@ -12,7 +12,9 @@
 
 void mpgi_lanes_begin(struct file *file)
 {
-    /* What another machine may change is dropped from the cache at times, through one descriptor. */
+    /*
+     * What another machine may change is dropped from the cache at times, through one descriptor.
+     */
     if (file->io->again != NULL && !file->sharing.others)
         file->lanes = calloc(1, sizeof(*file->lanes));
 }

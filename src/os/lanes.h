@@ -2,10 +2,11 @@
 /*
  * More descriptors to read by.
  *
- * The system counts who is at work on an open file, in one place for each time it was opened: threads that
- * read by the same descriptor hold each other up there, and two read 1.3 times as much as one. So a file that
- * several threads read is opened a few times more, when they first do, and who reads takes the descriptor of
- * the processor he runs on. Where that cannot be had, all read by the file's own.
+ * The system counts who is at work on an open file, in one place for each time it was opened:
+ * threads that read by the same descriptor hold each other up there, and two read 1.3 times as much
+ * as one. So a file that several threads read is opened a few times more, when they first do, and
+ * who reads takes the descriptor of the processor he runs on. Where that cannot be had, all read by
+ * the file's own.
  */
 #ifndef MPGI_LANES_H
 #define MPGI_LANES_H

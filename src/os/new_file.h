@@ -60,11 +60,13 @@ int mpgi_new_file_sync_name(struct file *file);
 void mpgi_new_file_abandon(struct file *file);
 
 /*
- * The end of making one: where `result`, of what was done to fill it, is 0, its name and that name's durability; where
- * anything failed the file is given up. Returns the first error.
+ * The end of making one: where `result`, of what was done to fill it, is 0, its name and that
+ * name's durability; where anything failed the file is given up. Returns the first error.
  */
 int mpgi_new_file_finish(struct file *file, int result);
-/* The same of a successor: it has the name of `old` from one moment to the next, or that keeps it. */
+/*
+ * The same of a successor: it has the name of `old` from one moment to the next, or that keeps it.
+ */
 int mpgi_new_file_succeed(struct file *file, const struct file *old, int result);
 
 #endif

@@ -14,7 +14,9 @@
 /* So much of a list of mounts is read, at most. */
 #define MOST_MOUNTINFO ((size_t)64 << 20)
 
-/* ---- By the number of the filesystem's kind, as statfs gives it ------------------------------- */
+/*
+ * ---- By the number of the filesystem's kind, as statfs gives it -------------------------------
+ */
 
 #define MAGIC_FUSE 0x65735546u /* also fuseblk and virtiofs */
 #define MAGIC_9P 0x01021997u
@@ -59,7 +61,9 @@ static bool is_local_by_magic(uint32_t magic)
     return magic == MAGIC_FUSE || magic == MAGIC_9P || magic == MAGIC_VBOXSF;
 }
 
-/* ---- By the line of its mount ----------------------------------------------------------------- */
+/*
+ * ---- By the line of its mount -----------------------------------------------------------------
+ */
 
 static bool is_one_of(const char *text, const char *const *names)
 {
@@ -93,9 +97,10 @@ static const char *const fuse_reaching[] = {
 /* … and of these, nobody has another path to the same files. */
 static const char *const fuse_private[] = {"fuse.fuse-overlayfs", "fuse.fuse2fs", NULL};
 /*
- * These are there so that others come to the same files: on other machines, on the host of this one, in
- * a browser, or by another path. All that are not known encrypt, join or watch directories of this machine,
- * mostly; there, too, a lock reaches nobody by another path, but nobody need be there.
+ * These are there so that others come to the same files: on other machines, on the host of this
+ * one, in a browser, or by another path. All that are not known encrypt, join or watch directories
+ * of this machine, mostly; there, too, a lock reaches nobody by another path, but nobody need be
+ * there.
  */
 static const char *const fuse_meeting[] = {
     "fuse",
@@ -218,7 +223,9 @@ bool mpgi_mount_line(struct mount_line *line, char *text)
     return line->type != NULL && line->source != NULL && line->options != NULL;
 }
 
-/* ---- The list of mounts ------------------------------------------------------------------------ */
+/*
+ * ---- The list of mounts ------------------------------------------------------------------------
+ */
 
 /* The whole list, ended by zero, or NULL. Owned by the caller. */
 static char *read_all(int fd)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Floor 1: who else can come to a file, as far as the filesystem that it lies on tells: whether a lock
- * reaches them, and whether what this system has cached of the file is what they see.
+ * Floor 1: who else can come to a file, as far as the filesystem that it lies on tells: whether a
+ * lock reaches them, and whether what this system has cached of the file is what they see.
  *
  * It is asked of the descriptor, not of a name: by the number of its mount, which
  * /proc/self/mountinfo lists with type and options.
@@ -43,8 +43,9 @@ struct mount_line {
 /* Takes a line without its end apart, in place. False: it is none. */
 bool mpgi_mount_line(struct mount_line *line, char *text);
 /*
- * Finds the line of the mount that a file lies on in a list of mounts, which it cuts up: by the mount's number, or where
- * the system does not tell that (before Linux 5.8), by the device. False: it is not there.
+ * Finds the line of the mount that a file lies on in a list of mounts, which it cuts up: by the
+ * mount's number, or where the system does not tell that (before Linux 5.8), by the device. False:
+ * it is not there.
  */
 bool mpgi_find_mount(struct mount_line *line, char *text, const struct statx *st);
 /* What type, source and options say of locks. */

@@ -168,8 +168,9 @@ static ssize_t system_pread(void *context, int fd, void *data, size_t length, ui
 }
 
 /*
- * Whether the process may have no file of so many bytes. To try it would end the process, and signals are not a
- * library's to prepare for. One that ignores SIGXFSZ is not asked: there the call that follows is EFBIG by itself.
+ * Whether the process may have no file of so many bytes. To try it would end the process, and
+ * signals are not a library's to prepare for. One that ignores SIGXFSZ is not asked: there the call
+ * that follows is EFBIG by itself.
  */
 static bool is_over_limit(uint64_t bytes)
 {
@@ -217,8 +218,8 @@ static uint64_t system_next_data(void *context, int fd, uint64_t offset, uint64_
 }
 
 /*
- * What fails here fails again in the sync, or the system remembers it for the sync: only those flags that wait would
- * take the error away.
+ * What fails here fails again in the sync, or the system remembers it for the sync: only those
+ * flags that wait would take the error away.
  */
 static void system_start(void *context, int fd, uint64_t offset, uint64_t length)
 {
@@ -264,7 +265,9 @@ static int system_allocate(void *context, int fd, uint64_t offset, uint64_t leng
     return fallocate(fd, 0, (off_t)offset, (off_t)length);
 }
 
-/* Only XFS can take away what a copy made by reference shares; elsewhere that is not there to ask. */
+/*
+ * Only XFS can take away what a copy made by reference shares; elsewhere that is not there to ask.
+ */
 static int system_back(void *context, int fd, uint64_t offset, uint64_t length)
 {
     (void)context;

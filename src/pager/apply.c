@@ -38,8 +38,9 @@ static int find_unreserved(mpg_pager *pager, uint64_t from, enum reuse reuse, ui
 }
 
 /*
- * Makes room for so many pages at once, growing the file if need be: where there is none, that is found before
- * anything is taken for those that would have fitted. `held`: of them a transaction holds so many already.
+ * Makes room for so many pages at once, growing the file if need be: where there is none, that is
+ * found before anything is taken for those that would have fitted. `held`: of them a transaction
+ * holds so many already.
  */
 static int make_spare(mpg_pager *pager, uint64_t pages, uint64_t held)
 {
@@ -111,10 +112,10 @@ static int look_once(struct edit *edit)
 }
 
 /*
- * Whether zeros that are read at an offset are on the disk as well. The commit that freed a page made
- * its content durable with it; not so that of a page that was given back before any sync. And what
- * was there when the file was opened may be left in the page cache by a process whose sync failed:
- * taken for clean, and never to be written (rule 6).
+ * Whether zeros that are read at an offset are on the disk as well. The commit that freed a page
+ * made its content durable with it; not so that of a page that was given back before any sync. And
+ * what was there when the file was opened may be left in the page cache by a process whose sync
+ * failed: taken for clean, and never to be written (rule 6).
  */
 static bool zeros_are_durable(const mpg_pager *pager, uint64_t offset)
 {
@@ -287,7 +288,10 @@ int mpgi_check_alloc_at(mpg_pager *pager, uint64_t page)
                      pager->file.path, (unsigned long long)page);
 }
 
-/* Whether a page is free in every version: what keeps it from being given out is no commit under way. */
+/*
+ * Whether a page is free in every version: what keeps it from being given out is no commit under
+ * way.
+ */
 static bool is_free_for_good(mpg_pager *pager, uint64_t page)
 {
     static const enum version versions[] = {VERSION_DURABLE, VERSION_FROZEN, VERSION_NEWEST};

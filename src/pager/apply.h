@@ -33,7 +33,10 @@ int mpgi_apply_alloc_runs(struct edit *edit, struct page_runs *runs, size_t coun
 void mpgi_runs_expand(mpg_page_id *ids, const struct page_runs *runs);
 /* As mpgi_apply_alloc_runs, for an array that may be written at once. */
 int mpgi_apply_alloc_many(struct edit *edit, mpg_page_id *ids, size_t count, unsigned flags);
-/* Whether nobody holds a page: 0, BUSY, or EDIT_GIVEN_BACK, with which the edit is to be tried again. */
+/*
+ * Whether nobody holds a page: 0, BUSY, or EDIT_GIVEN_BACK, with which the edit is to be tried
+ * again.
+ */
 int mpgi_check_not_held(const mpg_pager *pager, uint64_t page);
 /* Checks that a page of this id may be allocated, and allocates it. May return EDIT_RESTART. */
 int mpgi_apply_alloc_at(struct edit *edit, uint64_t page, unsigned flags);
@@ -45,7 +48,10 @@ int mpgi_apply_alloc_protected(struct edit *edit, uint64_t id);
 int mpgi_apply_alloc_protected_many(struct edit *edit, mpg_protected_id *ids, size_t count);
 int mpgi_apply_free_protected(struct edit *edit, uint64_t id);
 
-/* The page holds a content that can go elsewhere: mpgi_evict, and once more. Returned by what checks alloc_at. */
+/*
+ * The page holds a content that can go elsewhere: mpgi_evict, and once more. Returned by what
+ * checks alloc_at.
+ */
 #define EDIT_EVICT 3
 /* Makes a content leave its page. Durable on return. Called without the lock. */
 int mpgi_evict(mpg_pager *pager, uint64_t page);

@@ -2,20 +2,20 @@
 /*
  * A commit, step by step (the rules are those of doc/durability.md):
  *
- *     seal        under the lock: the gathering batch becomes the one in flight, its metadata frozen
+ *     seal        under the lock: the gathering batch is the one in flight now, its metadata frozen
  *     look        whether the file is still what the last commit left (rule 12)
  *     write       staged content into inactive copies, nodes into inactive slots
  *     sync        only in an ordered commit (rule 5)
  *     write root  into the root page that is not the durable one (rule 7)
  *     sync        from here on it is durable
  *     look        whether nobody wrote or cut meanwhile: else nothing is acknowledged (rule 12)
- *     redo        a regular page that gets a new content gets it now: written, synced, marked as done
+ *     redo        regular pages that get a new content get it now: written, synced, marked
  *     publish     under the lock: readers see it, freed pages become available (rule 2)
  *
  * One thread does this at a time, so nothing of batch N+1 is written before N is durable (rule 3).
  * A failure before the root is written forgets the batch and the one gathering on top of it; a
- * failure from then on, or of any sync, makes the pager unavailable (rule 6), and so does a file that
- * is another's now.
+ * failure from then on, or of any sync, makes the pager unavailable (rule 6), and so does a file
+ * that is another's now.
  */
 #include "pager/commit.h"
 
@@ -94,7 +94,10 @@ static int write_below(mpg_pager *pager, const struct batch *batch, uint64_t byt
     return result != 0 ? result : mpgi_look_again_committing(pager, bytes, LOOK_BEFORE);
 }
 
-/* The batch is durable. What it says of a page that is in use is put there, and synced before that is marked. */
+/*
+ * The batch is durable. What it says of a page that is in use is put there, and synced before that
+ * is marked.
+ */
 static int carry_out(mpg_pager *pager, uint64_t bytes, enum commit_step *step)
 {
     const struct format_ops *ops = pager->ops;
@@ -258,8 +261,8 @@ int mpgi_commit_make_room(mpg_pager *pager)
 
 /*
  * What is about to be replaced is looked up without the lock no more, and no view of it is taken so
- * (invariant 6). What views and snapshots show of pages that the batch frees stays as it is: those pages
- * linger until the last of them has ended. Room was made in the map.
+ * (invariant 6). What views and snapshots show of pages that the batch frees stays as it is: those
+ * pages linger until the last of them has ended. Room was made in the map.
  */
 static void let_linger(mpg_pager *pager)
 {

@@ -12,8 +12,8 @@
 int mpgi_commit_wait(mpg_pager *pager, struct batch *batch);
 
 /*
- * Gets pages back that rest, where the format has such; what has gathered stays as it is. Nothing is in flight. Called with
- * the lock held, which is given up meanwhile.
+ * Gets pages back that rest, where the format has such; what has gathered stays as it is. Nothing
+ * is in flight. Called with the lock held, which is given up meanwhile.
  */
 int mpgi_commit_make_room(mpg_pager *pager);
 

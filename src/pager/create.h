@@ -22,11 +22,14 @@ int mpgi_create_missing(mpg_pager **pager, const char *path, const mpg_options *
                         const struct io *io, void *context);
 
 /*
- * Puts pages into a new file, all durable in the end, before it has its name. It is called again, for another file, where
- * the first one turns out not to get its name the way it was made.
+ * Puts pages into a new file, all durable in the end, before it has its name. It is called again,
+ * for another file, where the first one turns out not to get its name the way it was made.
  */
 typedef int create_content(void *context, mpg_pager *pager);
-/* A file that appears with its content. Where names cannot be given to what has another one, or none, it fails. */
+/*
+ * A file that appears with its content. Where names cannot be given to what has another one, or
+ * none, it fails.
+ */
 int mpgi_create_filled(mpg_pager **pager, const char *path, const mpg_options *options,
                        create_content *content, void *context);
 

@@ -154,8 +154,8 @@ static int unstage(struct edit *edit, struct id_map *staged, enum change_kind ki
 }
 
 /*
- * A page is free now. If it was this batch that took it, it may be given out at once, and zeros that
- * were written to it then are not on the disk.
+ * A page is free now. If it was this batch that took it, it may be given out at once, and zeros
+ * that were written to it then are not on the disk.
  */
 static void give_back(mpg_pager *pager, uint64_t page)
 {

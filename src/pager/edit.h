@@ -23,9 +23,13 @@ struct edit {
  * Begins: takes the pager's lock and checks that it can be written. On error the lock is not held.
  */
 int mpgi_edit_begin(struct edit *edit, mpg_pager *pager, const char *operation);
-/* For the thread that has the pager for itself (pager->alone): all others wait in mpgi_edit_begin. */
+/*
+ * For the thread that has the pager for itself (pager->alone): all others wait in mpgi_edit_begin.
+ */
 int mpgi_edit_begin_alone(struct edit *edit, mpg_pager *pager, const char *operation);
-/* Whether operations may go on, with the lock held: after it was given up it is to be asked again. */
+/*
+ * Whether operations may go on, with the lock held: after it was given up it is to be asked again.
+ */
 int mpgi_check_writable(mpg_pager *pager, const char *operation);
 
 /* Changes the use of a page, logged. */
@@ -37,7 +41,10 @@ int mpgi_edit_use_run(struct edit *edit, uint64_t page, unsigned count, enum mpg
  */
 int mpgi_edit_entry(struct edit *edit, uint64_t id, const struct entry *old,
                     const struct entry *entry);
-/* Stages the new content of a page of the file, logged. Takes one hold of `data` (shared.h), also on failure. */
+/*
+ * Stages the new content of a page of the file, logged. Takes one hold of `data` (shared.h), also
+ * on failure.
+ */
 int mpgi_edit_stage(struct edit *edit, uint64_t page, void *data);
 /* The same for the new content of a protected page, wherever it will be. */
 int mpgi_edit_content(struct edit *edit, uint64_t id, void *data);
@@ -66,8 +73,8 @@ enum durability {
 int mpgi_edit_end(struct edit *edit, int result, enum durability durability);
 
 /*
- * Ends an edit that applied nothing. Gives up the lock. Returns `result`, or where that tells of damage that somebody
- * else did, what tells of that.
+ * Ends an edit that applied nothing. Gives up the lock. Returns `result`, or where that tells of
+ * damage that somebody else did, what tells of that.
  */
 int mpgi_edit_cancel(struct edit *edit, int result);
 

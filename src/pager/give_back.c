@@ -2,18 +2,20 @@
 /*
  * Giving the disk space of free pages back.
  *
- * A page may lose what it holds when it may be written (rule 2): it is free in the durable version, in that of the commit
- * in flight and in the newest, it does not rest, no view shows it and no transaction holds it. While the filesystem works
- * on it nobody may take it, and nobody should wait for the filesystem: so its run is held as a transaction would, and the
- * lock given up. A page handed out afterwards gets disk space again first (rule 14): that it may have none is noted before
- * it can be had.
+ * A page may lose what it holds when it may be written (rule 2): it is free in the durable version,
+ * in that of the commit in flight and in the newest, it does not rest, no view shows it and no
+ * transaction holds it. While the filesystem works on it nobody may take it, and nobody should wait
+ * for the filesystem: so its run is held as a transaction would, and the lock given up. A page
+ * handed out afterwards gets disk space again first (rule 14): that it may have none is noted
+ * before it can be had.
  *
- * Format 0.2 writes the spare copy of page 0 also into a page that is held, so there the lock is kept, and no commit is in
- * flight.
+ * Format 0.2 writes the spare copy of page 0 also into a page that is held, so there the lock is
+ * kept, and no commit is in flight.
  *
- * What contents of protected pages and the records of commits need keeps its space: so many free pages with the highest
- * numbers, which those are put into first. So commits hardly ever need disk space after a trim that they had before; where
- * they do and there is none, they fail as any that the disk has no room for (rule 13).
+ * What contents of protected pages and the records of commits need keeps its space: so many free
+ * pages with the highest numbers, which those are put into first. So commits hardly ever need disk
+ * space after a trim that they had before; where they do and there is none, they fail as any that
+ * the disk has no room for (rule 13).
  */
 #include "pager/give_back.h"
 
@@ -112,7 +114,10 @@ static void align(struct run *run, const mpg_pager *pager)
     run->end = max_u64(run->first, run->end / pages * pages);
 }
 
-/* The first run from *at on, below `end`, of what is free; empty if there is none in its window. *at moves on. */
+/*
+ * The first run from *at on, below `end`, of what is free; empty if there is none in its window.
+ * *at moves on.
+ */
 static int find_run(struct run *run, mpg_pager *pager, uint64_t *at, uint64_t end, uint64_t least)
 {
     uint64_t base = *at & ~UINT64_C(63);
@@ -253,7 +258,10 @@ int mpgi_give_back_step(uint64_t *pages, mpg_pager *pager, uint64_t *at, uint64_
 #define KEPT_PAGES 131
 #define KEPT_BYTES (UINT64_C(1) << 20)
 
-/* Where the last `kept` free pages of the window before *end begin; *kept is how many are left to find. */
+/*
+ * Where the last `kept` free pages of the window before *end begin; *kept is how many are left to
+ * find.
+ */
 static int count_down(uint64_t *end, uint64_t *kept, const mpg_pager *pager)
 {
     uint64_t base = (*end - 1) / WINDOW_PAGES * WINDOW_PAGES;
@@ -313,7 +321,9 @@ void mpgi_note_durable(mpg_pager *pager, struct batch *batch)
     mpgi_id_map_clear(&batch->freed);
 }
 
-/* Takes the list of what was noted, in ascending order; NULL if it is empty, or there is no memory. */
+/*
+ * Takes the list of what was noted, in ascending order; NULL if it is empty, or there is no memory.
+ */
 static uint64_t *take_noted(mpg_pager *pager, size_t *count)
 {
     uint64_t *noted = NULL;

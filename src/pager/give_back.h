@@ -6,17 +6,23 @@
 #include "pager/pager.h"
 
 /*
- * Gives back one run of pages, at most a few MiB, of at least `least` pages: the first such run from *at on that is free in
- * every version, that nobody holds and nothing needs yet. *at moves behind it, or as far as was looked; *pages is how many
- * they were, perhaps 0. Called without the lock.
+ * Gives back one run of pages, at most a few MiB, of at least `least` pages: the first such run
+ * from *at on that is free in every version, that nobody holds and nothing needs yet. *at moves
+ * behind it, or as far as was looked; *pages is how many they were, perhaps 0. Called without the
+ * lock.
  */
 int mpgi_give_back_step(uint64_t *pages, mpg_pager *pager, uint64_t *at, uint64_t end,
                         uint64_t least);
 
-/* From which page on the free ones keep their space, for commits to come. Called without the lock. */
+/*
+ * From which page on the free ones keep their space, for commits to come. Called without the lock.
+ */
 int mpgi_find_trim_end(uint64_t *end, mpg_pager *pager);
 
-/* A page was freed by what gathers; with MPG_DISCARD it is given back when that is durable. Lock held. */
+/*
+ * A page was freed by what gathers; with MPG_DISCARD it is given back when that is durable. Lock
+ * held.
+ */
 void mpgi_note_freed(mpg_pager *pager, uint64_t page);
 /* What the batch freed is durable. Lock held. */
 void mpgi_note_durable(mpg_pager *pager, struct batch *batch);

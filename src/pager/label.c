@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Changing the label of a file: no batch, but written and synced in a commit's turn, as everything is. */
+/*
+ * Changing the label of a file: no batch, but written and synced in a commit's turn, as everything
+ * is.
+ */
 #include <string.h>
 
 #include "base/error.h"

@@ -34,7 +34,9 @@ int mpgi_look_again(mpg_pager *pager)
  */
 #define LOOK_PAUSE UINT64_C(50000)
 
-/* Whether the last look was a moment ago, and the file is as long as it was then. Without the lock. */
+/*
+ * Whether the last look was a moment ago, and the file is as long as it was then. Without the lock.
+ */
 static bool is_as_seen(const mpg_pager *pager, uint64_t now)
 {
     uint64_t bytes;

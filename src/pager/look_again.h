@@ -17,8 +17,8 @@ int mpgi_look_again(mpg_pager *pager);
 /*
  * The same before content of regular pages is written, which no commit covers. The length is looked
  * at each time, so that nothing makes a file long again that was cut; the root not if this was
- * called, and nothing committed, within the last LOOK_PAUSE. Called without the lock, which it takes
- * where it looks at more than the length.
+ * called, and nothing committed, within the last LOOK_PAUSE. Called without the lock, which it
+ * takes where it looks at more than the length.
  */
 int mpgi_look_again_often(mpg_pager *pager);
 

@@ -113,8 +113,9 @@ static int open_file(mpg_pager *pager, const mpg_options *options)
 #define OPEN_AGAIN 1
 
 /*
- * With MPG_CREATE, what was opened may be empty, or one whose making was cut short: who has the lock
- * may make a page file of it. On failure it is empty, and not removed: others may be waiting for it.
+ * With MPG_CREATE, what was opened may be empty, or one whose making was cut short: who has the
+ * lock may make a page file of it. On failure it is empty, and not removed: others may be waiting
+ * for it.
  */
 static int open_or_fill(mpg_pager *pager, const mpg_options *options)
 {

@@ -50,10 +50,10 @@ struct commit_counts {
  *      page is taken out where an operation frees it, under `lock`, before that can be undone or
  *      become durable.
  *   6. An entry in `entries` is what readers see of it. Where contents move, and allocation is not
- *      deferred, that is the durable one, and it is forgotten where another is published. Elsewhere it
- *      is known only while all versions agree, and forgotten where an operation changes it.
- *   7. A slot of `pins` is open only while `entries` may say that its page holds the content of its id: it
- *      is closed where that is forgotten, before anybody looks whether a view is in the way.
+ *      deferred, that is the durable one, and it is forgotten where another is published. Elsewhere
+ *      it is known only while all versions agree, and forgotten where an operation changes it.
+ *   7. A slot of `pins` is open only while `entries` may say that its page holds the content of its
+ *      id: it is closed where that is forgotten, before anybody looks whether a view is in the way.
  */
 struct mpg_pager {
     struct file file;
@@ -164,8 +164,8 @@ mpg_pager *mpgi_pager_new(bool read_only);
 /* Closes the file and frees everything. Returns what closing met. */
 int mpgi_pager_free(mpg_pager *pager);
 /*
- * Takes the lock for writing, where it keeps other writers out at all (LOCAL_LOCK), or MPG_LOCAL_LOCK
- * in the flags says that there are none: then rule 12 stands guard.
+ * Takes the lock for writing, where it keeps other writers out at all (LOCAL_LOCK), or
+ * MPG_LOCAL_LOCK in the flags says that there are none: then rule 12 stands guard.
  */
 int mpgi_pager_lock_to_write(mpg_pager *pager, unsigned flags);
 /* Completes it with what follows from the page size and the loaded format. */
@@ -174,7 +174,10 @@ void mpgi_pager_set_up(mpg_pager *pager, const mpg_options *options);
 /* Gives a format what it asks the pager. */
 void mpgi_pager_tell(mpg_pager *pager, struct format *format);
 
-/* Whether a view shows a page of the file. From then on none does that was not taken under the lock. Lock held. */
+/*
+ * Whether a view shows a page of the file. From then on none does that was not taken under the
+ * lock. Lock held.
+ */
 bool mpgi_is_pinned(const mpg_pager *pager, uint64_t page);
 
 /* The address of a page in the map. NO_MEMORY where no address space is left for it. Lock held. */
@@ -192,8 +195,8 @@ int mpgi_is_current(bool *current, const mpg_pager *pager);
 
 /*
  * What damage means: to a read-only pager STALE where a writer has moved on, CHANGED where another
- * file was copied over this one, or, to a writer, anything was (rule 12). Called with the lock held.
- * Returns `result` otherwise.
+ * file was copied over this one, or, to a writer, anything was (rule 12). Called with the lock
+ * held. Returns `result` otherwise.
  */
 int mpgi_explain_failure(const mpg_pager *pager, int result);
 

@@ -118,7 +118,9 @@ static bool claim(struct pin_slot *slot)
     return true;
 }
 
-/* A closed slot for what is at an address now; NULL if all that it might have show something else. */
+/*
+ * A closed slot for what is at an address now; NULL if all that it might have show something else.
+ */
 static struct pin_slot *make_slot(const struct pins *pins, uint64_t id, const unsigned char *data)
 {
     for (unsigned way = 0; slots_of(pins) != NULL && way < WAYS; way++) {

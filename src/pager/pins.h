@@ -2,28 +2,33 @@
 /*
  * Which pages of the file views show.
  *
- * A view is counted in a slot, if it gets one, and that without a lock. The state of a slot is one word:
+ * A view is counted in a slot, if it gets one, and that without a lock. The state of a slot is one
+ * word:
  *
  *     version (35 bits) | open (1 bit) | views (28 bits)
  *
- *   - A thread takes a view by one compare-and-swap of an open state to the same with one view more. So
- *     nobody gets a view of a closed slot.
- *   - It gives the view up by another one, to one view less. Who has made that the last of a closed slot
- *     asks under the lock what that means (mpgi_views_gone).
- *   - Whoever is about to do what no view may see, or free what one may show, closes the slot first, under
- *     the lock (mpgi_pins_close). What the state was then says, once and for all, which views there are.
- *   - A slot is opened under the lock, by who has seen there that the page holds the content that counts
- *     now. It is used for another page only where there is no view of it, and gets another version then.
+ *   - A thread takes a view by one compare-and-swap of an open state to the same with one view
+ *     more. So nobody gets a view of a closed slot.
+ *   - It gives the view up by another one, to one view less. Who has made that the last of a closed
+ *     slot asks under the lock what that means (mpgi_views_gone).
+ *   - Whoever is about to do what no view may see, or free what one may show, closes the slot
+ *     first, under the lock (mpgi_pins_close). What the state was then says, once and for all,
+ *     which views there are.
+ *   - A slot is opened under the lock, by who has seen there that the page holds the content that
+ *     counts now. It is used for another page only where there is no view of it, and gets another
+ *     version then.
  *
- * Slots stay where they are until the pager is freed, so there is nothing that a reader could hold too long.
+ * Slots stay where they are until the pager is freed, so there is nothing that a reader could hold
+ * too long.
  *
- * Memory order. `id` and `data` are stored with release, after the state was closed, and loaded with
- * acquire, before the state is swapped: who has read one of a later page has the closing before its swap,
- * which therefore fails, for no state comes twice. A state is stored and swapped with release and acquire:
- * who opens it has stored what it is about before; who gives a view up has done with the page, and who
- * closes the slot afterwards comes after that.
+ * Memory order. `id` and `data` are stored with release, after the state was closed, and loaded
+ * with acquire, before the state is swapped: who has read one of a later page has the closing
+ * before its swap, which therefore fails, for no state comes twice. A state is stored and swapped
+ * with release and acquire: who opens it has stored what it is about before; who gives a view up
+ * has done with the page, and who closes the slot afterwards comes after that.
  *
- * A view that finds no slot is counted in a map, under the lock. All views of a page are in one of both.
+ * A view that finds no slot is counted in a map, under the lock. All views of a page are in one of
+ * both.
  */
 #ifndef MPGI_PINS_H
 #define MPGI_PINS_H
@@ -73,8 +78,8 @@ bool mpgi_pins_take(struct pins *pins, uint64_t id, uint64_t page, const unsigne
 /* A view less, which is in no slot. */
 void mpgi_pins_drop_other(struct pins *pins, uint64_t page);
 /*
- * Whether a view shows a page; from then on none is taken without the lock. `data` is its address, NULL
- * where it is not mapped.
+ * Whether a view shows a page; from then on none is taken without the lock. `data` is its address,
+ * NULL where it is not mapped.
  */
 bool mpgi_pins_close(const struct pins *pins, uint64_t page, const unsigned char *data);
 

@@ -76,7 +76,10 @@ void mpgi_protected_write_prepare(struct protected_write *write, mpg_pager *page
     write->ready_crc = crc_of(write->ready, pager->page_size);
 }
 
-/* What a batch has for a protected page: bytes, or NULL; *fresh: zeros, since it allocates the page. */
+/*
+ * What a batch has for a protected page: bytes, or NULL; *fresh: zeros, since it allocates the
+ * page.
+ */
 static const void *content_in(const struct batch *batch, uint64_t id, bool *fresh)
 {
     const union id_value *value = batch != NULL ? mpgi_id_map_find(&batch->contents, id) : NULL;
@@ -85,7 +88,10 @@ static const void *content_in(const struct batch *batch, uint64_t id, bool *fres
     return value != NULL ? value->pointer : NULL;
 }
 
-/* The newest content, that is not in the file yet, or is: the batch that gathers, that in flight, the file. */
+/*
+ * The newest content, that is not in the file yet, or is: the batch that gathers, that in flight,
+ * the file.
+ */
 static int read_newest(unsigned char *data, const mpg_pager *pager, uint64_t id,
                        const struct entry *entry)
 {
@@ -151,7 +157,10 @@ int mpgi_apply_protected_write(struct edit *edit, struct protected_write *write)
     if (result != 0)
         return result;
     content = content_in(pager->gathering, write->id, &fresh);
-    /* Where contents alternate between two pages, one in flight leaves none: readers look at the other. */
+    /*
+     * Where contents alternate between two pages, one in flight leaves none: readers look at the
+     * other.
+     */
     if (pager->ops->copies != 0 && content == NULL &&
         content_in(pager->in_flight, write->id, &fresh) != NULL)
         return EDIT_RESTART;

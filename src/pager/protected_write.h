@@ -33,10 +33,16 @@ int mpgi_apply_protected_write(struct edit *edit, struct protected_write *write)
 /* Frees what was made ready, and not the overlay. */
 void mpgi_protected_write_forget(struct protected_write *write);
 
-/* As mpg_protected_read; data may be NULL: then the content is only checked, and not held in memory. */
+/*
+ * As mpg_protected_read; data may be NULL: then the content is only checked, and not held in
+ * memory.
+ */
 int mpgi_protected_read(void *data, const mpg_pager *pager, mpg_protected_id id);
 
-/* Copies what an entry says is committed, unless data is NULL, and checks it. The lock need not be held. */
+/*
+ * Copies what an entry says is committed, unless data is NULL, and checks it. The lock need not be
+ * held.
+ */
 int mpgi_read_entry(void *data, const mpg_pager *pager, uint64_t id, const struct entry *entry);
 
 /* Whether two entries name the same committed content. */

@@ -187,7 +187,10 @@ static int reserve_outlived(mpg_pager *pager)
     return 0;
 }
 
-/* Goes on to the newest state from the one that is loaded, which is not it. Called with the lock held. */
+/*
+ * Goes on to the newest state from the one that is loaded, which is not it. Called with the lock
+ * held.
+ */
 static bool follow(mpg_pager *pager)
 {
     bool newest = false;

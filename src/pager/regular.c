@@ -119,7 +119,9 @@ int mpgi_check_regular(const mpg_pager *pager, uint64_t page, const char *operat
     return 0;
 }
 
-/* Whether a page that is regular in the version that readers see is so in every other. Lock held. */
+/*
+ * Whether a page that is regular in the version that readers see is so in every other. Lock held.
+ */
 static bool is_settled(const mpg_pager *pager, uint64_t page)
 {
     const struct format_ops *ops = pager->ops;
@@ -137,8 +139,8 @@ static bool is_settled(const mpg_pager *pager, uint64_t page)
 }
 
 /*
- * What counts instead of what a page holds, in a file whose writer was cut short, until that is put right; else NULL. Lock
- * held.
+ * What counts instead of what a page holds, in a file whose writer was cut short, until that is put
+ * right; else NULL. Lock held.
  */
 static unsigned char *find_redo(const mpg_pager *pager, uint64_t page)
 {
@@ -150,7 +152,10 @@ static unsigned char *find_redo(const mpg_pager *pager, uint64_t page)
     return found == NULL ? NULL : redo->contents + (size_t)(found - redo->pages) * pager->page_size;
 }
 
-/* A page is regular, and, with `to_write`, has space behind it: the next time it takes no lock. Lock held. */
+/*
+ * A page is regular, and, with `to_write`, has space behind it: the next time it takes no lock.
+ * Lock held.
+ */
 static void note(mpg_pager *pager, uint64_t page, bool to_write)
 {
     if (!is_settled(pager, page) || find_redo(pager, page) != NULL)
@@ -161,8 +166,8 @@ static void note(mpg_pager *pager, uint64_t page, bool to_write)
 }
 
 /*
- * The address of a page that is known to be regular and, with `to_write`, writable; or NULL. Without the
- * lock. Where marks are set for tools, that is done under it.
+ * The address of a page that is known to be regular and, with `to_write`, writable; or NULL.
+ * Without the lock. Where marks are set for tools, that is done under it.
  */
 static unsigned char *find(const mpg_pager *pager, uint64_t page, bool to_write)
 {
@@ -283,7 +288,9 @@ int mpg_page_write(mpg_pager *pager, mpg_page_id id, const void *data, size_t of
         result = mpgi_settle_late(pager);
         pager_unlock(pager);
     }
-    /* Rule 12: writing beyond an end that somebody has moved would make zeros of what is missing. */
+    /*
+     * Rule 12: writing beyond an end that somebody has moved would make zeros of what is missing.
+     */
     if (result == 0)
         result = mpgi_look_again_often(pager);
     if (result != 0)

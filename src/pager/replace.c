@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Regular pages that are in use get new contents, all of them or none, and a transaction's other changes with them
- * (doc/durability.md, "A new content for a page in use").
+ * Regular pages that are in use get new contents, all of them or none, and a transaction's other
+ * changes with them (doc/durability.md, "A new content for a page in use").
  *
- * That is a commit of its own: the format must be able to write it as a record, which what others do may not allow. So
- * one thread has the pager for itself meanwhile: operations of others wait before they begin.
+ * That is a commit of its own: the format must be able to write it as a record, which what others
+ * do may not allow. So one thread has the pager for itself meanwhile: operations of others wait
+ * before they begin.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -26,8 +27,8 @@
 struct replacement {
     const struct page_content *contents; /* in the order of their pages */
     size_t count;
-    uint64_t
-        from; /* a regular page that is moved: freed, its content the first of these; or MPG_NO_PAGE */
+    /* A regular page that is moved: freed, its content the first of these; or MPG_NO_PAGE. */
+    uint64_t from;
     void *moved;  /* … page_size bytes for it */
     mpg_txn *txn; /* what else is changed with them, or NULL */
     bool ordered; /* … with one sync more */

@@ -2,8 +2,9 @@
 /*
  * What snapshots keep back from commits. All with the pager's lock held.
  *
- * A snapshot shows the durable version as it was when it was opened: of each entry that a commit replaces it keeps
- * what it was, and the page of its content lingers. What is not kept is as the durable version says.
+ * A snapshot shows the durable version as it was when it was opened: of each entry that a commit
+ * replaces it keeps what it was, and the page of its content lingers. What is not kept is as the
+ * durable version says.
  */
 #ifndef MPGI_SNAPSHOTS_H
 #define MPGI_SNAPSHOTS_H
@@ -22,7 +23,10 @@ struct mpg_snapshot {
     struct id_set ids;  /* those in `kept` */
 };
 
-/* Before a sealed batch is written: keeps what it replaces. NO_MEMORY; what was kept by then does no harm. */
+/*
+ * Before a sealed batch is written: keeps what it replaces. NO_MEMORY; what was kept by then does
+ * no harm.
+ */
 int mpgi_snapshots_keep(mpg_pager *pager);
 /* The same for one that is opened while a batch is in flight. */
 int mpgi_snapshot_keep(struct mpg_snapshot *snapshot);
@@ -34,7 +38,9 @@ int mpgi_snapshot_entry(const struct mpg_snapshot *snapshot, uint64_t id, struct
 
 /* Whether a snapshot holds what was in a page that has been replaced, or is being. */
 bool mpgi_snapshots_hold(const mpg_pager *pager, uint64_t page);
-/* Whether a snapshot shows a page, which is the content of a protected page in the newest version. */
+/*
+ * Whether a snapshot shows a page, which is the content of a protected page in the newest version.
+ */
 bool mpgi_snapshots_show(const mpg_pager *pager, uint64_t id, uint64_t page);
 
 #endif

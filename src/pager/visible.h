@@ -17,7 +17,10 @@ int mpgi_fail_not_allocated(const mpg_pager *pager, uint64_t id, const char *ope
 int mpgi_visible_entry(const mpg_pager *pager, uint64_t id, struct entry *entry, bool *fresh,
                        const char *operation);
 
-/* Whether an entry that is visible, and not fresh, may be known without the lock (invariant 6). Lock held. */
+/*
+ * Whether an entry that is visible, and not fresh, may be known without the lock (invariant 6).
+ * Lock held.
+ */
 bool mpgi_entry_stays(const mpg_pager *pager, uint64_t id, const struct entry *entry);
 
 #endif

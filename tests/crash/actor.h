@@ -34,7 +34,9 @@ struct actor {
     /* An IO error of a commit is no failure: it ends the work. Then all is done in transactions. */
     bool sync_may_fail;
     bool ended; /* so it was, and the pager is closed */
-    /* Held for writing while the file is closed and opened again; NULL: nobody else uses the pager. */
+    /*
+     * Held for writing while the file is closed and opened again; NULL: nobody else uses the pager.
+     */
     pthread_rwlock_t *closed;
     mpg_snapshot *snapshot; /* NULL: none is open */
     struct state seen;      /* what it shows */
@@ -81,11 +83,17 @@ void actor_commit_in_vain(struct actor *actor);
 /* Writes the index-th regular page, by copy or through the map; durable after actor_sync. */
 void actor_write(struct actor *actor, size_t index, bool mapped);
 void actor_sync(struct actor *actor);
-/* Gives the index-th regular page a new content as a whole; or that of another one, which is freed. Format 1. */
+/*
+ * Gives the index-th regular page a new content as a whole; or that of another one, which is freed.
+ * Format 1.
+ */
 void actor_replace(struct actor *actor, size_t index);
 void actor_move(struct actor *actor, size_t from, size_t to);
 
-/* Opens a snapshot; ends it, and fails the work unless it shows what was durable when it was opened. */
+/*
+ * Opens a snapshot; ends it, and fails the work unless it shows what was durable when it was
+ * opened.
+ */
 void actor_hold_snapshot(struct actor *actor);
 void actor_end_snapshot(struct actor *actor);
 
@@ -93,7 +101,9 @@ void actor_end_snapshot(struct actor *actor);
 void actor_trim(struct actor *actor);
 /* Changes the label. Not in a transaction. */
 void actor_label(struct actor *actor, const char *label);
-/* Makes the file shorter: all that is known goes on being shown, with `renumber` by other numbers. */
+/*
+ * Makes the file shorter: all that is known goes on being shown, with `renumber` by other numbers.
+ */
 void actor_compact(struct actor *actor, bool renumber);
 
 void actor_begin(struct actor *actor);

@@ -414,7 +414,10 @@ static bool shows_one_value(const mpg_pager *pager, int older, int newer)
            checked.faults == 0;
 }
 
-/* What is left where one sector is missing of what was written between two syncs, the events [first, end). */
+/*
+ * What is left where one sector is missing of what was written between two syncs, the events
+ * [first, end).
+ */
 static bool is_whole_without(const struct event_log *log, size_t end, const unsigned char *base,
                              uint64_t base_size, const struct event *missing, size_t sector)
 {
@@ -540,7 +543,10 @@ static bool is_not_late(unsigned n, void (*hook)(void), bool *over, char *why, s
            fail(why, size, "a reader shows what was replaced before it began", value);
 }
 
-/* The reader begins when there were some commits, in a file of so many pages, and is held up at any read. */
+/*
+ * The reader begins when there were some commits, in a file of so many pages, and is held up at any
+ * read.
+ */
 static bool is_never_late(uint64_t pages, unsigned char commits, void (*hook)(void), bool ordered,
                           char *why, size_t size)
 {
@@ -588,9 +594,10 @@ static void open_late_reader(void)
 }
 
 /*
- * Three commits whose contents cannot be written, and which are taken back. If the page that the last one was to have
- * holds that content already, it looks whole for a moment; then a reader opens the file. Bit i of `apart` says
- * whether the i-th content is written with a call of its own: else it is tried once more. False: not so here.
+ * Three commits whose contents cannot be written, and which are taken back. If the page that the
+ * last one was to have holds that content already, it looks whole for a moment; then a reader opens
+ * the file. Bit i of `apart` says whether the i-th content is written with a call of its own: else
+ * it is tried once more. False: not so here.
  */
 static bool fail_three_times(unsigned char value, unsigned apart)
 {
@@ -608,7 +615,10 @@ static bool fail_three_times(unsigned char value, unsigned apart)
     return failed && late_reader != NULL && value_of(late_reader, 0) == value;
 }
 
-/* The writer died; the next one makes a commit of the same number, and somebody gets the page that the reader sees. */
+/*
+ * The writer died; the next one makes a commit of the same number, and somebody gets the page that
+ * the reader sees.
+ */
 static int value_of_late_reader(unsigned char value, bool *tried)
 {
     struct mpg_stat then = {.size = sizeof(then)}, now = {.size = sizeof(now)};

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Rules of the chain (format 1) that take more to show than a power cut: damage that comes later, a full file, views, a
- * reader in another process that is held up. Each function tries one on a disk in memory, and returns whether
- * all was right; otherwise `why` says what was not.
+ * Rules of the chain (format 1) that take more to show than a power cut: damage that comes later, a
+ * full file, views, a reader in another process that is held up. Each function tries one on a disk
+ * in memory, and returns whether all was right; otherwise `why` says what was not.
  */
 #ifndef CRASH_CHAIN_PROMISES_H
 #define CRASH_CHAIN_PROMISES_H
@@ -14,7 +14,9 @@
 bool promise_closed(char *why, size_t size);
 /* L9: a root goes bad behind which an opening that was cut has left an older one with a chain. */
 bool promise_clean_opening(char *why, size_t size);
-/* L12: a root goes bad that was written once, while a commit writes to pages of the chain before. */
+/*
+ * L12: a root goes bad that was written once, while a commit writes to pages of the chain before.
+ */
 bool promise_old_chain(char *why, size_t size);
 /* P1: a full file commits. */
 bool promise_pool(char *why, size_t size);

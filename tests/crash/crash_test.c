@@ -2,7 +2,7 @@
 /*
  * Explores every scenario in both formats, then random ones, until enough images were opened.
  *
- *     MPG_CRASH_IMAGES     how many images at least (default 120,000, and always some of random work)
+ *     MPG_CRASH_IMAGES     how many images at least (default 120,000, some of random work)
  *     MPG_CRASH_SEED       the seed; printed, so that a run can be repeated
  *     MPG_CRASH_SCENARIO   only scenarios whose name contains this
  *     MPG_CRASH_FORMAT     only this format: 1 or 0.2
@@ -18,7 +18,10 @@
 #define DEFAULT_IMAGES 120000
 #define RANDOM_ROUNDS 12 /* at least */
 
-/* Of each moment of a scenario, in the short form. Sanitizers look at the code, not at what was lost. */
+/*
+ * Of each moment of a scenario, in the short form. Sanitizers look at the code, not at what was
+ * lost.
+ */
 #ifdef __SANITIZE_ADDRESS__
 #define SAMPLES 2
 #define NESTED 1

@@ -5,7 +5,8 @@
  * an older state, but for the one case that doc/durability.md admits: the last commit went bad in a
  * file that was not closed, and the state before it is shown.
  *
- * Only format 1 can promise that: format 0.2 takes the other copy of what is bad, as its crate does.
+ * Only format 1 can promise that: format 0.2 takes the other copy of what is bad, as its crate
+ * does.
  */
 #include <stdio.h>
 #include <string.h>
@@ -112,7 +113,9 @@ static bool spoil(struct explorer *explorer, const struct spoiling *spoiling)
     return differs;
 }
 
-/* No checksum covers a regular page: where it is bad it shows anything, and it may be overwritten. */
+/*
+ * No checksum covers a regular page: where it is bad it shows anything, and it may be overwritten.
+ */
 static void forgive(struct state *state, const struct explorer *explorer,
                     const struct spoiling *spoiling)
 {

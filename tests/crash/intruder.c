@@ -69,7 +69,9 @@ static void complain(struct intruder *intruder, const char *what)
     snprintf(intruder->why, intruder->size, "%s: %s", names[intruder->intrusion], what);
 }
 
-/* ---- What somebody else does ------------------------------------------------------------------ */
+/*
+ * ---- What somebody else does ------------------------------------------------------------------
+ */
 
 /* What the file is after another writer, who found it as it is now, has committed. */
 static void prepare_another(struct intruder *intruder)
@@ -138,7 +140,9 @@ static int count_call(void *context, enum disk_call call, size_t *length)
     return intruder->fail_sync ? EIO : 0;
 }
 
-/* ---- What the pager must do then -------------------------------------------------------------- */
+/*
+ * ---- What the pager must do then --------------------------------------------------------------
+ */
 
 static bool is_untouched(const struct intruder *intruder)
 {
@@ -215,8 +219,8 @@ static bool wrote_nothing_behind(struct intruder *intruder)
 }
 
 /*
- * Closing folds the file, with syncs in between. That it was made longer folding need not see: another
- * thread may do that meanwhile.
+ * Closing folds the file, with syncs in between. That it was made longer folding need not see:
+ * another thread may do that meanwhile.
  */
 static bool intrude_closing(struct intruder *intruder)
 {
@@ -262,7 +266,9 @@ static bool intrude_within(struct intruder *intruder)
     return is_told_afterwards(intruder);
 }
 
-/* ---- A round ---------------------------------------------------------------------------------- */
+/*
+ * ---- A round ----------------------------------------------------------------------------------
+ */
 
 static void prepare(struct intruder *intruder, int format, uint64_t seed)
 {
@@ -303,9 +309,9 @@ bool intruder_run(int format, uint64_t seed, char *why, size_t size)
     intruder.intrusion = (enum intrusion)random_below(&intruder.actor.random, INTRUSIONS);
     prepare_another(&intruder);
     /*
-     * A length that the operation itself makes good, by growing the file or writing its last page, is
-     * what looking cannot find; nor is another writer's root that this pager's own comes over. There
-     * is a moment for that, between a look and the write after it.
+     * A length that the operation itself makes good, by growing the file or writing its last page,
+     * is what looking cannot find; nor is another writer's root that this pager's own comes over.
+     * There is a moment for that, between a look and the write after it.
      */
     if (intruder.intrusion != LENGTHEN && random_below(&intruder.actor.random, 3) == 0)
         moment = CLOSING;

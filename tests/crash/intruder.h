@@ -4,9 +4,10 @@
  * bytes of it back, or commits as another writer. It happens between two operations, or within one,
  * before any of its system calls.
  *
- * From then on (rule 12) nothing may be acknowledged and nothing written, closing included, and every
- * operation that changes something must say that the file was changed. Only an operation within
- * which it happens may go on to its next look, and be acknowledged if all of its looks were before.
+ * From then on (rule 12) nothing may be acknowledged and nothing written, closing included, and
+ * every operation that changes something must say that the file was changed. Only an operation
+ * within which it happens may go on to its next look, and be acknowledged if all of its looks were
+ * before.
  */
 #ifndef CRASH_INTRUDER_H
 #define CRASH_INTRUDER_H

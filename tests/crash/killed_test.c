@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A process commits as fast as it can and is killed, over and over, at any moment: while it opens the file, between two
- * writes of a commit, in what it does now and then for later commits. Whoever opens the file next sees, of each of the
- * threads that were at work, all of one of its commits: the last that had returned, or the one that was begun after it.
+ * A process commits as fast as it can and is killed, over and over, at any moment: while it opens
+ * the file, between two writes of a commit, in what it does now and then for later commits. Whoever
+ * opens the file next sees, of each of the threads that were at work, all of one of its commits:
+ * the last that had returned, or the one that was begun after it.
  *
- * Each thread has pages of its own. Commit n of a thread writes its number into its first page and into some others,
- * which follow from n; so what each page must say is known from what the first one says. Beside that, pages come and go.
+ * Each thread has pages of its own. Commit n of a thread writes its number into its first page and
+ * into some others, which follow from n; so what each page must say is known from what the first
+ * one says. Beside that, pages come and go.
  *
- * MPG_TEST_SECONDS=n goes on for so long. MPG_TEST_SEED=n is where the choices begin; it is printed.
+ * MPG_TEST_SECONDS=n goes on for so long. MPG_TEST_SEED=n is where the choices begin; it is
+ * printed.
  */
 #include <pthread.h>
 #include <signal.h>
@@ -99,7 +102,10 @@ static void fill(uint64_t *words, mpg_protected_id id, uint64_t number)
 
 /* ---- The process that is killed ------------------------------------------------------------- */
 
-/* Pages that come and go with the commit, some of them for good: the file grows, trees get more nodes. */
+/*
+ * Pages that come and go with the commit, some of them for good: the file grows, trees get more
+ * nodes.
+ */
 static void change_others(mpg_txn *txn, uint64_t number, mpg_page_id *held, bool *holds)
 {
     if (number % 5 != 0)

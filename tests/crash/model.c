@@ -168,7 +168,9 @@ static void look_around(struct actor *actor)
         must(mpg_page_use(&use, actor->pager, page) == 0);
         uses[use]++;
     }
-    /* Where allocation is deferred, contents of new protected pages have no page yet in format 1. */
+    /*
+     * Where allocation is deferred, contents of new protected pages have no page yet in format 1.
+     */
     if (uses[MPG_USE_FREE] + uses[MPG_USE_PROTECTED] !=
             st.total_pages - st.regular_pages - st.metadata_pages ||
         uses[MPG_USE_REGULAR] != set->count || uses[MPG_USE_METADATA] != st.metadata_pages)

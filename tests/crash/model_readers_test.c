@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Random operations against a model, while other threads read: what readers keep beside the lock must be
- * forgotten in time, whatever changes.
+ * Random operations against a model, while other threads read: what readers keep beside the lock
+ * must be forgotten in time, whatever changes.
  *
- * Some threads look while the file changes. They cannot know what is there, but a protected page shows one
- * of the contents that are ever written, whole, and no answer is one that no state could give. Others look
- * between two operations: they must find what the model has, all of it, by every way of reading.
+ * Some threads look while the file changes. They cannot know what is there, but a protected page
+ * shows one of the contents that are ever written, whole, and no answer is one that no state could
+ * give. Others look between two operations: they must find what the model has, all of it, by every
+ * way of reading.
  *
  *     MPG_MODEL_SEEDS    how many seeds for each kind of file (default 8)
  *     MPG_MODEL_SEED     run only this seed (a failure prints it)

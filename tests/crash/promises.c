@@ -279,8 +279,8 @@ static int open_holes(mpg_pager **pager, int format, unsigned flags)
 }
 
 /*
- * Protected pages of format 0.2, with their two copies. In format 1 a content gets its page as it is written, with
- * pwrite, where a full disk is an error anyway (rule 13).
+ * Protected pages of format 0.2, with their two copies. In format 1 a content gets its page as it
+ * is written, with pwrite, where a full disk is an error anyway (rule 13).
  */
 static bool backs_protected(mpg_pager *pager, int format, bool no_room)
 {

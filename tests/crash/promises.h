@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Rules of durability that are not about what a power cut leaves: what a death of the process leaves
- * of a file that is being made, what a full disk does, what is behind a page. Each function tries one
- * on a disk in memory, and returns whether all was right; otherwise `why` says what was not.
+ * Rules of durability that are not about what a power cut leaves: what a death of the process
+ * leaves of a file that is being made, what a full disk does, what is behind a page. Each function
+ * tries one on a disk in memory, and returns whether all was right; otherwise `why` says what was
+ * not.
  */
 #ifndef CRASH_PROMISES_H
 #define CRASH_PROMISES_H

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A repair, and taking it back, as the crash explorer sees them: after each call that changes something the power may
- * fail, and of what was not synced any sectors may be there, in the file and in the undo file, whose name may be there
- * or not. Whatever that leaves: without an undo file the damaged file is as it was, byte for byte; with one, the
- * next repair ends in the same file as one that was not cut, and the damaged file can be had back.
+ * A repair, and taking it back, as the crash explorer sees them: after each call that changes
+ * something the power may fail, and of what was not synced any sectors may be there, in the file
+ * and in the undo file, whose name may be there or not. Whatever that leaves: without an undo file
+ * the damaged file is as it was, byte for byte; with one, the next repair ends in the same file as
+ * one that was not cut, and the damaged file can be had back.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -341,8 +342,8 @@ struct story {
 enum mixture { NONE, ALL, RANDOM };
 
 /*
- * Applies what happened to one of the two before a cut: all up to its last sync, and of the rest what the mixture says. A
- * name is there when it was synced, and may be before.
+ * Applies what happened to one of the two before a cut: all up to its last sync, and of the rest
+ * what the mixture says. A name is there when it was synced, and may be before.
  */
 static void make_image(const struct story *story, enum which which, size_t cut,
                        enum mixture mixture, struct content *image)

@@ -102,8 +102,8 @@ static bool is_caught(int rule, int format, uint64_t seed)
 }
 
 /*
- * Those that show in one image of hundreds of thousands are for the long form. A build that is many times as slow leaves
- * the search to others: it has crash_test.
+ * Those that show in one image of hundreds of thousands are for the long form. A build that is many
+ * times as slow leaves the search to others: it has crash_test.
  */
 static bool is_rare(int rule)
 {

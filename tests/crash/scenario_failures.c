@@ -91,7 +91,10 @@ void work_failing_writes(struct actor *a)
     }
 }
 
-/* Of the next commit what is written first goes well, and nothing else until something else is called. */
+/*
+ * Of the next commit what is written first goes well, and nothing else until something else is
+ * called.
+ */
 static unsigned writes_seen;
 static bool contents_fail;
 
@@ -105,7 +108,9 @@ static int failing_contents(void *context, enum disk_call call, size_t *length)
     return 0;
 }
 
-/* A record that was written, and its content not. The same content is tried again, with less else. */
+/*
+ * A record that was written, and its content not. The same content is tried again, with less else.
+ */
 void work_records_in_vain(struct actor *a)
 {
     actor_alloc_protected(a, 3);

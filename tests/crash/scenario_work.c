@@ -120,7 +120,9 @@ void work_discarding(struct actor *a)
     }
 }
 
-/* Contents, metadata and regular pages from all over a file; then more work in what is left of it. */
+/*
+ * Contents, metadata and regular pages from all over a file; then more work in what is left of it.
+ */
 void work_compacting(struct actor *a)
 {
     actor_alloc(a, 30, 0);
@@ -175,7 +177,10 @@ void work_compacting_trees(struct actor *a)
     actor_compact(a, true);
 }
 
-/* What is kept for a snapshot is free after a crash, and nothing that was committed beside it is lost. */
+/*
+ * What is kept for a snapshot is free after a crash, and nothing that was committed beside it is
+ * lost.
+ */
 void work_snapshots(struct actor *a)
 {
     actor_alloc_protected(a, 6);
@@ -198,7 +203,10 @@ void work_snapshots(struct actor *a)
     }
 }
 
-/* A page in use has all of its new content or all of the old, and keeps what is written to it later. */
+/*
+ * A page in use has all of its new content or all of the old, and keeps what is written to it
+ * later.
+ */
 void work_replacing(struct actor *a)
 {
     actor_alloc(a, 6, MPG_ZERO);
@@ -242,7 +250,9 @@ void work_replacing_when_full(struct actor *a)
     }
 }
 
-/* Pages in use, together with whatever else a transaction does, and in chains that end meanwhile. */
+/*
+ * Pages in use, together with whatever else a transaction does, and in chains that end meanwhile.
+ */
 void work_replacing_in_transactions(struct actor *a)
 {
     actor_alloc(a, 8, MPG_ZERO);

@@ -2,11 +2,11 @@
 /*
  * What a crash leaves of the commits of several threads, which share batches.
  *
- * Each thread changes pairs of protected pages of its own, both of a pair in one transaction, and takes
- * and frees other pages. Of each pair it is known when which number was begun to be written, and when
- * the commit of it had returned, counted in what the disk had done by then. From each moment images
- * are made that a power cut could leave. In every one both pages of a pair must hold the same number,
- * whole: none older than what had been acknowledged, none that had not been begun.
+ * Each thread changes pairs of protected pages of its own, both of a pair in one transaction, and
+ * takes and frees other pages. Of each pair it is known when which number was begun to be written,
+ * and when the commit of it had returned, counted in what the disk had done by then. From each
+ * moment images are made that a power cut could leave. In every one both pages of a pair must hold
+ * the same number, whole: none older than what had been acknowledged, none that had not been begun.
  */
 #include <pthread.h>
 

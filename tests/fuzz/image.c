@@ -2,9 +2,10 @@
 /*
  * Sealing, format by format, after doc/format.md. Marks for the sealer, in bytes that are zero in a
  * good file: a node of format 1 whose byte 5, or an entry whose byte 29, is UNSEALED keeps its
- * checksum, a record by its byte 46, byte 47 for what it says of root and record before it, byte 21 of a
- * directory delta, byte 12 of the name of a continuation; in format 0.2 byte 13 of page 0 has a bit for each
- * checksum to keep, and byte 4 of a block is UNSEALED for its own, byte 5 for those of its entries.
+ * checksum, a record by its byte 46, byte 47 for what it says of root and record before it, byte 21
+ * of a directory delta, byte 12 of the name of a continuation; in format 0.2 byte 13 of page 0 has
+ * a bit for each checksum to keep, and byte 4 of a block is UNSEALED for its own, byte 5 for those
+ * of its entries.
  */
 #include "fuzz/image.h"
 

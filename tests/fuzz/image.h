@@ -4,8 +4,8 @@
  * whatever an image claims, so that the claim is believed as far as a checksum goes; mutating
  * changes what it claims, field by field.
  *
- * Bytes that the formats leave zero tell the sealer what to leave alone, so a broken checksum can be
- * had as well. See fuzz_image.c.
+ * Bytes that the formats leave zero tell the sealer what to leave alone, so a broken checksum can
+ * be had as well. See fuzz_image.c.
  */
 #ifndef FUZZ_IMAGE_H
 #define FUZZ_IMAGE_H

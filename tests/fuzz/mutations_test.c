@@ -7,8 +7,8 @@
  *     fuzz_test -w FILE SEED DIRECTORY COUNT
  *                               writes COUNT mutations of FILE into a directory
  *
- * MPG_FUZZ_MUTATIONS is how many mutations of each file are used; with MPG_FUZZ_TELL set, all errors
- * that the library returns are told. Nothing depends on chance.
+ * MPG_FUZZ_MUTATIONS is how many mutations of each file are used; with MPG_FUZZ_TELL set, all
+ * errors that the library returns are told. Nothing depends on chance.
  */
 #include <dirent.h>
 #include <inttypes.h>

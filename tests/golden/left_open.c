@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Works on a page file and ends without closing it, as a killed process does. Prints what the file shall show.
+ * Works on a page file and ends without closing it, as a killed process does. Prints what the file
+ * shall show.
  *
  *     left_open FILE PAGE_SIZE SEED COMMITS [replace|replace-many]
  *
- * Opens the file, or makes it. The last commits are a small one and a large one; then, if asked, the new content of a
- * regular page, or of many in one transaction. What it prints are lines of
+ * Opens the file, or makes it. The last commits are a small one and a large one; then, if asked,
+ * the new content of a regular page, or of many in one transaction. What it prints are lines of
  * golden/README.md from the fourth on.
  */
 #include <inttypes.h>

@@ -117,7 +117,9 @@ static void judge_opened(struct trial *trial, const mpg_pager *pager)
         if (version < 0)
             damage_fail("%s, %s: protected page %" PRIu64 " shows what was never written there",
                         specimen->kind->name, trial->what, id.value);
-        /* Where something older is shown, check says so: of a closed file of format 1 it never is. */
+        /*
+         * Where something older is shown, check says so: of a closed file of format 1 it never is.
+         */
         if ((unsigned)version != specimen->version[number] && !trial->tally->may_be_older &&
             ((trial->faults == 0 && !trial->unfinished) ||
              (specimen->kind->closed && specimen->kind->format == MPG_FORMAT_1)))

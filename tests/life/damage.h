@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Damages page files whose content is known, and judges whatever can be read then: right, older, or wrong. */
+/*
+ * Damages page files whose content is known, and judges whatever can be read then: right, older, or
+ * wrong.
+ */
 #ifndef DAMAGE_H
 #define DAMAGE_H
 
@@ -43,8 +46,9 @@ struct destroyed {
 uint64_t damage_digest(const char *path);
 
 /*
- * Opens, checks, rescues and repairs the specimen as it is, and takes the repair back; judges all that is shown, and adds to the tally. Ends the program where
- * something wrong was said to be right; `what` then says which damage it was.
+ * Opens, checks, rescues and repairs the specimen as it is, and takes the repair back; judges all
+ * that is shown, and adds to the tally. Ends the program where something wrong was said to be
+ * right; `what` then says which damage it was.
  */
 void damage_try(const struct specimen *specimen, const struct destroyed *destroyed, size_t count,
                 struct tally *tally, const char *what);

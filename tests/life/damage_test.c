@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Destroys each page of a file in turn, each sector of its metadata, and bytes of what it begins with; then opens, checks and
- * rescues it. Nothing wrong may be said to be right, and nothing be lost that was not destroyed itself.
+ * Destroys each page of a file in turn, each sector of its metadata, and bytes of what it begins
+ * with; then opens, checks and rescues it. Nothing wrong may be said to be right, and nothing be
+ * lost that was not destroyed itself.
  *
- * MPG_DAMAGE=all tries every page, sector and byte, where by default some are left out; the table is printed in
- * any case.
+ * MPG_DAMAGE=all tries every page, sector and byte, where by default some are left out; the table
+ * is printed in any case.
  */
 #include <fcntl.h>
 #include <inttypes.h>
@@ -176,8 +177,9 @@ static void print_row(const char *file, const char *what, const struct tally *t)
 }
 
 /*
- * Without pages 0 to 2, or after a crash, all is saved that something else names; but of a crashed file of format 0.2 as
- * many again: which of two copies of a block is the newer one is known only of whole ones.
+ * Without pages 0 to 2, or after a crash, all is saved that something else names; but of a crashed
+ * file of format 0.2 as many again: which of two copies of a block is the newer one is known only
+ * of whole ones.
  */
 static void must_be_named(const struct specimen_kind *kind, const char *what, const struct tally *t)
 {
@@ -191,7 +193,9 @@ static void must_be_named(const struct specimen_kind *kind, const char *what, co
     exit(1);
 }
 
-/* In a file that was closed all metadata is there twice: what one damage costs is what stood there. */
+/*
+ * In a file that was closed all metadata is there twice: what one damage costs is what stood there.
+ */
 static void must_be_all(const struct specimen_kind *kind, const char *what, const struct tally *t)
 {
     must_be_named(kind, what, t);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Check, rescue and repair on files that lie: mutants of the fuzzers' corpus and of the golden files, half of them on a disk of
- * which a part cannot be read. Whatever they say of it, what a rescue makes is whole, a repair leaves no more faults than it says
- * and can be taken back byte for byte, and one that fails changes nothing.
+ * Check, rescue and repair on files that lie: mutants of the fuzzers' corpus and of the golden
+ * files, half of them on a disk of which a part cannot be read. Whatever they say of it, what a
+ * rescue makes is whole, a repair leaves no more faults than it says and can be taken back byte for
+ * byte, and one that fails changes nothing.
  *
  * MPG_MUTANTS is how many; MPG_MUTANT_SEED says which.
  */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A repair that goes back to the state before the newest, by choice: of a file of format 1 whose newest commit was one with a
- * root, that was not closed, and that lost a node of that commit, or that root. What the older state names is still there.
+ * A repair that goes back to the state before the newest, by choice: of a file of format 1 whose
+ * newest commit was one with a root, that was not closed, and that lost a node of that commit, or
+ * that root. What the older state names is still there.
  */
 #include <fcntl.h>
 

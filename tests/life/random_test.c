@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Damages files at random, in runs of 1 to 64 sectors: zeros, garbage, content that lies shifted, two runs that changed
- * places, and sectors as they were some commits ago. Each time the file is opened, checked, rescued and repaired, and the
- * repair taken back; whatever is shown is held against what was written. Prints the share saved by kind of damage.
+ * Damages files at random, in runs of 1 to 64 sectors: zeros, garbage, content that lies shifted,
+ * two runs that changed places, and sectors as they were some commits ago. Each time the file is
+ * opened, checked, rescued and repaired, and the repair taken back; whatever is shown is held
+ * against what was written. Prints the share saved by kind of damage.
  *
  * MPG_DAMAGES is how many damages there are in all; MPG_DAMAGE_SEED says which.
  */
@@ -50,8 +51,8 @@ static void *room(size_t size)
 }
 
 /*
- * A run somewhere, in three of four cases at the beginning of the file, where its metadata is. As long as there may be: short ones
- * as often as long ones.
+ * A run somewhere, in three of four cases at the beginning of the file, where its metadata is. As
+ * long as there may be: short ones as often as long ones.
  */
 static struct run choose_run(const struct specimen *specimen, int fd, size_t length)
 {
@@ -117,8 +118,8 @@ static void put_stale(const struct specimen *specimen, int fd, const struct run 
 }
 
 /*
- * Whether nothing says that what stands there is older: both roots of format 1; in format 0.2 any directory block, which
- * has no number of the commit that wrote it.
+ * Whether nothing says that what stands there is older: both roots of format 1; in format 0.2 any
+ * directory block, which has no number of the commit that wrote it.
  */
 static bool hides_its_age(const struct specimen *specimen, const struct destroyed *destroyed)
 {
@@ -204,9 +205,9 @@ static void print_share(uint64_t part, uint64_t whole)
 }
 
 /*
- * What was not destroyed is saved, unless every place that named it was; stale sectors may show older contents. Where
- * parts of the directory moved, one content in so many has a guessed id, which is told, or nothing says any more which
- * file it was.
+ * What was not destroyed is saved, unless every place that named it was; stale sectors may show
+ * older contents. Where parts of the directory moved, one content in so many has a guessed id,
+ * which is told, or nothing says any more which file it was.
  */
 #define ONE_IN 250
 #define REGULAR_ONE_IN 1000

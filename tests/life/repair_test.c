@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A repair is killed at each call that changes a file, with a part of a write done; then power is cut, so that any sectors of what
- * it was writing are old and any are new. Whatever that leaves, the next repair ends in a whole file, and taking it
- * back gives the damaged file, byte for byte; and taking back can be killed as well.
+ * A repair is killed at each call that changes a file, with a part of a write done; then power is
+ * cut, so that any sectors of what it was writing are old and any are new. Whatever that leaves,
+ * the next repair ends in a whole file, and taking it back gives the damaged file, byte for byte;
+ * and taking back can be killed as well.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -122,7 +123,10 @@ static int repair(mpg_repair_result *result, const char *path, const struct io *
     return mpgi_repair_with(result, path, &options, io, NULL);
 }
 
-/* Repairs, or takes that back, in a process that dies at its call number `call`. False: it did not come so far. */
+/*
+ * Repairs, or takes that back, in a process that dies at its call number `call`. False: it did not
+ * come so far.
+ */
 static bool run_dying(const struct specimen *specimen, unsigned call, bool undo)
 {
     struct io io = dying_io();
@@ -169,7 +173,10 @@ static bool is_done(const struct specimen *specimen)
     return done != 0;
 }
 
-/* Each sector that the repair writes is what it was, or what it is to be: by the undo file, which came first. */
+/*
+ * Each sector that the repair writes is what it was, or what it is to be: by the undo file, which
+ * came first.
+ */
 static void mix_sectors(const struct specimen *specimen)
 {
     unsigned char piece[8 + 2 * CHUNK];

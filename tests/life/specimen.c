@@ -243,7 +243,10 @@ static uint64_t u64_at(const unsigned char *bytes)
     return value;
 }
 
-/* Whether `page` and the checksum at `crc` are those of a protected page's content: its number, or -1. */
+/*
+ * Whether `page` and the checksum at `crc` are those of a protected page's content: its number, or
+ * -1.
+ */
 static int named_by(const struct specimen *specimen, const int *owners, const unsigned char *page,
                     const unsigned char *crc)
 {
@@ -253,7 +256,10 @@ static int named_by(const struct specimen *specimen, const int *owners, const un
     return owner >= 0 && memcmp(crc, &specimen->crc[owner], 4) == 0 ? owner : -1;
 }
 
-/* Format 1: entries of 32 bytes, in nodes and roots; deltas of 24, in records. All lie at multiples of 8. */
+/*
+ * Format 1: entries of 32 bytes, in nodes and roots; deltas of 24, in records. All lie at multiples
+ * of 8.
+ */
 static void find_namings_1(struct specimen *specimen, const int *owners, uint64_t at,
                            const unsigned char *bytes)
 {

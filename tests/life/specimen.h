@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Page files to be damaged, whose content is known: what each page holds follows from its id and from how often it was
- * written.
+ * Page files to be damaged, whose content is known: what each page holds follows from its id and
+ * from how often it was written.
  */
 #ifndef SPECIMEN_H
 #define SPECIMEN_H
@@ -51,7 +51,10 @@ struct specimen {
 void damage_fill(unsigned char *data, uint32_t page_size, bool is_protected, uint64_t id,
                  unsigned version);
 
-/* The next of a sequence of numbers at random, the same in every run; it goes on from a seed that is not 0. */
+/*
+ * The next of a sequence of numbers at random, the same in every run; it goes on from a seed that
+ * is not 0.
+ */
 uint64_t damage_random(void);
 void damage_seed(uint64_t seed);
 

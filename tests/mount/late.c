@@ -65,7 +65,9 @@ static unsigned *word(unsigned char *ring, unsigned offset)
     return (unsigned *)(void *)(ring + offset);
 }
 
-/* Starts the write; `fd` is a descriptor, or with IOSQE_FIXED_FILE a number of a registered file. */
+/*
+ * Starts the write; `fd` is a descriptor, or with IOSQE_FIXED_FILE a number of a registered file.
+ */
 static int ring_write(struct ring *ring, int fd, unsigned char flags)
 {
     *ring->entry = (struct io_uring_sqe){

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* For tests: what FICLONE does, on a filesystem that cannot do it. The two files share no disk space. */
+/*
+ * For tests: what FICLONE does, on a filesystem that cannot do it. The two files share no disk
+ * space.
+ */
 #ifndef CLONE_H
 #define CLONE_H
 

@@ -15,7 +15,10 @@ void locked_disk_unlock(void)
     (void)pthread_mutex_unlock(&lock);
 }
 
-/* CALL(type, name, arguments…) - the result of that call, with the lock held. errno is the thread's own. */
+/*
+ * CALL(type, name, arguments…) - the result of that call, with the lock held. errno is the thread's
+ * own.
+ */
 #define CALL(type, name, ...)                                                                      \
     type result;                                                                                   \
                                                                                                    \

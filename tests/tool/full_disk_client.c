@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A program that has a page file open on a disk that is full, and goes on when there is room again, without opening
- * the file anew. All old regular pages are written through pointers: where one is given out, writing through it works.
+ * A program that has a page file open on a disk that is full, and goes on when there is room again,
+ * without opening the file anew. All old regular pages are written through pointers: where one is
+ * given out, writing through it works.
  *
  *     full_disk_client FILE FILLER…     removes the fillers when it has tried everything
  */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * stamper FILE: commits to a page file of 1 KiB pages as fast as it can, until it is killed. Each transaction writes its
- * number all over each of protected pages 0 to 23. Says "writing" when some are durable.
+ * stamper FILE: commits to a page file of 1 KiB pages as fast as it can, until it is killed. Each
+ * transaction writes its number all over each of protected pages 0 to 23. Says "writing" when some
+ * are durable.
  */
 #include <stdio.h>
 #include <string.h>

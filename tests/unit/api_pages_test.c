@@ -218,7 +218,9 @@ static void every_page_has_a_use(void **state)
     check_and_close(pager);
 }
 
-/* Many pages with holes between, protected ones among them, over more than one look under the lock. */
+/*
+ * Many pages with holes between, protected ones among them, over more than one look under the lock.
+ */
 static void the_uses_of_many_pages_are_those_of_each(void **state)
 {
     enum { COUNT = 4000, LOOKED_AT = 9500 };

@@ -512,7 +512,9 @@ static int counted_length(void *context, int fd, uint64_t *bytes)
     return mpgi_io_system.length(context, fd, bytes);
 }
 
-/* Also where pages are written so fast after one another that not all else is looked at each time. */
+/*
+ * Also where pages are written so fast after one another that not all else is looked at each time.
+ */
 static void each_write_asks_for_the_length(void **state)
 {
     const struct scratch *scratch = *state;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a commit of format 1 asks of the system in steady state, counted: one write, one sync, and nothing that makes
- * the sync write more than that.
+ * What a commit of format 1 asks of the system in steady state, counted: one write, one sync, and
+ * nothing that makes the sync write more than that.
  */
 #include <pthread.h>
 #include <stdatomic.h>
@@ -217,8 +217,8 @@ static void a_commit_of_a_page_is_one_write_and_one_sync(void **state)
 }
 
 /*
- * A file whose times somebody asked for gets new ones with the next write, and its inode has to be written, too: one more
- * place in each sync.
+ * A file whose times somebody asked for gets new ones with the next write, and its inode has to be
+ * written, too: one more place in each sync.
  */
 static void a_commit_does_not_ask_for_the_times_of_the_file(void **state)
 {
@@ -231,7 +231,10 @@ static void a_commit_does_not_ask_for_the_times_of_the_file(void **state)
     end(work);
 }
 
-/* What is looked at again around a commit (rule 12), and the gate that copies use: so much and no more. */
+/*
+ * What is looked at again around a commit (rule 12), and the gate that copies use: so much and no
+ * more.
+ */
 static void a_commit_looks_again_at_little(void **state)
 {
     struct work *work = steady(*state);
@@ -262,7 +265,10 @@ static void large_commits_share_checkpoints(void **state)
     end(work);
 }
 
-/* The disk is at work while the rest of a commit is still being written, and the sync finds little left to do. */
+/*
+ * The disk is at work while the rest of a commit is still being written, and the sync finds little
+ * left to do.
+ */
 static void the_disk_begins_before_the_sync(void **state)
 {
     struct work *work = steady(*state);
@@ -322,7 +328,10 @@ static void every_operation_is_one_write_and_one_sync(void **state)
     end(work);
 }
 
-/* Where the file has room in one piece; 65 pages with the record, which holds so many changes in pages of 4096 bytes. */
+/*
+ * Where the file has room in one piece; 65 pages with the record, which holds so many changes in
+ * pages of 4096 bytes.
+ */
 static void a_commit_of_64_pages_is_one_write_where_there_is_room(void **state)
 {
     const struct scratch *scratch = *state;
@@ -382,7 +391,10 @@ static void a_batch_of_many_threads_is_one_write_and_one_sync(void **state)
     for (unsigned i = 0; i < TEAM; i++)
         assert_int_equal(pthread_join(threads[i], NULL), 0);
     assert_true(calls.syncs <= TEAM * TIMES);
-    /* A batch of eight takes two runs now and then; and some are checkpoints, or the first after one. */
+    /*
+     * A batch of eight takes two runs now and then; and some are checkpoints, or the first after
+     * one.
+     */
     assert_true(calls.of_one_write >= calls.syncs / 4);
     end(work);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Files made shorter: how short, that all of it is still there by its ids or by those that were told, what stands
- * in the way, and that a process may be killed at it at any call, in the middle of a write, too.
+ * Files made shorter: how short, that all of it is still there by its ids or by those that were
+ * told, what stands in the way, and that a process may be killed at it at any call, in the middle
+ * of a write, too.
  *
  * MPG_TEST_KILLS=n kills so many of each kind.
  */
@@ -175,7 +176,9 @@ static void compact(mpg_pager *pager, unsigned flags)
     apply_moves();
 }
 
-/* Of so many pages in use, and one more for each protected one, the file has a tenth more at most. */
+/*
+ * Of so many pages in use, and one more for each protected one, the file has a tenth more at most.
+ */
 static void check_short(const struct scratch *scratch, const mpg_pager *pager)
 {
     struct mpg_stat st = stat_of(pager);
@@ -294,7 +297,10 @@ static void given_up_at_any_time_it_is_whole(void **state)
 static struct io calls;
 static uint64_t dies_at; /* which call is not made, or by halves; 0: none */
 
-/* Whether the process is to end, with what it is about to write written by halves if `length` is any. */
+/*
+ * Whether the process is to end, with what it is about to write written by halves if `length` is
+ * any.
+ */
 static void count_call(void *context, int fd, const void *data, size_t length, uint64_t offset)
 {
     if (++moves->calls != dies_at)

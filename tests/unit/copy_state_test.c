@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a copy knows of a file is brought up to date beside a writer by looking at what changed alone: it is then what
- * reading all of it gives, and an entry counts as copied only if its content is the one that was.
+ * What a copy knows of a file is brought up to date beside a writer by looking at what changed
+ * alone: it is then what reading all of it gives, and an entry counts as copied only if its content
+ * is the one that was.
  */
 #include "life/copy_state.h"
 #include "pager/pager.h"

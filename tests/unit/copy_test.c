@@ -2,14 +2,17 @@
 /*
  * Copies of a page file, made while another process writes it with many threads.
  *
- * Each transaction of a thread stamps the protected pages of its group, allocates a regular page that
- * bears the same stamp, names it in all of them, and frees the one before. A copy must open, be without
- * fault, and show in each group one stamp, with the regular page of that stamp: one committed state, no
- * mixture, none older than what was committed before the copying began.
+ * Each transaction of a thread stamps the protected pages of its group, allocates a regular page
+ * that bears the same stamp, names it in all of them, and frees the one before. A copy must open,
+ * be without fault, and show in each group one stamp, with the regular page of that stamp: one
+ * committed state, no mixture, none older than what was committed before the copying began.
  *
- * MPG_TEST_COPIES=n makes so many copies, MPG_TEST_GROUP=n groups of so many pages, MPG_TEST_FILE_MIB=n a file of
- * at least that size, MPG_TEST_FILLED_MIB=n so much in pages that have contents, MPG_TEST_PROTECTED=n so many more protected pages, which nobody writes. What commits took without and with copies is printed, and asserted of nothing: other machines, and
- * what else they do, are not ours. That no copy keeps a commit waiting for long is what the gate itself sees to.
+ * MPG_TEST_COPIES=n makes so many copies, MPG_TEST_GROUP=n groups of so many pages,
+ * MPG_TEST_FILE_MIB=n a file of at least that size, MPG_TEST_FILLED_MIB=n so much in pages that
+ * have contents, MPG_TEST_PROTECTED=n so many more protected pages, which nobody writes. What
+ * commits took without and with copies is printed, and asserted of nothing: other machines, and
+ * what else they do, are not ours. That no copy keeps a commit waiting for long is what the gate
+ * itself sees to.
  */
 #include <pthread.h>
 #include <signal.h>
@@ -26,7 +29,10 @@
 #define WRITERS 8
 #define MOST_PAGES 4096
 
-/* What this process does beside the commits, in turns: nothing, so that there is something to compare with, a copy, and a check of that. */
+/*
+ * What this process does beside the commits, in turns: nothing, so that there is something to
+ * compare with, a copy, and a check of that.
+ */
 enum beside { BESIDE_NOTHING, BESIDE_COPY, BESIDE_CHECK, BESIDES };
 
 #define MOST_TIMES (1 << 20)

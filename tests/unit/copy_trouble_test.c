@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Who copies a file is stopped where it hurts most, or killed there; or somebody else changes the file under its hands. The
- * writer goes on, and there is a copy of one state or none.
+ * Who copies a file is stopped where it hurts most, or killed there; or somebody else changes the
+ * file under its hands. The writer goes on, and there is a copy of one state or none.
  */
 #include <signal.h>
 #include <sys/wait.h>
@@ -24,7 +24,9 @@ static int teardown(void **state)
     return scratch_end(state);
 }
 
-/* ---- files: all protected pages of a state, and its last regular page, say the same number ---- */
+/*
+ * ---- files: all protected pages of a state, and its last regular page, say the same number ----
+ */
 
 static void put(mpg_txn *txn, unsigned number, uint64_t regular)
 {
@@ -137,7 +139,9 @@ static uint64_t waits_of(const mpg_pager *pager)
     return counters.waits;
 }
 
-/* It holds one commit up, and no other; when it goes on it finds that its state is not the newest. */
+/*
+ * It holds one commit up, and no other; when it goes on it finds that its state is not the newest.
+ */
 static void a_stopped_copier_holds_up_one_commit(void **state)
 {
     const struct scratch *scratch = *state;

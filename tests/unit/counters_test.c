@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* What a pager says of its own work: each number goes up by what was done, and by nothing that failed. */
+/*
+ * What a pager says of its own work: each number goes up by what was done, and by nothing that
+ * failed.
+ */
 #include "support/api.h"
 
 #include <pthread.h>

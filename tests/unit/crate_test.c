@@ -335,7 +335,9 @@ static void a_reader_walks_and_reads_what_is_there(void **state)
         assert_int_equal(mpg_close(readers[i]), 0);
 }
 
-/* What takes several operations is seen whole or not at all, though nobody was kept out meanwhile. */
+/*
+ * What takes several operations is seen whole or not at all, though nobody was kept out meanwhile.
+ */
 static void several_operations_become_visible_together(void **state)
 {
     const struct scratch *scratch = *state;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The library's CRC32, whoever computes it, is that of the definition, bit by bit, and zlib's: at every length and
- * alignment, in one piece or in several.
+ * The library's CRC32, whoever computes it, is that of the definition, bit by bit, and zlib's: at
+ * every length and alignment, in one piece or in several.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -80,8 +80,9 @@ static int write_protected(mpg_pager *pager, mpg_protected_id id, int byte)
 #define MOST_COMMITS 7
 
 /*
- * A protected page in a file with a chain, at whose end, after some of these numbers of commits, there is a record
- * that could not be taken back: it was written, there was no room for its content, nor for the zeros over it.
+ * A protected page in a file with a chain, at whose end, after some of these numbers of commits,
+ * there is a record that could not be taken back: it was written, there was no room for its
+ * content, nor for the zeros over it.
  */
 static mpg_pager *with_a_record_that_stays(mpg_protected_id *id, int commits)
 {

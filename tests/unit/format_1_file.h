@@ -113,7 +113,10 @@ static inline ssize_t lost_pwrite(void *context, int fd, const void *data, size_
     return (ssize_t)length;
 }
 
-/* Ends a pager as a crash would: the file does not learn that it was closed; which closing may find out. */
+/*
+ * Ends a pager as a crash would: the file does not learn that it was closed; which closing may find
+ * out.
+ */
 static inline void die(mpg_pager *pager)
 {
     int result;
@@ -206,8 +209,8 @@ static inline unsigned newest_root_page(uint32_t page_size)
 }
 
 /*
- * Where what makes the newest commit count is: the last record of the chain, or the newest root where none follows it. A byte
- * of it that its checksum covers.
+ * Where what makes the newest commit count is: the last record of the chain, or the newest root
+ * where none follows it. A byte of it that its checksum covers.
  */
 static inline uint64_t newest_mark(uint32_t page_size)
 {
@@ -233,7 +236,10 @@ static inline uint64_t newest_mark(uint32_t page_size)
 
 /* ---- A commit ------------------------------------------------------------------------------ */
 
-/* A file whose last commit changed protected page 0 from 1 to 2; by a root, or by a record where there is room. */
+/*
+ * A file whose last commit changed protected page 0 from 1 to 2; by a root, or by a record where
+ * there is room.
+ */
 static inline void make_committed_by(uint32_t page_size, bool tall, bool by_root)
 {
     mpg_pager *pager = make(page_size);

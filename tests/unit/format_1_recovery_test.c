@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Format 1: commits that failed, or that a crash left unfinished: roots, records, nodes, contents; what went bad;
- * generations that run out.
+ * Format 1: commits that failed, or that a crash left unfinished: roots, records, nodes, contents;
+ * what went bad; generations that run out.
  */
 #include "unit/format_1_file.h"
 

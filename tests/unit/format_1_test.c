@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Format 1 at the edges of its trees, which grow in height, at every size of node and pair; features of the future. */
+/*
+ * Format 1 at the edges of its trees, which grow in height, at every size of node and pair;
+ * features of the future.
+ */
 #include "unit/format_1_file.h"
 
 /* ---- Growth -------------------------------------------------------------------------------- */

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Changing the label: what it shows then, what is refused, and that commits and readers get on beside it. */
+/*
+ * Changing the label: what it shows then, what is refused, and that commits and readers get on
+ * beside it.
+ */
 #include "support/api.h"
 
 #include <pthread.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Descriptors to read by: one thread needs one, several have one each on processors of their own, a few at
- * most; none is left behind, and where there are none to be had reading goes on.
+ * Descriptors to read by: one thread needs one, several have one each on processors of their own, a
+ * few at most; none is left behind, and where there are none to be had reading goes on.
  */
 #include <dirent.h>
 #include <fcntl.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A new file on a real filesystem: whole under its name, or not there; also where the filesystem lacks
- * what that takes, where its directory cannot be synced, and where several make it at once.
+ * A new file on a real filesystem: whole under its name, or not there; also where the filesystem
+ * lacks what that takes, where its directory cannot be synced, and where several make it at once.
  */
 #include <dirent.h>
 #include <errno.h>

@@ -94,7 +94,9 @@ static unsigned char last_byte(const struct scratch *scratch)
     return byte;
 }
 
-/* Opens the file while somebody else commits before its n-th read. Returns whether there was one. */
+/*
+ * Opens the file while somebody else commits before its n-th read. Returns whether there was one.
+ */
 static bool open_beside(const struct scratch *scratch, unsigned at, bool *changed)
 {
     struct io io = mpgi_io_system;

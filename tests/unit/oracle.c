@@ -241,7 +241,9 @@ static enum mpg_page_use use_now(struct oracle *oracle, uint64_t page)
 void oracle_check_choice(struct oracle *oracle, uint64_t page, uint32_t holder)
 {
     bool one_spare = oracle->options.format == MPG_FORMAT_0_2;
-    /* In format 1: records of this chain and the one before it, what views show, and a few places. */
+    /*
+     * In format 1: records of this chain and the one before it, what views show, and a few places.
+     */
     uint64_t resting = oracle_moves(oracle)
                            ? 2 * (oracle->total / 16 + 4) + MOST_VIEWS + 4 + oracle_held(oracle)
                            : 0;

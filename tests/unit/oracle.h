@@ -102,7 +102,10 @@ struct oracle {
     char why[256];
 };
 
-/* Whether contents of protected pages move: then no view is in anybody's way, and each has one page. */
+/*
+ * Whether contents of protected pages move: then no view is in anybody's way, and each has one
+ * page.
+ */
 static inline bool oracle_moves(const struct oracle *oracle)
 {
     return oracle->options.format == MPG_FORMAT_1;

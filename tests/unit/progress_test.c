@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Everything that may take long tells how far it is by one type of callback, never backwards nor beyond its end, and ends
- * with MPG_E_CANCELLED where that says so, leaving nothing behind.
+ * Everything that may take long tells how far it is by one type of callback, never backwards nor
+ * beyond its end, and ends with MPG_E_CANCELLED where that says so, leaving nothing behind.
  */
 #include "mappedpages_compact.h"
 #include "mappedpages_copy.h"

@@ -2,14 +2,14 @@
 /*
  * Readers beside everything that changes what they look up without a lock.
  *
- * What is in a page says whose it is: its number and how often it was written, over and over. So a view of
- * a half-written copy shows, a pointer to what is another's by now, content that is older than what was
- * acknowledged before it was asked for, and a view that changes while it is held.
+ * What is in a page says whose it is: its number and how often it was written, over and over. So a
+ * view of a half-written copy shows, a pointer to what is another's by now, content that is older
+ * than what was acknowledged before it was asked for, and a view that changes while it is held.
  *
  * MPG_TEST_SECONDS=n runs for so long in each format, instead of a fixed number of commits.
  *
- * The library's sources are built again for this test with the switches of base/rules.h, so that it can show
- * that it would notice if views were not looked for.
+ * The library's sources are built again for this test with the switches of base/rules.h, so that it
+ * can show that it would notice if views were not looked for.
  */
 #include <pthread.h>
 #include <sched.h>
@@ -228,7 +228,9 @@ static void *refresh(void *argument)
 
 /* ---- those who read ---- */
 
-/* What is found must be as new as what was acknowledged before, and no newer than what was begun. */
+/*
+ * What is found must be as new as what was acknowledged before, and no newer than what was begun.
+ */
 static void check_guarded(const struct stage *stage, unsigned k, const void *data, uint64_t least)
 {
     uint64_t turn;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A regular page that gets a new content as a whole: what it shows then, to whom, and what is refused. What a crash leaves
- * is for crash/crash_test; here a file is as one left it that came between the record and the page.
+ * A regular page that gets a new content as a whole: what it shows then, to whom, and what is
+ * refused. What a crash leaves is for crash/crash_test; here a file is as one left it that came
+ * between the record and the page.
  */
 #include "support/api.h"
 

@@ -34,7 +34,9 @@ static void a_line_is_taken_apart(void **state)
     assert_string_equal(line.options, "rw,errors=continue");
 }
 
-/* Spaces in names are escaped; no optional field; a source that is empty or looks like the hyphen. */
+/*
+ * Spaces in names are escaped; no optional field; a source that is empty or looks like the hyphen.
+ */
 static void odd_names_do_not_shift_the_fields(void **state)
 {
     struct mount_line line;
@@ -113,7 +115,9 @@ static bool is_meeting(const char *type)
     return mpgi_is_meeting(&line);
 }
 
-/* What is not known is not taken for what others come to, unless it does not even say what it is. */
+/*
+ * What is not known is not taken for what others come to, unless it does not even say what it is.
+ */
 static void what_others_come_to_is_known(void **state)
 {
     static const char *const meeting[] = {"fuse",         "fuse.sshfs",  "fuse.s3backer",
@@ -144,7 +148,9 @@ static void options_that_make_locks_local_are_known(void **state)
     assert_true(is_local("gfs2", "/dev/a", "localflocks"));
 }
 
-/* A list of three, looked through for what statx said of a file; the type that was found, or NULL. */
+/*
+ * A list of three, looked through for what statx said of a file; the type that was found, or NULL.
+ */
 static const char *type_of(const struct statx *st)
 {
     static char list[512];

@@ -615,7 +615,10 @@ static void wait_for_commits(struct stress *stress)
     }
 }
 
-/* One stamp in all pages of each group, not older than what was durable, and the same when read again. */
+/*
+ * One stamp in all pages of each group, not older than what was durable, and the same when read
+ * again.
+ */
 static bool is_one_state(struct stress *stress, const mpg_snapshot *snapshot,
                          const uint64_t *durable)
 {
@@ -662,7 +665,10 @@ static void *read_snapshots(void *argument)
     return NULL;
 }
 
-/* Snapshots that are read beside threads that commit, by two threads, so many each. How often one showed what it should not. */
+/*
+ * Snapshots that are read beside threads that commit, by two threads, so many each. How often one
+ * showed what it should not.
+ */
 static unsigned read_beside_writers(const struct scratch *scratch, uint64_t snapshots)
 {
     struct stress stress = {.failures = 0};

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Disk space is given back while others allocate, write, commit and free: nobody's content is touched, nobody told BUSY. */
+/*
+ * Disk space is given back while others allocate, write, commit and free: nobody's content is
+ * touched, nobody told BUSY.
+ */
 #include <pthread.h>
 #include <stdatomic.h>
 

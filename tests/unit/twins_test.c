@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a closed file has twice: whichever page of its metadata is lost, all is there, a writer goes on, and a crash at any of
- * its writes takes nothing from what there was.
+ * What a closed file has twice: whichever page of its metadata is lost, all is there, a writer goes
+ * on, and a crash at any of its writes takes nothing from what there was.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -107,7 +107,10 @@ static ssize_t mortal_pwrite(void *context, int fd, const void *data, size_t len
     return mpgi_io_system.pwrite(context, fd, data, length, offset);
 }
 
-/* Changes a protected page, allocates, and closes, of which so many writes come about. Returns whether all did. */
+/*
+ * Changes a protected page, allocates, and closes, of which so many writes come about. Returns
+ * whether all did.
+ */
 static bool work(const struct scratch *scratch, uint64_t id, unsigned writes)
 {
     mpg_options options = MPG_OPTIONS_INIT;

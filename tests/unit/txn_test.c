@@ -155,7 +155,10 @@ static ssize_t failing_pwrite(void *context, int fd, const void *data, size_t le
     return -1;
 }
 
-/* What a transaction has gathered is its own again after a commit that failed, to be changed and committed. */
+/*
+ * What a transaction has gathered is its own again after a commit that failed, to be changed and
+ * committed.
+ */
 static void test_a_commit_that_failed_can_be_changed_and_tried_again(void **state)
 {
     const struct scratch *scratch = *state;
@@ -221,7 +224,10 @@ static void test_arguments_that_make_no_sense_are_refused(void **state)
     assert_int_equal(mpg_open(&other, ((struct scratch *)*state)->path, &options), MPG_E_INVALID);
 }
 
-/* More ids than the metadata that there is covers, and none of them is left for the metadata that is to be made. */
+/*
+ * More ids than the metadata that there is covers, and none of them is left for the metadata that
+ * is to be made.
+ */
 static void allocate_all(const struct scratch *scratch, uint32_t page_size, uint64_t first,
                          uint64_t end)
 {

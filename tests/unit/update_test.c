@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * An older copy is brought up to date: it shows what the file shows, only what differs was written where it could begin
- * as a clone, and whoever is killed at any call leaves the older copy or the new one. What is no older copy is refused.
+ * An older copy is brought up to date: it shows what the file shows, only what differs was written
+ * where it could begin as a clone, and whoever is killed at any call leaves the older copy or the
+ * new one. What is no older copy is refused.
  */
 #include <dirent.h>
 #include <sys/wait.h>
@@ -304,7 +305,10 @@ static void shows_what_the_file_shows(void **state)
         assert_int_equal(shown_by(copy_path), file);
         assert_int_equal(shown_by(kept), older);
         assert_int_equal(clear_directory(scratch, ".mapped"), 0);
-        /* 5 of each kind came, 5 changed; in format 0.2 the first content of a new one is beside it. */
+        /*
+         * 5 of each kind came, 5 changed; in format 0.2 the first content of a new one is beside
+         * it.
+         */
         if (way < 2)
             assert_in_range(result.written, api_page_size, 20 * (uint64_t)api_page_size);
         else
@@ -451,7 +455,10 @@ static unsigned open_descriptors(void)
     return count;
 }
 
-/* What can be done without is; else the older one stays, unless it was to be made sure that the new one will. */
+/*
+ * What can be done without is; else the older one stays, unless it was to be made sure that the new
+ * one will.
+ */
 static void a_call_fails(const struct scratch *scratch, unsigned call, int error, uint64_t older,
                          uint64_t file)
 {
