@@ -11,29 +11,37 @@
 #include "os/io.h"
 #include "os/new_file.h"
 
-/* Both metadata pages, alike. */
-static int write_metadata(const struct page_io *io, uint64_t total, uint64_t generation,
-                          uint32_t *crc)
+/* One metadata page, of a file without any page in use. */
+static int write_metadata(const struct page_io *io, uint64_t page, uint64_t total,
+                          uint64_t generation, uint32_t *crc)
 {
     unsigned char head[METADATA_BITMAP + 1] = {0};
-    struct sheet *page = mpgi_sheet_new();
+    struct sheet *content = mpgi_sheet_new();
     int result = 0;
 
     put_u64(head + METADATA_TOTAL, total);
     put_u64(head + METADATA_GENERATION, generation);
     put_u64(head + METADATA_FREE, total - FIRST_USER_PAGE);
     head[METADATA_BITMAP] = (1 << FIRST_USER_PAGE) - 1;
-    if (page == NULL || !mpgi_sheet_write(page, head, 0, sizeof(head)) ||
-        !mpgi_sheet_own(page, io->page_size - TRAILER_SIZE, TRAILER_SIZE))
+    if (content == NULL || !mpgi_sheet_write(content, head, 0, sizeof(head)) ||
+        !mpgi_sheet_own(content, io->page_size - TRAILER_SIZE, TRAILER_SIZE))
         result = mpgi_fail_memory("create");
-    if (result == 0)
-        mpgi_0_2_put_trailer(page, io->page_size, 0);
-    for (uint64_t copy = 1; copy <= 2 && result == 0; copy++)
-        result = mpgi_0_2_write_page(page, io, 0, copy);
-    if (result == 0)
-        *crc = mpgi_sheet_crc(page, 0, io->page_size);
-    mpgi_sheet_free(page);
+    if (result == 0) {
+        mpgi_0_2_put_trailer(content, io->page_size, 0);
+        *crc = mpgi_sheet_crc(content, 0, io->page_size);
+        result = mpgi_0_2_write_page(content, io, 0, page);
+    }
+    mpgi_sheet_free(content);
     return result;
+}
+
+/* Both: alike in a file that is new; in one that goes on from a generation the other one is the state before. */
+static int write_both(const struct page_io *io, uint64_t total, uint64_t generation, uint32_t *crc)
+{
+    uint64_t before = generation > 0 ? generation - 1 : 0;
+    int result = write_metadata(io, 1, total, generation, crc);
+
+    return result != 0 ? result : write_metadata(io, 2, total, before, crc);
 }
 
 static int write_page_0(const struct page_io *io, uint32_t metadata_crc)
@@ -72,7 +80,7 @@ int mpgi_0_2_create(struct file *file, const struct create_parameters *parameter
         return result;
     result = mpgi_0_2_io_init(&io, file, page_size);
     if (result == 0)
-        result = write_metadata(&io, total, parameters->generation, &crc);
+        result = write_both(&io, total, parameters->generation, &crc);
     if (result == 0)
         result = mpgi_new_file_complete(file);
     if (result == 0)
