@@ -109,6 +109,22 @@ void handle_close(struct fs *fs, struct handle *handle)
 }
 
 /*
+ * Whether a file with so many bytes of holes has disk space behind what is in use, and in format 1 behind as many free
+ * pages as next contents need: a trim leaves it so.
+ */
+static bool holes_are_free(const struct fs *fs, uint64_t holes)
+{
+    struct mpg_stat st = {.size = sizeof(st)};
+    uint64_t kept;
+
+    if (mpg_stat(&st, fs->pager) != MPG_OK) {
+        return false;
+    }
+    kept = st.format == MPG_FORMAT_1 ? st.protected_pages : 0;
+    return st.free_pages >= kept && holes <= (st.free_pages - kept) * fs->page_size;
+}
+
+/*
  * Whether a commit will find room: shells ignore errors of close, so this is asked at the first
  * write. A file whose disk space is all reserved needs no more of it.
  *
@@ -124,7 +140,8 @@ static bool has_room(const struct fs *fs)
         file.stx_blocks * 512 >= file.stx_size || fstatvfs(fs->location, &host) != 0) {
         return true; /* what cannot be asked is left to the commit */
     }
-    return host.f_bavail * host.f_frsize >= 2 * fs->page_size;
+    return host.f_bavail * host.f_frsize >= 2 * fs->page_size ||
+           holes_are_free(fs, file.stx_size - file.stx_blocks * 512);
 }
 
 /*

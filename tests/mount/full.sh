@@ -60,5 +60,19 @@ for format in 0.2 1; do
         expect 0 mappedpages check host/sparse.mpp
     fi
     rm -f host/*.mpp host/filler
+
+    # A trim leaves disk space behind what next contents need, and the mount takes them.
+    mappedpages create --page-size 4096 --format $format --pages 300 host/f.mpp || fail "create"
+    mappedpages alloc -p --count 10 host/f.mpp >/dev/null || fail "alloc -p"
+    expect 0 mappedpages trim host/f.mpp
+    dd if=/dev/zero of=host/filler bs=4096 status=none 2>/dev/null
+    mount_file host/f.mpp m
+    for id in 0 4 9 4; do
+        echo "trimmed $id" >m/protected/$id || fail "[$format] no room for what a trim left room for"
+    done
+    [ "$(head -n 1 m/protected/4)" = 'trimmed 4' ] || fail "not committed"
+    unmount m
+    expect 0 mappedpages check host/f.mpp
+    rm -f host/*.mpp host/filler
 done
 umount host
