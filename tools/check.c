@@ -343,7 +343,7 @@ static int run(int argc, char **argv)
     if (!repair && request.undo == NULL) {
         return check_file(&request);
     }
-    hints_are_for(HINT_REPAIR);
+    hints_are_for(repair ? HINT_REPAIR : HINT_UNDO);
     return repair ? repair_file(&request) : undo_repair(&request);
 }
 

@@ -76,8 +76,11 @@ static bool is_directory(const char *path)
 }
 
 /* There is something of that name. */
-static bool about_existing(char text[HINT_SIZE], const char *path)
+static bool about_existing(char text[HINT_SIZE], const char *path, enum hint_use use)
 {
+    if (use == HINT_RESCUE) {
+        return say(text, "a rescue makes a new file: take another name");
+    }
     switch (content_of(path).kind) {
     case CONTENT_PAGES:
         return say(text, "'mappedpages info %s' shows it", shown(path, "FILE"));
@@ -250,16 +253,50 @@ static bool about_busy(char text[HINT_SIZE])
                                         shown(mounted_on, "DIRECTORY"));
 }
 
+/* The undo file of a repair, which is to be made: nothing else was written before. */
+static bool about_undo_file(char text[HINT_SIZE], const mpg_error_info *info)
+{
+    static const int refused[] = {EACCES, EPERM, EROFS, EISDIR, ENOENT, ENOTDIR, ENOSPC, EDQUOT};
+    bool elsewhere =
+        info->code == MPG_E_NO_SPACE ||
+        (info->code == MPG_E_EXISTS && strstr(info->message, "name another") == NULL) ||
+        info->code == MPG_E_READ_ONLY || info->code == MPG_E_UNSUPPORTED;
+
+    for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
+        elsewhere |= info->code == MPG_E_IO && info->system_errno == refused[i];
+    }
+    return elsewhere && say(text, "--undo names another place for the undo file");
+}
+
+/* What is to take a repair back. */
+static bool about_undoing(char text[HINT_SIZE], const char *path, const mpg_error_info *info)
+{
+    if (info->code == MPG_E_BUSY) {
+        return about_busy(text);
+    }
+    if (info->code == MPG_E_IO && info->system_errno == ENOENT) {
+        return say(text, "a repair of FILE leaves FILE.undo, unless --undo named another");
+    }
+    return info->code == MPG_E_EXISTS && content_of(path).kind == CONTENT_PAGES &&
+           say(text, "the undo file stands before the page file: --undo UNDO FILE");
+}
+
 bool hint_find(char text[HINT_SIZE], const char *path, const mpg_error_info *info,
                enum hint_use use)
 {
     text[0] = '\0';
+    if (use == HINT_UNDO) {
+        return about_undoing(text, path, info);
+    }
+    if (use == HINT_UNDO_FILE) {
+        return about_undo_file(text, info);
+    }
     switch (info->code) {
     case MPG_E_IO:
         return about_system(text, path, info->system_errno, use);
     case MPG_E_EXISTS:
         if (info->page == MPG_NO_PAGE) {
-            return use != HINT_REPAIR && about_existing(text, path);
+            return use != HINT_REPAIR && about_existing(text, path, use);
         }
         return about_page(text, path, info, use);
     case MPG_E_NOT_ALLOCATED:

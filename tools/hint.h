@@ -12,12 +12,14 @@
 
 /* What the failed program was about to do with the file. */
 enum hint_use {
-    HINT_USE,    /* look at it, or change it */
-    HINT_CREATE, /* make it */
-    HINT_WRITE,  /* write to a page that is there */
-    HINT_CHECK,  /* tell what is damaged */
-    HINT_REPAIR, /* mend it, or take that back */
-    HINT_RESCUE, /* save what is left of it */
+    HINT_USE,       /* look at it, or change it */
+    HINT_CREATE,    /* make it */
+    HINT_WRITE,     /* write to a page that is there */
+    HINT_CHECK,     /* tell what is damaged */
+    HINT_REPAIR,    /* mend it */
+    HINT_RESCUE,    /* save what is left of it */
+    HINT_UNDO,      /* take a repair back; the file is the page file, or the undo file */
+    HINT_UNDO_FILE, /* mend a page file; this one is for taking that back */
 };
 
 /* A file was found busy, and it is mounted there, by somebody whom this process may see. */

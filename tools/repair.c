@@ -166,6 +166,9 @@ static int report(struct repair *repair, int error, const char *undo, const stru
     if (error == MPG_E_BUSY) {
         describe_busy(&info, busy);
     }
+    if (about == undo) {
+        hints_are_for(HINT_UNDO_FILE);
+    }
     progress_end(&repair->progress);
     if (repair->request->as_json) {
         json_close(&repair->json, ']');

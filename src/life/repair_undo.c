@@ -240,9 +240,10 @@ void mpgi_undo_close(struct undo *undo)
 
 static int fail_changed(const struct undo *undo, const struct file *file)
 {
-    return mpgi_fail(MPG_E_CHANGED, "repair", MPG_NO_PAGE,
-                     "%s: it was written to since the repair that %s is of", file->path,
-                     undo->file.path);
+    return mpgi_fail(
+        MPG_E_CHANGED, "repair", MPG_NO_PAGE,
+        "%s: it was written to since the repair that %s is of, or that was of another file",
+        file->path, undo->file.path);
 }
 
 /* A piece of the page file, of which a part may lie behind its end. */

@@ -176,3 +176,33 @@ import json, sys
 r = json.load(sys.stdin)
 assert r["changed"] is True and r["protected_lost"] == 1 and r["faults"] == 1 and r["faults_left"] == 0, r
 assert r["undo"] == "data.mpp.undo" and [n["name"] for n in r["notes"]], r' <out || fail "--repair --json: $(cat out)"
+
+# What went wrong with the undo file, and what to do; nothing is changed.
+make 1
+destroy 0 4096
+mkdir directory
+for name in directory missing/undo passwd; do
+    expect 3 mappedpages check --repair --undo $name data.mpp
+    complained '--undo names another place'
+    same data.mpp damaged.mpp
+done
+expect 3 mappedpages check --undo missing data.mpp
+complained 'a repair of FILE leaves FILE.undo, unless --undo named another$'
+expect 3 mappedpages check --undo whole.mpp data.mpp
+complained 'the undo file stands before the page file'
+expect 3 mappedpages rescue data.mpp ./data.mpp
+complained 'a rescue makes a new file'
+same data.mpp damaged.mpp
+# One that is cut, and one of another file, take nothing back.
+expect 0 mappedpages check --repair data.mpp
+head -c 5000 data.mpp.undo >cut
+cp data.mpp repaired.mpp
+expect 3 mappedpages check --undo cut data.mpp
+complained 'or not whole$'
+cp whole.mpp another.mpp
+echo other | mappedpages write -p another.mpp 3 || fail "write"
+cp another.mpp before
+expect 3 mappedpages check --undo data.mpp.undo another.mpp
+complained 'or that was of another file$'
+same another.mpp before
+same data.mpp repaired.mpp

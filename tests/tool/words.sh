@@ -146,8 +146,8 @@ tells "no.mpp: the format cannot hold 18446744073709551615 pages" create -n 1844
 
 # Of two files, which one it is about.
 echo x >second
-tells "second: exists already; it is no page file; take another name" rescue my.mpp second
-tells "none.undo: No such file or directory" check --undo none.undo my.mpp
+tells "second: exists already; a rescue makes a new file: take another name" rescue my.mpp second
+tells "none.undo: No such file or directory; a repair of FILE leaves FILE.undo, unless --undo named another" check --undo none.undo my.mpp
 # Room, not what was called to get it.
 tells "huge.mpp: No space left: the disk has not enough room for it" create -n 99999999999 huge.mpp
 [ ! -e huge.mpp ] || fail "something is left of what had no room"
