@@ -152,7 +152,7 @@ tells "none.undo: No such file or directory; a repair of FILE leaves FILE.undo, 
 tells "huge.mpp: No space left: the disk has not enough room for it" create -n 99999999999 huge.mpp
 [ ! -e huge.mpp ] || fail "something is left of what had no room"
 # Nothing is no archive, and not a mistake without a word.
-tells "standard input: there is nothing in it, not even an empty archive; nothing was changed" load my.mpp </dev/null
+tells "standard input: there is nothing in it; nothing was changed" load my.mpp </dev/null
 tar cf none.tar -T /dev/null
 expect 0 mappedpages load my.mpp <none.tar
 tells "standard input: not a tar archive; nothing was changed" load my.mpp <notes.txt
