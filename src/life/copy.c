@@ -215,6 +215,8 @@ static int make_this_way(struct copy *copy, const char *to, const struct format_
         result = make_content(copy, ops);
     file->unseen = false;
     if (result == 0)
+        result = mpgi_copy_write_out(&copy->passes.content);
+    if (result == 0)
         result = mpgi_file_sync(file);
     if (copy->older != NULL)
         return mpgi_new_file_succeed(file, &copy->older->file, result);
@@ -237,6 +239,7 @@ static int make(struct copy *copy, const char *to, const struct format_ops *ops)
         copy->passes.content.to = &copy->target->file;
         copy->passes.content.bytes = copy->passes.content.written = 0;
         copy->passes.content.update = copy->passes.content.by_hand = false;
+        copy->passes.content.paced = copy->passes.content.hurried = false;
         result = make_this_way(copy, to, ops, way);
         (void)mpg_last_error(&error);
         mpgi_copy_passes_free(&copy->passes);

@@ -5,17 +5,23 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "base/clock.h"
 #include "base/crc.h"
 #include "base/error.h"
+#include "os/gate.h"
 
 /* Bytes that are read at once. */
 #define COPY_BUFFER ((size_t)1 << 20)
-/* … and that a disk is asked to write at once beside a writer: a commit waits for so much. */
-#define PACE (UINT64_C(2) << 20)
+/* … and beside a writer, whose commit may have to wait until a disk has written so much. */
+#define COPY_PIECE ((size_t)256 << 10)
+/* A writer at a commit has the machine for so many times as long as the copy took for a piece, */
+#define PAUSES 3
+/* … but never for longer at once, in nanoseconds. */
+#define MOST_PAUSE (NANOSECONDS / 10)
 
 int mpgi_copy_content_begin(struct copy_content *content)
 {
-    content->capacity = COPY_BUFFER > content->page_size ? COPY_BUFFER : content->page_size;
+    content->capacity = max_u64(content->page_size, COPY_BUFFER);
     content->buffer = malloc(content->capacity);
     content->other = malloc(content->capacity);
     content->zero_crc = mpgi_crc_extend_zeros(0, content->page_size);
@@ -32,14 +38,51 @@ void mpgi_copy_content_end(struct copy_content *content)
     content->kept = (struct copy_kept){0};
 }
 
-/* What is copied goes to the disk at once, or the sync in the end would have it do nothing else for long. */
+void mpgi_copy_pace(struct copy_content *content)
+{
+    content->paced = true;
+    content->capacity = max_u64(content->page_size, COPY_PIECE);
+    content->resumed = now();
+}
+
+/* Leaves the disk and the processors to a writer that is at a commit. */
+static void stand_back(struct copy_content *content)
+{
+    if (!content->hurried && mpgi_gate_is_held(content->from))
+        pause_for(min_u64(PAUSES * (now() - content->resumed), MOST_PAUSE));
+    content->resumed = now();
+}
+
+/*
+ * What is copied beside a writer goes to the disk at once and little by little, or the sync in the
+ * end would have it do nothing else for long.
+ */
 static int pace(struct copy_content *content, uint64_t bytes)
 {
+    int result;
+
     content->unwritten += bytes;
-    if (!content->paced || content->unwritten < PACE)
+    if (!content->paced || content->unwritten < COPY_PIECE)
         return 0;
     content->unwritten = 0;
-    return mpgi_file_write_out(content->to);
+    result = mpgi_file_write_out(content->to, 0, 0);
+    stand_back(content);
+    return result;
+}
+
+int mpgi_copy_write_out(struct copy_content *content)
+{
+    const struct file *to = content->to;
+    int result = 0;
+
+    for (uint64_t at = 0; content->paced && at < to->bytes && result == 0; at += COPY_PIECE) {
+        at = max_u64(at, mpgi_file_next_data(to, at, NULL) / COPY_PIECE * COPY_PIECE);
+        if (at >= to->bytes)
+            break;
+        result = mpgi_file_write_out(to, at, COPY_PIECE);
+        stand_back(content);
+    }
+    return result;
 }
 
 static int tell(struct copy_content *content, uint64_t bytes)
@@ -343,39 +386,54 @@ static size_t count_together(const struct copy_content *content, const struct co
     return count;
 }
 
-/* Zeros where the copy has a hole need not be written. */
-static int write_content(struct copy_content *content, const struct entry *entry,
-                         const unsigned char *data)
+/* Zeros where the copy has a hole. */
+static bool is_there_already(const struct copy_content *content, const struct entry *entry,
+                             const unsigned char *data)
 {
-    uint64_t offset = entry_page(entry) * content->page_size;
+    return entry->crc == content->zero_crc && data[0] == 0 &&
+           memcmp(data, data + 1, content->page_size - 1) == 0 &&
+           mpgi_file_is_hole(content->to, entry_page(entry) * content->page_size,
+                             content->page_size);
+}
 
-    if (entry->crc == content->zero_crc && data[0] == 0 &&
-        memcmp(data, data + 1, content->page_size - 1) == 0 &&
-        mpgi_file_is_hole(content->to, offset, content->page_size))
-        return 0;
-    return write_changed(content, data, content->page_size, offset);
+/* Writes contents of entries that lie behind each other. */
+static int write_contents(struct copy_content *content, struct copy_entry *entries, size_t count,
+                          const unsigned char *data)
+{
+    int result = 0;
+
+    if (count > 0)
+        result = write_changed(content, data, count * content->page_size,
+                               entry_page(&entries->entry) * content->page_size);
+    for (size_t i = 0; i < count && result == 0; i++)
+        entries[i].copied = true;
+    return result;
 }
 
 static int copy_together(struct copy_content *content, struct copy_state *now, size_t first,
                          size_t count, size_t *failures, const struct copy_entry **failed)
 {
-    uint64_t page = entry_page(&now->entries[first].entry);
-    size_t length = count * content->page_size;
-    int result =
-        mpgi_file_read(content->from, content->buffer, length, page * content->page_size, page);
+    struct copy_entry *entries = &now->entries[first];
+    uint64_t page = entry_page(&entries->entry);
+    uint32_t size = content->page_size;
+    size_t length = count * size, from = 0;
+    int result = mpgi_file_read(content->from, content->buffer, length, page * size, page);
 
     for (size_t i = 0; i < count && result == 0; i++) {
-        struct copy_entry *copied = &now->entries[first + i];
-        const unsigned char *data = content->buffer + i * content->page_size;
+        const unsigned char *data = content->buffer + i * size;
+        bool fails = crc_of(data, size) != entries[i].entry.crc;
 
-        if (crc_of(data, content->page_size) != copied->entry.crc) {
-            (*failures)++;
-            *failed = copied;
+        if (!fails && !is_there_already(content, &entries[i].entry, data))
             continue;
-        }
-        result = write_content(content, &copied->entry, data);
-        copied->copied = result == 0;
+        result = write_contents(content, &entries[from], i - from, content->buffer + from * size);
+        from = i + 1;
+        entries[i].copied = !fails;
+        *failures += fails;
+        *failed = fails ? &entries[i] : *failed;
     }
+    if (result == 0)
+        result =
+            write_contents(content, &entries[from], count - from, content->buffer + from * size);
     return result != 0 ? result : tell(content, length);
 }
 

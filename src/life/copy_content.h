@@ -21,14 +21,15 @@ struct copy_content {
     uint32_t page_size;
     uint32_t zero_crc;     /* of a page of zeros */
     unsigned char *buffer; /* COPY_BUFFER bytes, or a page if that is more */
-    size_t capacity;       /* of it */
+    size_t capacity;       /* bytes of it that are read at once */
     unsigned char *other;  /* as many: what the copy has already */
     bool by_hand;          /* the system copies nothing from the one to the other by itself */
     bool update;           /* it has contents already: only what differs is written */
-    bool
-        paced; /* a writer waits for the same disk: no more than a little at once is for it to write */
-    uint64_t unwritten; /* bytes that it was not asked to write yet */
-    bool keeps;         /* nothing is written, and nobody told of progress: it is kept for later */
+    bool paced;            /* there is a writer, who is to get on, */
+    bool hurried;          /* … but who writes more meanwhile than would be copied with pauses */
+    uint64_t unwritten;    /* bytes that the disk was not asked to write yet, */
+    uint64_t resumed;      /* … and since when it is being worked at that, by the clock */
+    bool keeps; /* nothing is written, and nobody told of progress: it is kept for later */
     struct copy_kept kept;
     const mpg_copy_options *options;
     uint64_t bytes;    /* that were read */
@@ -39,6 +40,16 @@ struct copy_content {
 int mpgi_copy_content_begin(struct copy_content *content);
 void mpgi_copy_content_end(struct copy_content *content);
 
+/*
+ * From now on a writer is to get on beside it: the disk is asked to write little at once, and while
+ * the writer commits the copy does nothing for most of the time.
+ */
+void mpgi_copy_pace(struct copy_content *content);
+/*
+ * In that case, has the disk write all that it was not asked to write yet, in the same manner: a
+ * sync then has little to do.
+ */
+int mpgi_copy_write_out(struct copy_content *content);
 /* From now on what is to be written is kept in memory, for which there is room: then reading is all that takes time. */
 int mpgi_copy_keep(struct copy_content *content, size_t expected);
 /* Writes what was kept, if `wanted`, and keeps no more. */

@@ -6,10 +6,10 @@
  */
 #include "life/copy_passes.h"
 
-#include <time.h>
 #include <unistd.h>
 
 #include "base/bytes.h"
+#include "base/clock.h"
 #include "base/error.h"
 #include "os/gate.h"
 #include "os/grow.h"
@@ -29,14 +29,6 @@
 #define MOST_WAITS 1000
 
 /* ---- the gate ---- */
-
-static uint64_t now(void)
-{
-    struct timespec time;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &time);
-    return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
-}
 
 bool mpgi_copy_close_gate(const struct copy_passes *passes, uint64_t *closed)
 {
@@ -146,8 +138,8 @@ static int copy_state(struct copy_passes *p, struct copy_state *state, bool adva
     p->state = *state;
     if (advanced)
         mpgi_copy_changes_settle(&p->changes, state);
-    else if (result == 0)
-        result = mpgi_copy_changes_begin(&p->changes, state);
+    else if (mpgi_copy_changes_begin(&p->changes, state) != 0)
+        return MPG_E_NO_MEMORY; /* what is left is not known then, whatever the result was */
     return result;
 }
 
@@ -160,11 +152,15 @@ static int make_long_enough(struct copy_passes *p, uint64_t pages)
     return bytes > file->bytes ? mpgi_file_grow(file, bytes) : 0;
 }
 
-/* A pass beside the writer. *rest: bytes that were to be copied. */
-static int pass(struct copy_passes *p, uint64_t *rest)
+/*
+ * A pass beside the writer, unless what is left is so little that it can be read while the writer
+ * waits: *enough. *rest: bytes that are to be copied; UINT64_MAX before the first pass.
+ */
+static int pass(struct copy_passes *p, uint64_t *rest, bool *enough)
 {
+    uint64_t before = *rest;
     struct copy_state state;
-    bool advanced;
+    bool advanced, as_much;
     int result = look_at_newest(p, &state, &advanced);
 
     *rest = UINT64_MAX;
@@ -175,12 +171,14 @@ static int pass(struct copy_passes *p, uint64_t *rest)
     p->begun = true;
     *rest = rest_of(p, &state, advanced);
     p->content.expected = p->content.bytes + *rest;
-    result = make_long_enough(p, state.total);
-    if (result != 0) {
-        mpgi_copy_state_free(&state);
-        return result;
-    }
-    return copy_state(p, &state, advanced, false);
+    as_much = *rest > before / 2; /* as there was: the writer is as fast as the copy */
+    *enough = before != UINT64_MAX && (*rest <= REST_LITTLE || (*rest <= REST_MOST && as_much));
+    p->content.hurried |= as_much && !*enough;
+    result = *enough ? 0 : make_long_enough(p, state.total);
+    if (result == 0 && !*enough)
+        return copy_state(p, &state, advanced, false);
+    mpgi_copy_state_free(&state);
+    return result;
 }
 
 /* ---- regular pages, which no checksum tells from what somebody else had there before ---- */
@@ -257,24 +255,22 @@ static int turn_to_other_marks(struct copy_passes *p)
 
 /* ---- passes beside the writer ---- */
 
-/* Each takes as long as what there was to copy, and leaves what was committed meanwhile: so it becomes less, down to a commit. */
+/*
+ * Each takes as long as what there was to copy, and leaves what was committed meanwhile: so it
+ * becomes less, down to a commit.
+ */
 static int passes_beside(struct copy_passes *p)
 {
-    uint64_t rest = UINT64_MAX, before;
+    uint64_t rest = UINT64_MAX;
+    bool enough = false;
+    int result = 0;
 
-    for (unsigned i = 0; i < MOST_PASSES; i++) {
-        int result;
-
+    for (unsigned i = 0; i < MOST_PASSES && result == 0 && !enough; i++) {
         if (i > 0 && rest > REST_MOST && turn_to_other_marks(p) != 0)
             forget_runs(p);
-        before = rest;
-        result = pass(p, &rest);
-        if (result != 0)
-            return result;
-        if (rest <= REST_LITTLE || (rest <= REST_MOST && rest > before / 2))
-            break;
+        result = pass(p, &rest, &enough);
     }
-    return 0;
+    return result;
 }
 
 /* ---- the last pass ---- */
@@ -371,7 +367,8 @@ int mpgi_copy_passes(struct copy_passes *passes)
 
     mpgi_gate_begin_copy(file, passes->set);
     forget_runs(passes);
-    passes->content.paced = passes->session != 0;
+    if (passes->session != 0)
+        mpgi_copy_pace(&passes->content);
     result = copy_all(passes);
     mpgi_gate_end_copy(file, passes->set);
     return result;

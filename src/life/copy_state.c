@@ -228,8 +228,8 @@ static int renew_entry(struct copy_state *state, struct copy_changes *changes,
     if (known == NULL || known->id != id)
         return COPY_LOOK_AT_ALL;
     if (!same_content(&known->entry, &entry)) {
+        result = known->copied ? add_change(changes, *at) : 0; /* else it is among them */
         *known = (struct copy_entry){.id = id, .entry = entry};
-        result = add_change(changes, *at);
     }
     ++*at;
     return result;

@@ -4,9 +4,9 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/random.h>
-#include <time.h>
 
 #include "base/bytes.h"
+#include "base/clock.h"
 
 #define GATE LOCK_END
 #define WISH (LOCK_END + 1)
@@ -16,7 +16,6 @@
 #define MARK_COUNT (UINT64_C(1) << 60)
 #define MARKS(set) (LOCK_END + (1 + (set)) * MARK_COUNT)
 
-#define NANOSECONDS UINT64_C(1000000000)
 /* Nanoseconds from one try to the next. */
 #define PAUSE_WRITER (UINT64_C(50) * 1000)
 #define PAUSE_COPY (UINT64_C(20) * 1000)
@@ -69,21 +68,6 @@ void mpgi_spans_free(struct page_spans *spans)
 }
 
 /* ---- locks ---- */
-
-static uint64_t now(void)
-{
-    struct timespec time;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &time);
-    return (uint64_t)time.tv_sec * NANOSECONDS + (uint64_t)time.tv_nsec;
-}
-
-static void pause_for(uint64_t nanoseconds)
-{
-    struct timespec time = {.tv_nsec = (long)nanoseconds};
-
-    (void)nanosleep(&time, NULL);
-}
 
 static int lock(const struct file *file, uint64_t first, uint64_t count, enum io_lock kind)
 {
@@ -289,6 +273,11 @@ void mpgi_gate_open(const struct file *file)
         return;
     (void)lock(file, GATE, 1, IO_LOCK_NONE);
     (void)lock(file, WISH, 1, IO_LOCK_NONE);
+}
+
+bool mpgi_gate_is_held(const struct file *file)
+{
+    return file->io->lock_range != NULL && is_locked(file, GATE, 1);
 }
 
 uint64_t mpgi_gate_session(const struct file *file)

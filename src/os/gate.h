@@ -89,6 +89,8 @@ void mpgi_gate_end_copy(const struct file *file, unsigned set);
  */
 bool mpgi_gate_close(const struct file *file);
 void mpgi_gate_open(const struct file *file);
+/* Whether a writer is at a commit right now. */
+bool mpgi_gate_is_held(const struct file *file);
 /* Who has the file open for writing: a number; 0: nobody who would tell. */
 uint64_t mpgi_gate_session(const struct file *file);
 /* The first pages from *first on that a set marks: up to *end. False: there are none. */

@@ -8,9 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
-#include <time.h>
 
 #include "base/bytes.h"
+#include "base/clock.h"
 #include "base/crc.h"
 #include "base/error.h"
 #include "base/rules.h"
@@ -20,14 +20,6 @@
 static int fail(const struct file *file, const char *operation, uint64_t page)
 {
     return mpgi_fail_errno(errno, operation, page, file->path);
-}
-
-static uint64_t now(void)
-{
-    struct timespec time;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &time);
-    return (uint64_t)time.tv_sec * UINT64_C(1000000000) + (uint64_t)time.tv_nsec;
 }
 
 /* Stacks of threads lie at least this far apart. */
@@ -309,9 +301,10 @@ void mpgi_file_start(const struct file *file, uint64_t offset, uint64_t length)
         file->io->start(file->context, file->fd, offset, length);
 }
 
-int mpgi_file_write_out(const struct file *file)
+int mpgi_file_write_out(const struct file *file, uint64_t offset, uint64_t length)
 {
-    if (file->io->write_out == NULL || file->io->write_out(file->context, file->fd) == 0)
+    if (file->io->write_out == NULL ||
+        file->io->write_out(file->context, file->fd, offset, length) == 0)
         return 0;
     return fail(file, "sync_file_range", MPG_NO_PAGE);
 }

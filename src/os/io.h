@@ -85,10 +85,10 @@ struct io {
      */
     void (*start)(void *context, int fd, uint64_t offset, uint64_t length);
     /*
-     * Has the disk write what was written to the file, and waits for it; durable is nothing by
-     * that. May be NULL.
+     * Has the disk write what was written to a range, a length of 0: up to the end, and waits for
+     * it; durable is nothing by that. May be NULL.
      */
-    int (*write_out)(void *context, int fd);
+    int (*write_out)(void *context, int fd, uint64_t offset, uint64_t length);
     /* Makes all that was written durable, with the length of the file if it changed. */
     int (*fdatasync)(void *context, int fd);
     /* How many bytes the filesystem could still take. May be NULL where that is not known. */
@@ -248,10 +248,11 @@ int mpgi_file_write_gathered(struct file *file, struct iovec *pieces, int count,
  */
 void mpgi_file_start(const struct file *file, uint64_t offset, uint64_t length);
 /*
- * Waits until the disk has written what was written to a file: so little of that gathers in memory,
- * and whoever syncs another file there need not wait for it. Where it fails a sync may not tell.
+ * Waits until the disk has written what was written to a range of a file, or with a length of 0 from
+ * `offset` on: so little of that gathers in memory, and whoever syncs another file there need not
+ * wait for it. Where it fails a sync may not tell.
  */
-int mpgi_file_write_out(const struct file *file);
+int mpgi_file_write_out(const struct file *file, uint64_t offset, uint64_t length);
 /*
  * Copies bytes of another file to the same place, as far as the system does so by itself. Returns
  * how many: the rest is to be read and written, which also tells what went wrong.

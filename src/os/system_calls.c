@@ -228,10 +228,11 @@ static void system_start(void *context, int fd, uint64_t offset, uint64_t length
 }
 
 /* A filesystem that cannot do that is no error. */
-static int system_write_out(void *context, int fd)
+static int system_write_out(void *context, int fd, uint64_t offset, uint64_t length)
 {
-    int result = sync_file_range(
-        fd, 0, 0, SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER);
+    int result = sync_file_range(fd, (off_t)offset, (off_t)length,
+                                 SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE |
+                                     SYNC_FILE_RANGE_WAIT_AFTER);
 
     (void)context;
     return result == 0 || errno == ENOSYS || errno == EINVAL || errno == ESPIPE ? 0 : -1;

@@ -24,6 +24,7 @@
 #include <time.h>
 
 #include "base/bytes.h"
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/rules.h"
 #include "os/poison.h"
@@ -38,19 +39,8 @@
  */
 #define MOST_UNORDERED_PAGES 1024
 
-#define NANOSECONDS UINT64_C(1000000000)
-
 /* Nanoseconds that the first of a batch waits for others at most, however slow the disk was. */
 #define MOST_PATIENCE (UINT64_C(10) * 1000 * 1000)
-
-/* Nanoseconds of the clock that `settled` goes by. */
-static uint64_t now(void)
-{
-    struct timespec time;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &time);
-    return (uint64_t)time.tv_sec * NANOSECONDS + (uint64_t)time.tv_nsec;
-}
 
 static int write_stage(mpg_pager *pager, const struct batch *batch)
 {

@@ -3,8 +3,8 @@
 #include "pager/pager.h"
 
 #include <stdlib.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/crc.h"
 #include "base/error.h"
 
@@ -88,14 +88,6 @@ int mpgi_pager_free(mpg_pager *pager)
     (void)pthread_mutex_destroy(&pager->lock);
     free(pager);
     return result;
-}
-
-static uint64_t now(void)
-{
-    struct timespec time;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &time);
-    return (uint64_t)time.tv_sec * UINT64_C(1000000000) + (uint64_t)time.tv_nsec;
 }
 
 bool mpgi_is_pinned(const mpg_pager *pager, uint64_t page)
