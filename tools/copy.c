@@ -117,12 +117,12 @@ static int send(int fd, const char *path)
     while (status == STATUS_FINE && (length = read(fd, buffer, size)) != 0) {
         if (length < 0) {
             status = fail_temporary(path);
-        } else if (fwrite(buffer, 1, (size_t)length, stdout) != (size_t)length) {
-            status = finish_output(STATUS_FAILED);
+        } else {
+            status = write_output(buffer, (size_t)length, STATUS_FINE);
         }
     }
     free(buffer);
-    return finish_output(status);
+    return status;
 }
 
 /*

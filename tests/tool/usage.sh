@@ -129,7 +129,7 @@ same file before
 
 # What cannot be written to standard output is a failure, not silence.
 if [ -c /dev/full ]; then
-    for arguments in --help --version 'info file' 'list --json file' 'check file' 'info --help'; do
+    for arguments in --help --version 'info file' 'list --json file' 'check file' 'info --help' 'copy file -'; do
         # The words of $arguments are to be split.
         # shellcheck disable=SC2086
         mappedpages $arguments >/dev/full 2>err
