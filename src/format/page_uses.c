@@ -134,30 +134,50 @@ bool mpgi_uses_all(const unsigned char *uses, uint64_t first, uint64_t end, enum
     return *at == use * 0x55u && memcmp(at, at + 1, (size_t)bytes - 1) == 0;
 }
 
-bool mpgi_uses_find_free(const unsigned char *const *uses, const size_t *lengths, unsigned versions,
-                         uint64_t from, uint64_t end, unsigned run, uint64_t *index)
+/* The arrays of several versions of the same pages. */
+struct versions_of {
+    const unsigned char *const *uses;
+    const size_t *lengths;
+    unsigned count;
+};
+
+/* Low bits of the pairs of a word whose pages are free in all versions. */
+static uint64_t free_in_all(const struct versions_of *versions, uint64_t word)
 {
-    uint64_t found = 0; /* free pages in a row, up to where we are */
+    uint64_t used = 0;
 
-    for (uint64_t word = from / PAGES_PER_WORD; word * PAGES_PER_WORD < end; word++) {
-        uint64_t used = 0;
-        uint64_t free;
+    for (unsigned k = 0; k < versions->count; k++) {
+        if (versions->uses[k] != NULL)
+            used |= load_word(versions->uses[k], versions->lengths[k], word);
+    }
+    return matches(used, MPG_USE_FREE);
+}
 
-        for (unsigned k = 0; k < versions; k++) {
-            if (uses[k] != NULL)
-                used |= load_word(uses[k], lengths[k], word);
-        }
-        free = matches(used, MPG_USE_FREE) & range_mask(word, from, end);
-        if (free == 0) {
-            found = 0;
-            continue;
-        }
-        for (unsigned i = 0; i < PAGES_PER_WORD; i++) {
-            found = free >> (2 * i) & 1 ? found + 1 : 0;
-            if (found == run) {
-                *index = word * PAGES_PER_WORD + i + 1 - run;
-                return true;
-            }
+/* The same of the pages that lie `apart` pages behind those of the word. */
+static uint64_t free_behind(const struct versions_of *versions, uint64_t word, uint64_t apart)
+{
+    unsigned shift = 2 * (apart % PAGES_PER_WORD);
+    uint64_t free;
+
+    word += apart / PAGES_PER_WORD;
+    free = free_in_all(versions, word) >> shift;
+    return shift == 0 ? free : free | free_in_all(versions, word + 1) << (64 - shift);
+}
+
+bool mpgi_uses_find_free(const unsigned char *const *uses, const size_t *lengths, unsigned versions,
+                         uint64_t from, uint64_t end, uint64_t apart, uint64_t *index)
+{
+    struct versions_of all = {uses, lengths, versions};
+    uint64_t last = end > apart ? end - apart : 0;
+
+    for (uint64_t word = from / PAGES_PER_WORD; word * PAGES_PER_WORD < last; word++) {
+        uint64_t free = free_in_all(&all, word) & range_mask(word, from, last);
+
+        if (free != 0 && apart != 0)
+            free &= free_behind(&all, word, apart);
+        if (free != 0) {
+            *index = word * PAGES_PER_WORD + (unsigned)__builtin_ctzll(free) / 2;
+            return true;
         }
     }
     return false;
@@ -166,14 +186,11 @@ bool mpgi_uses_find_free(const unsigned char *const *uses, const size_t *lengths
 uint64_t mpgi_uses_free_run(const unsigned char *const *uses, const size_t *lengths,
                             unsigned versions, uint64_t from, uint64_t end)
 {
-    for (uint64_t word = from / PAGES_PER_WORD; word * PAGES_PER_WORD < end; word++) {
-        uint64_t used = 0;
+    struct versions_of all = {uses, lengths, versions};
 
-        for (unsigned k = 0; k < versions; k++) {
-            if (uses[k] != NULL)
-                used |= load_word(uses[k], lengths[k], word);
-        }
-        used = (used | used >> 1) & range_mask(word, from, end);
+    for (uint64_t word = from / PAGES_PER_WORD; word * PAGES_PER_WORD < end; word++) {
+        uint64_t used = ~free_in_all(&all, word) & range_mask(word, from, end);
+
         if (used != 0)
             return word * PAGES_PER_WORD + (unsigned)__builtin_ctzll(used) / 2 - from;
     }

@@ -63,7 +63,7 @@ bool mpgi_0_2_find_free(const struct sheet *const *versions, unsigned count, uin
         for (unsigned i = 0; i < count; i++)
             arrays[i] = versions[i] != NULL ? chunk_of(versions[i], from) : NULL;
         if (mpgi_uses_find_free(arrays, lengths, count, from - base,
-                                min_u64(end - base, PAGES_PER_CHUNK), 1, &index)) {
+                                min_u64(end - base, PAGES_PER_CHUNK), 0, &index)) {
             *page = base + index;
             return true;
         }

@@ -31,6 +31,8 @@
 #define PAGE_LOG2_MIN 10
 #define PAGE_LOG2_MAX 30
 #define NODE_SIZE_MAX 4096
+/* Bytes from the first page of a pair to the second, where that is not a page or more. */
+#define SLOT_DISTANCE 65536
 
 /* ---- Every node ---------------------------------------------------------------------------- */
 
@@ -194,10 +196,21 @@ static inline uint32_t node_size_of(uint32_t page_size)
 /* The pages that a pair of slots takes. */
 #define PAIR_PAGES 2u
 
-/* Where a slot is in the file. */
+/* So many pages lie from the first page of a pair to the second: what takes neighbouring sectors takes one of them. */
+static inline uint64_t slot_distance(uint32_t page_size)
+{
+    return page_size < SLOT_DISTANCE ? SLOT_DISTANCE / page_size : 1;
+}
+
+/* The page that a slot is in, and where that is in the file. */
+static inline uint64_t slot_page(uint32_t page_size, uint64_t pair, unsigned slot)
+{
+    return pair + slot * slot_distance(page_size);
+}
+
 static inline uint64_t slot_offset(uint32_t page_size, uint64_t pair, unsigned slot)
 {
-    return (pair + slot) * page_size;
+    return slot_page(page_size, pair, slot) * page_size;
 }
 
 static inline uint32_t root_area_size(uint32_t node_size)

@@ -87,7 +87,7 @@ struct mending {
 static int mend_node(const struct mending *m, const struct node_reference *reference,
                      unsigned char *bytes, unsigned whole)
 {
-    uint64_t page = reference->pair + 1 - whole;
+    uint64_t page = slot_page(m->space->page_size, reference->pair, 1 - whole);
     int error = mpgi_node_read_slot(m->space, bytes, reference, 1 - whole);
 
     if (error == 0)
@@ -102,7 +102,7 @@ static int mend_node(const struct mending *m, const struct node_reference *refer
                           " of level %u of the %s tree: it is made anew from page %" PRIu64,
                           page, reference->index, reference->level,
                           m->tree->kind == TREE_SPACE ? "space" : "directory",
-                          reference->pair + whole);
+                          slot_page(m->space->page_size, reference->pair, whole));
     return error;
 }
 

@@ -78,7 +78,7 @@ void mpgi_reference_get(struct node_reference *reference, const unsigned char *a
 static int verify(const struct node_space *space, const unsigned char *bytes,
                   const struct node_reference *reference, unsigned slot)
 {
-    uint64_t page = reference->pair + slot;
+    uint64_t page = slot_page(space->page_size, reference->pair, slot);
     enum tree_kind tree = (enum tree_kind)reference->tree;
     uint32_t crc = mpgi_node_crc(space, bytes);
 
@@ -104,7 +104,7 @@ int mpgi_node_read_slot(const struct node_space *space, unsigned char *bytes,
 {
     int error = mpgi_file_read(space->file, bytes, space->node_size,
                                slot_offset(space->page_size, reference->pair, slot),
-                               reference->pair + slot);
+                               slot_page(space->page_size, reference->pair, slot));
 
     return error ? error : verify(space, bytes, reference, slot);
 }
@@ -116,7 +116,8 @@ int mpgi_node_read(const struct node_space *space, unsigned char *bytes,
     mpg_error_info info;
     int error;
 
-    if (reference->pair < 3 || reference->pair >= end || end - reference->pair < PAIR_PAGES)
+    if (reference->pair < 3 || reference->pair >= end ||
+        end - reference->pair <= slot_distance(space->page_size))
         return mpgi_fail(mpgi_tree_error(tree), "read metadata", reference->pair,
                          "%s: a node of the %s tree is said to be at page %" PRIu64
                          ", not between 3 and %" PRIu64,

@@ -67,7 +67,7 @@ static bool is_full(struct format_1 *f, uint64_t page)
         return false;
     length = (size_t)((view.end - view.first) / USES_PER_BYTE);
     return !mpgi_uses_find_free(&view.content, &length, 1, page - view.first, view.end - view.first,
-                                1, &index);
+                                0, &index);
 }
 
 /* Looks at one more leaf; `make`: which it may make. 1 if there is none. */

@@ -166,9 +166,25 @@ static bool names_content(const struct file *file, const unsigned char *leaf, ui
     return false;
 }
 
-/* Whether the page behind a leaf holds the same: its other slot. */
-static bool has_same_behind(const struct file *file, const unsigned char *leaf, uint32_t size,
-                            uint64_t at)
+/* Whether a leaf of the space tree says of its own two pages that they are metadata. */
+static bool names_itself(const unsigned char *leaf, uint32_t size, uint32_t page_size, uint64_t at)
+{
+    uint64_t units = (uint64_t)(size - NODE_BODY) * USES_PER_BYTE;
+    uint64_t first = get_u64(leaf + NODE_INDEX) * units;
+
+    if (memcmp(leaf, TYPE_SPACE, TYPE_SIZE) != 0)
+        return false;
+    for (unsigned slot = 0; slot < PAIR_PAGES; slot++) {
+        uint64_t index = slot_page(page_size, at / page_size, slot) - first;
+
+        if (index >= units || mpgi_uses_get(leaf + NODE_BODY, index) != MPG_USE_METADATA)
+            return false;
+    }
+    return true;
+}
+
+/* Whether the other slot of a leaf, if it begins with byte `at`, holds the same. */
+static bool has_same(const struct file *file, const unsigned char *leaf, uint32_t size, uint64_t at)
 {
     unsigned char other[NODE_SIZE_MAX];
 
@@ -216,7 +232,10 @@ static void learn(struct salvage *salvage, unsigned char *leaf, uint32_t size, u
     salvage->headless = true;
 }
 
-/* If a leaf proves itself to be one of a file with pages of some size, it says which file. */
+/*
+ * If a leaf proves itself to be one of a file with pages of some size, it says which file. That it is there twice says
+ * that it is whole, but not how large pages are, which lie equally far from each other in most sizes.
+ */
 static void learn_from_leaf(struct search *search, const unsigned char *head, uint64_t at)
 {
     struct salvage *salvage = search->salvage;
@@ -232,7 +251,9 @@ static void learn_from_leaf(struct search *search, const unsigned char *head, ui
     for (uint64_t page_size = size; page_size <= most && !twice && !named; page_size *= 2) {
         if (at % page_size != 0 || at / page_size < FIRST_USER_PAGE)
             continue;
-        twice = has_same_behind(file, leaf, size, at + page_size);
+        twice = has_same(file, leaf, size, slot_offset((uint32_t)page_size, at / page_size, 1)) &&
+                (most == size || names_itself(leaf, size, (uint32_t)page_size, at) ||
+                 names_content(file, leaf, size, (uint32_t)page_size));
         named = !salvage->headless && names_content(file, leaf, size, (uint32_t)page_size);
         if (twice || named)
             learn(salvage, leaf, size, (uint32_t)page_size);

@@ -83,11 +83,11 @@ static struct found_node *named_by(const struct join *join, const struct node_re
 /* Whether the other slot of a node is whole, which is the page before it or behind it. */
 static bool has_twin(const struct join *join, const struct found_node *node)
 {
-    uint32_t page_size = join->salvage->page_size;
+    uint64_t step = slot_offset(join->salvage->page_size, 0, 1);
 
     for (const struct found_node *other = lower_bound(join, node->level, node->index);
          is_at(join, other, node->level, node->index, node->index + 1); other++) {
-        if (other->at == node->at + page_size || other->at + page_size == node->at)
+        if (other->at == node->at + step || other->at + step == node->at)
             return true;
     }
     return false;
@@ -127,7 +127,7 @@ static int own_pair(const struct join *join, uint64_t pair)
     int error = 0;
 
     for (unsigned i = 0; i < PAIR_PAGES && error == 0; i++)
-        error = mpgi_salvage_set_owned(join->salvage, pair + i);
+        error = mpgi_salvage_set_owned(join->salvage, slot_page(join->salvage->page_size, pair, i));
     return error;
 }
 

@@ -109,25 +109,17 @@ bool mpgi_space_is_kept(const struct format_1 *f, uint64_t page)
     return lingering != NULL && RULE_HOLDS(RULE_PINS) && mpgi_id_map_find(lingering, page) != NULL;
 }
 
-static bool run_is_kept(const struct format_1 *f, uint64_t page, unsigned run)
-{
-    for (unsigned i = 0; i < run; i++) {
-        if (mpgi_space_is_kept(f, page + i))
-            return true;
-    }
-    return false;
-}
-
-/* The lowest page >= from, of what is shown, at which `run` pages can be given out. */
+/* The lowest page >= from, of what is shown, that can be given out together with the one `apart` pages behind it. */
 static bool find_shown(const struct format_1 *f, const struct shown *shown, uint64_t from,
-                       unsigned run, uint64_t *page)
+                       uint64_t apart, uint64_t *page)
 {
     uint64_t end = min_u64(shown->end, f->space.limit) - shown->first;
     uint64_t index = from - shown->first;
 
     while (
-        mpgi_uses_find_free(shown->uses, shown->lengths, shown->count, index, end, run, &index)) {
-        if (!run_is_kept(f, shown->first + index, run)) {
+        mpgi_uses_find_free(shown->uses, shown->lengths, shown->count, index, end, apart, &index)) {
+        if (!mpgi_space_is_kept(f, shown->first + index) &&
+            !mpgi_space_is_kept(f, shown->first + index + apart)) {
             *page = shown->first + index;
             return true;
         }
@@ -136,9 +128,9 @@ static bool find_shown(const struct format_1 *f, const struct shown *shown, uint
     return false;
 }
 
-/* The lowest page >= *page at which `run` pages can be given out, and what is around it. */
-static int find_run(struct format_1 *f, uint64_t *page, unsigned run, enum reuse reuse,
-                    struct shown *shown)
+/* The same of the whole file, and what is around it. */
+static int find_apart(struct format_1 *f, uint64_t *page, uint64_t apart, enum reuse reuse,
+                      struct shown *shown)
 {
     uint64_t unit = max_u64(*page, FIRST_USER_PAGE);
 
@@ -157,17 +149,17 @@ static int find_run(struct format_1 *f, uint64_t *page, unsigned run, enum reuse
             error = show_all(shown, f, unit, reuse);
         if (error)
             return error;
-        if (find_shown(f, shown, unit, run, page))
+        if (find_shown(f, shown, unit, apart, page))
             return 0;
         unit = shown->end;
     }
 }
 
-int mpgi_space_find_run(struct format_1 *f, uint64_t *page, unsigned run, enum reuse reuse)
+int mpgi_space_find_pair(struct format_1 *f, uint64_t *page, enum reuse reuse)
 {
     struct shown shown;
 
-    return find_run(f, page, run, reuse, &shown);
+    return find_apart(f, page, slot_distance(f->cache.space.page_size), reuse, &shown);
 }
 
 /* The words of what is shown that say which of its pages can be given out. */
@@ -255,7 +247,7 @@ int mpgi_space_find_free(struct format *format, uint64_t from, enum reuse reuse,
     if (free != 0) {
         unit += (unsigned)__builtin_ctzll(free);
     } else {
-        error = find_run(f, &unit, 1, reuse, &shown);
+        error = find_apart(f, &unit, 0, reuse, &shown);
         if (error)
             return error;
         open_window(f, &shown, unit, reuse);

@@ -14,10 +14,11 @@
 static void look_again_from(struct format_1 *f, uint64_t page)
 {
     struct space_hints *hints = &f->hints;
+    uint64_t apart = slot_distance(f->cache.space.page_size);
 
     hints->single[REUSE_SETTLED] = min_u64(hints->single[REUSE_SETTLED], page);
     hints->single[REUSE_RECENT] = min_u64(hints->single[REUSE_RECENT], page);
-    hints->pair = min_u64(hints->pair, page > 0 ? page - 1 : 0);
+    hints->pair = min_u64(hints->pair, page > apart ? page - apart : 0);
     hints->window_free = 0;
 }
 
@@ -178,27 +179,35 @@ static int make_spare(struct format_1 *f, unsigned pages)
                                           (uint64_t)((int64_t)pages - spare));
 }
 
-/* Whether a page is used before the batch, and so cannot be given out though it is free now (rule 2). */
-static bool was_in_use(struct format_1 *f, uint64_t page, unsigned run)
+/* One of the two pages of a pair. */
+static uint64_t page_of(const struct format_1 *f, uint64_t pair, unsigned slot)
+{
+    return slot_page(f->cache.space.page_size, pair, slot);
+}
+
+/* Whether a page of a pair is used before the batch, and so cannot be given out though it is free now (rule 2). */
+static bool was_in_use(struct format_1 *f, uint64_t pair)
 {
     bool used = false;
 
-    for (unsigned i = 0; i < run && RULE_HOLDS(2); i++) {
+    for (unsigned slot = 0; slot < PAIR_PAGES && RULE_HOLDS(2); slot++) {
+        uint64_t page = page_of(f, pair, slot);
         enum mpg_page_use durable, frozen;
 
-        used |= mpgi_space_get_use(&f->head, VERSION_DURABLE, page + i, &durable) != 0 ||
-                mpgi_space_get_use(&f->head, VERSION_FROZEN, page + i, &frozen) != 0 ||
+        used |= mpgi_space_get_use(&f->head, VERSION_DURABLE, page, &durable) != 0 ||
+                mpgi_space_get_use(&f->head, VERSION_FROZEN, page, &frozen) != 0 ||
                 durable != MPG_USE_FREE || frozen != MPG_USE_FREE;
     }
     return used;
 }
 
-/* Whether something keeps one of these pages, or it is the one to leave alone. */
-static bool is_held(const struct format_1 *f, uint64_t page, unsigned run, uint64_t avoid)
+/* Whether something keeps one of the pages of a pair, or it is the one to leave alone. */
+static bool is_held(const struct format_1 *f, uint64_t pair, uint64_t avoid)
 {
-    for (unsigned i = 0; i < run; i++) {
-        if (page + i == avoid || mpgi_space_is_kept(f, page + i) ||
-            mpgi_format_holds(&f->head, page + i))
+    for (unsigned slot = 0; slot < PAIR_PAGES; slot++) {
+        uint64_t page = page_of(f, pair, slot);
+
+        if (page == avoid || mpgi_space_is_kept(f, page) || mpgi_format_holds(&f->head, page))
             return true;
     }
     return false;
@@ -207,94 +216,106 @@ static bool is_held(const struct format_1 *f, uint64_t page, unsigned run, uint6
 /* The lowest pages >= *page for a pair. */
 static int find_pair(struct format_1 *f, uint64_t *page, enum reuse reuse)
 {
-    unsigned run = PAIR_PAGES;
-    int error = mpgi_space_find_run(f, page, run, reuse);
+    int error = mpgi_space_find_pair(f, page, reuse);
 
     if (error == 0 && reuse == REUSE_SETTLED)
         f->hints.pair = *page;
-    while (error == 0 && is_held(f, *page, run, UINT64_MAX)) {
+    while (error == 0 && is_held(f, *page, UINT64_MAX)) {
         ++*page;
-        error = mpgi_space_find_run(f, page, run, reuse);
+        error = mpgi_space_find_pair(f, page, reuse);
     }
     return error;
 }
 
 static int take_pair(struct format_1 *f, uint64_t *pair)
 {
-    unsigned run = PAIR_PAGES;
     uint64_t page = f->hints.pair;
     uint64_t total;
-    int error = make_spare(f, run);
+    int error = make_spare(f, PAIR_PAGES);
 
     total = get_u64(mpgi_root_get(f, VERSION_NEWEST) + ROOT_TOTAL);
     if (error == 0)
         error = find_pair(f, &page, REUSE_SETTLED);
 
     /* Rule 2: freed pages rest for one more commit, unless the file would have to grow. */
-    if (error == MPG_E_FILE_FULL || (error == 0 && page + run > total)) {
+    if (error == MPG_E_FILE_FULL || (error == 0 && page_of(f, page, 1) >= total)) {
         uint64_t recent = FIRST_USER_PAGE;
 
-        if (find_pair(f, &recent, REUSE_RECENT) == 0 && recent + run <= total) {
+        if (find_pair(f, &recent, REUSE_RECENT) == 0 && page_of(f, recent, 1) < total) {
             page = recent;
             error = 0;
         }
     }
     if (error == 0)
-        error = grow_to_hold(f, page + run);
+        error = grow_to_hold(f, page_of(f, page, 1) + 1);
     if (error == 0)
         error = mpgi_tree_edit(f, &f->space, page);
     if (error)
         return error;
-    for (unsigned i = 0; i < run; i++)
-        apply(f, page + i, MPG_USE_METADATA, MPG_USE_FREE);
+    for (unsigned slot = 0; slot < PAIR_PAGES; slot++)
+        apply(f, page_of(f, page, slot), MPG_USE_METADATA, MPG_USE_FREE);
     *pair = page;
     return 0;
 }
 
 static void give_back(struct format_1 *f, uint64_t pair)
 {
-    unsigned run = PAIR_PAGES;
-
     /* The leaf is pending, so this only finds it again. */
-    for (unsigned i = 0; i < run && mpgi_tree_edit(f, &f->space, pair) == 0; i++)
-        apply(f, pair + i, MPG_USE_FREE, MPG_USE_FREE);
+    for (unsigned slot = 0; slot < PAIR_PAGES && mpgi_tree_edit(f, &f->space, pair) == 0; slot++)
+        apply(f, page_of(f, pair, slot), MPG_USE_FREE, MPG_USE_FREE);
+}
+
+/* Sets the use of the pages of pairs in the leaf that is being made. */
+static void mark_own(const struct format_1 *f, unsigned char *content, uint64_t first,
+                     const uint64_t *pairs, unsigned count, enum mpg_page_use use)
+{
+    for (unsigned i = 0; i < count; i++) {
+        for (unsigned slot = 0; slot < PAIR_PAGES; slot++)
+            mpgi_uses_set(content, page_of(f, pairs[i], slot) - first, use);
+    }
+}
+
+/* The lowest pages for one more pair, from *from on, which is moved behind the first of them. */
+static int find_own(struct format_1 *f, const unsigned char *content, uint64_t first,
+                    uint64_t avoid, uint64_t *from, uint64_t *pair)
+{
+    size_t length = f->cache.space.node_size - NODE_BODY;
+    uint64_t apart = slot_distance(f->cache.space.page_size);
+    uint64_t index;
+
+    do {
+        if (!mpgi_uses_find_free(&content, &length, 1, *from, f->space.leaf_units, apart, &index))
+            return mpgi_fail(MPG_E_FILE_FULL, "alloc", first,
+                             "%s: no room for the space tree among the pages it covers",
+                             f->head.file->path);
+        *from = index + 1;
+        *pair = first + index;
+    } while (is_held(f, *pair, avoid) || was_in_use(f, *pair));
+    return 0;
 }
 
 static int take_own(struct format_1 *f, unsigned char *content, uint64_t first, uint64_t avoid,
                     uint64_t *pairs, unsigned count)
 {
-    const unsigned char *uses = content;
-    unsigned run = PAIR_PAGES;
-    size_t length = f->cache.space.node_size - NODE_BODY;
     uint64_t from = first == 0 ? FIRST_USER_PAGE : 0;
-    int64_t taken = (int64_t)count * run;
-    int error = make_spare(f, count * run);
+    unsigned pages = count * PAIR_PAGES;
+    unsigned found = 0;
+    int error = make_spare(f, pages);
 
-    if (error)
-        return error;
-    for (unsigned i = 0; i < count; i++) {
-        uint64_t index;
-
-        do {
-            if (!mpgi_uses_find_free(&uses, &length, 1, from, f->space.leaf_units, run, &index))
-                return mpgi_fail(MPG_E_FILE_FULL, "alloc", first,
-                                 "%s: no room for the space tree among the pages it covers",
-                                 f->head.file->path);
-            from = index + 1;
-        } while (is_held(f, first + index, run, avoid) || was_in_use(f, first + index, run));
-        pairs[i] = first + index;
-        from = index + run;
+    while (error == 0 && found < count) {
+        error = find_own(f, content, first, avoid, &from, &pairs[found]);
+        if (error == 0)
+            mark_own(f, content, first, &pairs[found++], 1, MPG_USE_METADATA);
     }
-    error = grow_to_hold(f, first + from);
-    if (error)
+    if (error == 0)
+        error = grow_to_hold(f, page_of(f, pairs[count - 1], 1) + 1);
+    if (error) {
+        mark_own(f, content, first, pairs, found, MPG_USE_FREE);
         return error;
-    for (unsigned i = 0; i < count; i++) {
-        for (unsigned k = 0; k < run; k++)
-            mpgi_uses_set(content, pairs[i] - first + k, MPG_USE_METADATA);
     }
-    mpgi_root_add(f, ROOT_FREE, -taken);
-    mpgi_root_add(f, ROOT_METADATA, taken);
-    f->gathered.handed_out += (uint64_t)taken;
+    mpgi_root_add(f, ROOT_FREE, -(int64_t)pages);
+    mpgi_root_add(f, ROOT_METADATA, pages);
+    f->gathered.handed_out += pages;
     f->hints.window_free = 0;
     mpgi_pool_reset(&f->pool);
     return 0;
@@ -310,15 +331,16 @@ static int check_pair(struct format_1 *f, struct node *node)
     if (node->pair_checked)
         return 0;
     for (unsigned i = 0; i < PAIR_PAGES; i++) {
+        uint64_t page = page_of(f, pair, i);
         enum mpg_page_use use;
-        int error = mpgi_space_get_use(&f->head, VERSION_NEWEST, pair + i, &use);
+        int error = mpgi_space_get_use(&f->head, VERSION_NEWEST, page, &use);
 
         if (error)
             return error;
         if (use != MPG_USE_METADATA)
-            return mpgi_fail(mpgi_tree_error(tree), "change metadata", pair + i,
+            return mpgi_fail(mpgi_tree_error(tree), "change metadata", page,
                              "%s: page %" PRIu64 " holds metadata but is not marked as such",
-                             f->head.file->path, pair + i);
+                             f->head.file->path, page);
     }
     node = mpgi_cache_find(&f->cache, tree, level, index);
     if (node != NULL)

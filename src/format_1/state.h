@@ -331,8 +331,8 @@ int mpgi_space_scan(struct format *format, enum version version, enum mpg_page_u
 bool mpgi_space_is_kept(const struct format_1 *f, uint64_t page);
 unsigned mpgi_space_free_run(struct format *format, uint64_t page);
 int mpgi_space_find_free(struct format *format, uint64_t from, enum reuse reuse, uint64_t *page);
-/* The lowest page >= *page at which `run` pages can be given out. */
-int mpgi_space_find_run(struct format_1 *f, uint64_t *page, unsigned run, enum reuse reuse);
+/* The lowest page >= *page that can be given out as the first of a pair. */
+int mpgi_space_find_pair(struct format_1 *f, uint64_t *page, enum reuse reuse);
 /*
  * Which pages of a leaf that exists can be given out: bit i of bits[w] is its page 64 * w + i. *end is the page
  * behind what it covers.

@@ -23,10 +23,13 @@ struct twins {
 /* Whether the file says of itself, elsewhere, that a node may be written there. */
 static bool is_pair(const struct twins *twins, uint64_t pair)
 {
+    uint32_t page_size = twins->f->cache.space.page_size;
+
     for (unsigned i = 0; i < PAIR_PAGES; i++) {
         enum mpg_page_use use;
 
-        if (mpgi_space_get_use(&twins->f->head, VERSION_DURABLE, pair + i, &use) != 0 ||
+        if (mpgi_space_get_use(&twins->f->head, VERSION_DURABLE, slot_page(page_size, pair, i),
+                               &use) != 0 ||
             use != MPG_USE_METADATA)
             return false;
     }

@@ -66,16 +66,17 @@ static void report_lost(const struct walk *walk, const struct node_reference *re
 /* One slot is enough, and one of them is not what it is to be. */
 static void warn(const struct walk *walk, const struct node_reference *reference, unsigned slot)
 {
+    uint32_t page_size = walk->f->cache.space.page_size;
+    uint64_t page = slot_page(page_size, reference->pair, slot);
     char message[200];
 
     (void)snprintf(message, sizeof(message),
                    "page %" PRIu64 " does not hold node %" PRIu64
                    " of level %u of the %s tree; page "
                    "%" PRIu64 " has it, too",
-                   reference->pair + slot, reference->index, reference->level, kind_of(walk),
-                   reference->pair + 1 - slot);
-    walk->fault(walk->context,
-                &(mpg_fault){0, reference->pair + slot, message, "node-copy", 0, 0, 0, 0});
+                   page, reference->index, reference->level, kind_of(walk),
+                   slot_page(page_size, reference->pair, 1 - slot));
+    walk->fault(walk->context, &(mpg_fault){0, page, message, "node-copy", 0, 0, 0, 0});
 }
 
 /* Reads a node, and looks whether it is there twice where it should be. */
@@ -155,7 +156,7 @@ static int walk_refs(const struct walk *walk, const unsigned char *refs, unsigne
             continue;
         mpgi_reference_get(&reference, at, walk->tree->kind, level, first + i);
         for (unsigned k = 0; k < PAIR_PAGES; k++)
-            walk->use(walk->context, reference.pair + k);
+            walk->use(walk->context, slot_page(space->page_size, reference.pair, k));
         error = read_node(walk, bytes, &reference);
         if (error == 0) {
             error = walk_node(walk, &reference, bytes);

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "format_1/layout.h"
 #include "life/repair.h"
 #include "life/specimen.h"
 #include "pager/open.h"
@@ -498,12 +499,14 @@ static void run_kind(const struct specimen_kind *kind, const char *directory, st
     damage_make(&specimen, kind, directory);
     read_file(&whole, specimen.path);
     for (uint64_t page = 0; page < specimen.pages; page++) {
-        uint32_t pages = page > 2 ? 2 : 1;
+        uint64_t other = page > 2 ? page + slot_distance(kind->page_size) : page;
 
         if (specimen.uses[page] != MPG_USE_METADATA)
             continue;
         copy_content(&story->damaged, &whole);
-        memset(story->damaged.bytes + page * kind->page_size, 0, (size_t)pages * kind->page_size);
+        memset(story->damaged.bytes + page * kind->page_size, 0, kind->page_size);
+        if (other < specimen.pages && specimen.uses[other] == MPG_USE_METADATA)
+            memset(story->damaged.bytes + other * kind->page_size, 0, kind->page_size);
         explore_damage(story, scratch, all ? 100 : 10);
     }
     printf("%s: %u images\n", kind->name, images - before);

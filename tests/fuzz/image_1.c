@@ -85,11 +85,12 @@ static void put_header(const struct nodes *nodes, unsigned char *node, bool dire
 static unsigned char *slot_at(const struct nodes *nodes, uint64_t slot)
 {
     const struct image *image = nodes->image;
+    uint64_t apart = image->page_size < 65536 ? 65536 / image->page_size : 1;
     uint64_t pair = slot / 2, offset;
 
     if (pair >= image->size / image->page_size)
         return NULL;
-    offset = (pair + slot % 2) * image->page_size;
+    offset = (pair + slot % 2 * apart) * image->page_size;
     return offset + nodes->size <= image->size ? image->bytes + offset : NULL;
 }
 

@@ -32,7 +32,7 @@ class Geometry:
         self.page_size = page_size
         self.node = min(page_size, 4096)
         self.area = (self.node - ROOT_OVERHEAD) // 2
-        self.pair_pages = 2
+        self.slot_distance = max(65536 // page_size, 1)
         self.references = (self.node - HEADER) // REFERENCE
         self.area_references = self.area // REFERENCE
         self.most_pages = (1 << 63) // page_size
@@ -47,9 +47,13 @@ class Geometry:
     def most_units(self, kind):
         return self.most_pages if kind == SPACE else (self.most_pages - RESERVED_PAGES) // 2
 
+    def pages_of(self, pair):
+        """The two pages of a pair, one for each slot."""
+        return pair, pair + self.slot_distance
+
     def slot_at(self, pair, slot):
         """Where in the file a slot of a pair begins."""
-        return (pair + slot) * self.page_size
+        return self.pages_of(pair)[slot] * self.page_size
 
     def reach(self, kind, height):
         """Units that a tree of this height covers."""
@@ -173,12 +177,12 @@ class Trees:
     def _node(self, kind, reference, level, index, name):
         """The body of the node that a reference names."""
         geometry = self.geometry
-        last = reference.pair + geometry.pair_pages - 1
+        pages = geometry.pages_of(reference.pair)
         # What the root's own commit wrote may be missing; anything else that is wrong is damage.
         fault = Incomplete if reference.generation == self.root.generation else OpenError
-        if reference.pair < RESERVED_PAGES or last >= self.root.total:
+        if reference.pair < RESERVED_PAGES or pages[1] >= self.root.total:
             raise fault("CORRUPT_METADATA")
-        for page in range(reference.pair, last + 1):
+        for page in pages:
             self.want(f"{name}: its page {page} is also that of {self.nodes.get(page)}",
                       page not in self.nodes)
             self.nodes[page] = name

@@ -101,7 +101,7 @@ for page in range(3, len(data) // 1024):
         print(page)
         break')
 cp nodes broken
-for page in "$leaf" $((leaf + 1)); do
+for page in "$leaf" $((leaf + 64)); do
     printf XXXX | dd of=broken bs=1 seek=$((page * 1024 + 100)) conv=notrunc status=none
 done
 expect 1 mappedpages check --json broken

@@ -3,6 +3,7 @@
  * Everything that may take long tells how far it is by one type of callback, never backwards nor
  * beyond its end, and ends with MPG_E_CANCELLED where that says so, leaving nothing behind.
  */
+#include "format_1/layout.h"
 #include "mappedpages_compact.h"
 #include "mappedpages_copy.h"
 #include "mappedpages_repair.h"
@@ -141,7 +142,8 @@ static void damage_file(const struct scratch *scratch)
     assert_int_equal(mpg_close(pager), 0);
     fd = open(scratch->path, O_RDWR | O_CLOEXEC);
     for (unsigned slot = 0; slot < 2; slot++)
-        assert_int_equal(pwrite(fd, zeros, sizeof(zeros), (off_t)((page - slot) * PAGE_SIZE)),
+        assert_int_equal(pwrite(fd, zeros, sizeof(zeros),
+                                (off_t)((page - slot * slot_distance(PAGE_SIZE)) * PAGE_SIZE)),
                          sizeof(zeros));
     assert_int_equal(close(fd), 0);
 }
