@@ -46,7 +46,7 @@ mappedpages create -q -s 1K node.mpp 2>/dev/null || expect 0 mappedpages create 
 expect 0 mappedpages alloc -p -c 100 node.mpp
 expect 0 mappedpages alloc -c 1000 node.mpp
 destroy node.mpp 5120 512
-destroy node.mpp 6144 512
+destroy node.mpp 70656 512
 runs 2
 
 # 3: page 0 is, and is mended; 4: that is taken back.
