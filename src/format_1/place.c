@@ -48,12 +48,15 @@ static bool has_leaf(struct format_1 *f, uint64_t page)
 }
 
 /*
- * Whether a part of the file that no leaf covers yet is to be used: not for long runs alone, or contents would spread all
- * over a large file.
+ * Whether a part of the file, from a page to its end, that no leaf covers yet is to be used: not for long runs alone, or
+ * contents would spread all over a large file; nor where the file would have to grow for the leaf.
  */
-static bool may_make_leaf(const struct format_1 *f)
+static bool may_make_leaf(const struct format_1 *f, uint64_t page)
 {
-    return f->pool.pages < get_u64(mpgi_root_get(f, VERSION_NEWEST) + ROOT_PROTECTED);
+    const unsigned char *root = mpgi_root_get(f, VERSION_NEWEST);
+
+    return f->pool.pages < get_u64(root + ROOT_PROTECTED) &&
+           get_u64(root + ROOT_TOTAL) - page >= mpgi_space_leaf_least(f, root);
 }
 
 /* Whether none of the leaf's pages is free in the newest version: what is counted above it is not up to date yet. */
@@ -88,7 +91,7 @@ static int cover_more(struct format_1 *f, bool make)
             break;
         end = (page / pool->leaf_pages + 1) * pool->leaf_pages;
         if (mpgi_pool_covers(pool, page / pool->leaf_pages) ||
-            (!has_leaf(f, page) && !(make && may_make_leaf(f))) || is_full(f, page)) {
+            (!has_leaf(f, page) && !(make && may_make_leaf(f, page))) || is_full(f, page)) {
             pool->cursor = end;
             continue;
         }

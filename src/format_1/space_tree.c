@@ -127,14 +127,19 @@ int mpgi_space_set_use_run(struct format *format, uint64_t page, unsigned count,
 
 /* ---- What may be taken --------------------------------------------------------------------- */
 
-/* Pages that new nodes may need, where contents go to pages that no leaf covers yet. */
-static uint64_t node_margin(const struct format_1 *f, const unsigned char *root)
+uint64_t mpgi_space_leaf_least(const struct format_1 *f, const unsigned char *root)
 {
     unsigned heights = mpgi_tree_height(&f->space, root) + mpgi_tree_height(&f->directory, root);
 
+    return slot_distance(f->cache.space.page_size) + 2 * (uint64_t)(heights + 2) * PAIR_PAGES;
+}
+
+/* Pages that new nodes may need, where contents go to pages that no leaf covers yet, or that cannot be used for these. */
+static uint64_t node_margin(const struct format_1 *f, const unsigned char *root)
+{
     if (get_u64(root + ROOT_TOTAL) <= f->space.root_units)
         return 0;
-    return 2 * (uint64_t)(heights + 2) * PAIR_PAGES;
+    return mpgi_space_leaf_least(f, root);
 }
 
 int64_t mpgi_space_spare(struct format *format)

@@ -324,6 +324,8 @@ int mpgi_space_set_use_run(struct format *format, uint64_t page, unsigned count,
                            enum mpg_page_use use);
 int mpgi_space_scan(struct format *format, enum version version, enum mpg_page_use use,
                     uint64_t first, uint64_t *bits, unsigned words, uint64_t *next);
+/* So many pages a part of the file must have, for a new leaf that covers it to find room there for its own nodes. */
+uint64_t mpgi_space_leaf_least(const struct format_1 *f, const unsigned char *root);
 
 /* ---- space_find.c -------------------------------------------------------------------------- */
 

@@ -345,7 +345,7 @@ static void a_page_that_it_shows_is_not_to_be_had(void **state)
 
 static void where_the_file_cannot_grow_commits_are_refused_until_it_is_closed(void **state)
 {
-    mpg_pager *pager = create(60 * PAGE_SIZE, 0);
+    mpg_pager *pager = create(100 * PAGE_SIZE, 0);
     mpg_snapshot *snapshot;
     uint64_t done = 0;
     mpg_page_id page;
