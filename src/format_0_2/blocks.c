@@ -88,3 +88,15 @@ void mpgi_0_2_drop_blocks(struct format_0_2 *own, uint32_t count)
         free(block);
     }
 }
+
+bool mpgi_0_2_put_reference(struct format_0_2 *own, uint32_t number, const uint64_t *pages)
+{
+    unsigned char reference[REFERENCE_SIZE] = {0};
+
+    if (pages != NULL) {
+        put_u64(reference + REFERENCE_PAGE_A, pages[0]);
+        put_u64(reference + REFERENCE_PAGE_B, pages[1]);
+    }
+    return mpgi_sheet_write(own->index.pending, reference, mpgi_0_2_reference_at(number),
+                            sizeof(reference));
+}

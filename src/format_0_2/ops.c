@@ -190,19 +190,6 @@ static int take_page(struct format_0_2 *own, uint64_t *page)
     return result;
 }
 
-/* Names a block's pages, of which a is not active; NULL: none. False if memory ran out. */
-static bool put_reference(struct format_0_2 *own, uint32_t number, const uint64_t *pages)
-{
-    unsigned char reference[REFERENCE_SIZE] = {0};
-
-    if (pages != NULL) {
-        put_u64(reference + REFERENCE_PAGE_A, pages[0]);
-        put_u64(reference + REFERENCE_PAGE_B, pages[1]);
-    }
-    return mpgi_sheet_write(own->index.pending, reference, mpgi_0_2_reference_at(number),
-                            sizeof(reference));
-}
-
 static int add_block(struct format_0_2 *own)
 {
     uint32_t page_size = own->base.page_size;
@@ -223,7 +210,7 @@ static int add_block(struct format_0_2 *own)
         result = take_page(own, &block->page[taken]);
     if (result == 0)
         result = mpgi_0_2_touch_page(&block->content, page_size, BLOCK_ENTRIES);
-    if (result == 0 && !put_reference(own, number, block->page))
+    if (result == 0 && !mpgi_0_2_put_reference(own, number, block->page))
         result = mpgi_fail_memory("alloc_protected");
     if (result != 0) {
         while (taken-- > 0)
@@ -265,7 +252,7 @@ static int move_block(struct format_0_2 *own, uint32_t number, uint64_t end)
         if (result == 0)
             block->page[other] = page;
     }
-    if (result == 0 && !put_reference(own, number, block->page))
+    if (result == 0 && !mpgi_0_2_put_reference(own, number, block->page))
         result = mpgi_fail_memory("compact");
     return result;
 }
@@ -291,7 +278,7 @@ static int move_down(struct format *format, uint64_t end, uint64_t *moved)
 static void remove_blocks(struct format_0_2 *own, uint32_t count)
 {
     for (uint32_t number = count; number < own->block_count; number++) {
-        (void)put_reference(own, number, NULL);
+        (void)mpgi_0_2_put_reference(own, number, NULL);
         for (int copy = 0; copy < 2; copy++)
             (void)set_use(&own->base, own->blocks[number]->page[copy], MPG_USE_FREE);
     }

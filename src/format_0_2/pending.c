@@ -3,6 +3,7 @@
  * Format 0.2: versions that a commit can change without fail; and the last commit before closing,
  * which changes nothing.
  */
+#include "base/bytes.h"
 #include "base/error.h"
 #include "format_0_2/layout.h"
 #include "format_0_2/state.h"
@@ -51,6 +52,58 @@ int mpgi_0_2_touch(struct format_0_2 *own)
     return result;
 }
 
+/* ---- the last commit before closing ---- */
+
+/* Bytes that the copies of a block are apart, where there is room for it: disks lose sectors in runs. */
+#define APART 65536
+
+static bool is_far(const struct format_0_2 *own, uint64_t page, uint64_t other)
+{
+    uint64_t distance = page < other ? other - page : page - other;
+
+    return distance * own->base.page_size >= APART;
+}
+
+/* The lowest free page of the file that is far from another one; 0 if there is none. */
+static uint64_t find_far(struct format_0_2 *own, uint64_t other)
+{
+    uint64_t total = mpgi_sheet_u64(own->metadata.pending, METADATA_TOTAL);
+    const uint64_t from[] = {FIRST_USER_PAGE, other + APART / own->base.page_size};
+
+    for (unsigned i = 0; i < 2; i++) {
+        uint64_t page;
+
+        if (own->base.ops->find_free(&own->base, from[i], REUSE_SETTLED, &page) == 0 &&
+            page < total && is_far(own, page, other) && !mpgi_format_holds(&own->base, page))
+            return page;
+    }
+    return 0;
+}
+
+/* The copy that does not count, which the commit makes the one that does, goes to a page that is far from the other's. */
+static int spread_block(struct format_0_2 *own, uint32_t number)
+{
+    struct block *block = own->blocks[number];
+    uint64_t *page = &block->page[!block->active];
+    uint64_t stays = block->page[block->active];
+    uint64_t far = 0;
+    int result;
+
+    if (!block->damaged && block->content.durable != NULL && !is_far(own, *page, stays))
+        far = find_far(own, stays);
+    if (far == 0)
+        return 0;
+    result = mpgi_0_2_touch_page(&block->content, own->base.page_size, BLOCK_ENTRIES);
+    if (result == 0)
+        result = own->base.ops->set_use(&own->base, far, MPG_USE_METADATA);
+    if (result == 0)
+        result = own->base.ops->set_use(&own->base, *page, MPG_USE_FREE);
+    if (result != 0)
+        return result;
+    *page = far;
+    return mpgi_0_2_put_reference(own, number, block->page) ? 0 : mpgi_fail_memory("close");
+}
+
 int mpgi_0_2_make_alike(struct format *format)
 {
     struct format_0_2 *own = format_0_2_of(format);
@@ -58,13 +111,14 @@ int mpgi_0_2_make_alike(struct format *format)
 
     if (!own->differs)
         return 0;
+    result = mpgi_0_2_touch(own);
     for (uint32_t i = 0; i < own->block_count && result == 0; i++) {
         if (own->blocks[i]->differs)
             result =
                 mpgi_0_2_touch_page(&own->blocks[i]->content, own->base.page_size, BLOCK_ENTRIES);
+        if (result == 0)
+            result = spread_block(own, i);
     }
-    if (result == 0)
-        result = mpgi_0_2_touch(own);
     own->making_alike = result == 0;
     return result;
 }

@@ -134,10 +134,18 @@ static int take_space(struct remains *r)
 
 /* ---- The index ----------------------------------------------------------------------------- */
 
-/* Reads page 0; where its index is torn, a spare may have it. */
+static bool is_second_newer(const struct remains *r)
+{
+    return r->metadata[0] == NULL ||
+           (r->metadata[1] != NULL && mpgi_sheet_u64(r->metadata[1], METADATA_GENERATION) >
+                                          mpgi_sheet_u64(r->metadata[0], METADATA_GENERATION));
+}
+
+/* Reads page 0; where its index is torn, a spare may have it, or at least say which block is which. */
 static int read_index(struct remains *r)
 {
     struct salvage *salvage = r->salvage;
+    const struct sheet *metadata = NULL;
     bool found = false, older;
     int error;
 
@@ -151,19 +159,19 @@ static int read_index(struct remains *r)
         (mpgi_sheet_u32(r->index, INDEX_COUNT) == 0 ||
          mpgi_0_2_trailer_fits(r->index, salvage->page_size, INDEX_COUNT))) {
         r->index_holds = mpgi_sheet_u32(r->index, INDEX_COUNT) <= most_blocks(salvage->page_size);
-    } else if (choose_metadata(r, &older) != NULL) {
-        unsigned newer =
-            r->metadata[0] == NULL ||
-            (r->metadata[1] != NULL && mpgi_sheet_u64(r->metadata[1], METADATA_GENERATION) >
-                                           mpgi_sheet_u64(r->metadata[0], METADATA_GENERATION));
-
-        error = mpgi_0_2_read_spare(&found, &r->own.io, r->metadata[newer], r->index);
-        r->index_holds = error == 0 && found;
+    } else {
+        if (choose_metadata(r, &older) != NULL)
+            metadata = r->metadata[is_second_newer(r)];
+        error = mpgi_0_2_read_spare(&found, &r->own.io, metadata, r->index);
+        r->index_holds = error == 0 && found && metadata != NULL;
+        r->index_guessed = found && metadata == NULL;
         error = error == MPG_E_NO_MEMORY ? error : 0;
     }
     if (error == 0 && !(r->index_holds && !found))
         mpgi_salvage_note(salvage, "index", 0, "page 0 does not hold the directory index; %s",
-                          found ? "a spare of it does" : "directory blocks tell themselves");
+                          r->index_holds ? "a spare of it does"
+                          : found        ? "a spare of it, perhaps an older one, does"
+                                         : "directory blocks tell themselves");
     return error;
 }
 

@@ -22,7 +22,8 @@ struct remains {
     struct sheet *index;       /* page 0, or a spare; owned */
     struct sheet *metadata[2]; /* NULL: not whole; owned */
     bool index_holds;
-    uint64_t *found; /* pages that hold whole blocks, ascending; owned */
+    bool index_guessed; /* it is of a spare that may be older than the blocks */
+    uint64_t *found;    /* pages that hold whole blocks, ascending; owned */
     size_t found_count, found_capacity;
     struct salvaged_block *blocks; /* owned */
     uint32_t block_count;

@@ -28,6 +28,18 @@ bool mpgi_is_block_0_2(const struct remains *r, const struct sheet *content)
            mpgi_0_2_trailer_fits(content, page_size, 0);
 }
 
+/* A copy of a block, NULL if it is not whole or memory ran out. */
+static struct sheet *read_copy(const struct remains *r, const struct salvaged_block *block,
+                               unsigned copy)
+{
+    struct sheet *content = block->named ? mpgi_salvage_page_0_2(r, block->page[copy]) : NULL;
+
+    if (content != NULL && mpgi_is_block_0_2(r, content))
+        return content;
+    mpgi_sheet_free(content);
+    return NULL;
+}
+
 /* ---- What the index says ------------------------------------------------------------------- */
 
 static bool is_found(const struct remains *r, uint64_t page)
@@ -110,6 +122,54 @@ static bool are_copies(const struct remains *r, const struct sheet *a, const str
     return false;
 }
 
+/* Nothing may be known of a block's ids but what an older copy of it says. */
+static int doubt_block(const struct remains *r, uint32_t number)
+{
+    uint64_t per_block = entries_per_block(r->salvage->page_size);
+
+    return mpgi_salvage_doubt(&r->salvage->doubtful_ids, number * per_block,
+                              (number + UINT64_C(1)) * per_block);
+}
+
+/* Of two copies of a block the one whose entries are younger; they are alike where nothing has happened since. */
+static int choose_active(const struct remains *r, uint32_t number)
+{
+    struct salvaged_block *block = &r->blocks[number];
+    struct sheet *copies[2] = {mpgi_salvage_page_0_2(r, block->page[0]),
+                               mpgi_salvage_page_0_2(r, block->page[1])};
+    uint32_t page_size = r->salvage->page_size;
+    int error = copies[0] != NULL && copies[1] != NULL ? 0 : mpgi_fail_memory("rescue");
+
+    if (error == 0 && mpgi_is_block_0_2(r, copies[0]) && mpgi_is_block_0_2(r, copies[1])) {
+        block->active = age_of(r, copies[1]) > age_of(r, copies[0]);
+        if (mpgi_0_2_trailer(copies[0], page_size) != mpgi_0_2_trailer(copies[1], page_size))
+            error = doubt_block(r, number);
+    }
+    mpgi_sheet_free(copies[0]);
+    mpgi_sheet_free(copies[1]);
+    return error;
+}
+
+/* Whether a block was in this page before one of its copies was put elsewhere: another one that is named says the same. */
+static int is_left_behind(const struct remains *r, uint64_t page, bool *left)
+{
+    struct sheet *content = mpgi_salvage_page_0_2(r, page);
+    int error = content != NULL ? 0 : mpgi_fail_memory("rescue");
+
+    *left = false;
+    for (uint32_t i = 0; i < r->block_count && error == 0 && !*left; i++) {
+        for (unsigned copy = 0; copy < 2 && r->blocks[i].named && !*left; copy++) {
+            struct sheet *other = read_copy(r, &r->blocks[i], copy);
+
+            *left =
+                other != NULL && (are_copies(r, content, other) || are_copies(r, other, content));
+            mpgi_sheet_free(other);
+        }
+    }
+    mpgi_sheet_free(content);
+    return error;
+}
+
 /* Looks among the found blocks behind number `i` for the other copy of it. */
 static int find_copy(const struct remains *r, size_t i, struct salvaged_block *block)
 {
@@ -138,8 +198,11 @@ static int name_the_rest(struct remains *r)
 
     for (size_t i = 0; i < r->found_count && error == 0; i++) {
         struct salvaged_block *block;
+        bool left = false;
 
-        if (is_named(r, r->found[i]))
+        if (!is_named(r, r->found[i]))
+            error = is_left_behind(r, r->found[i], &left);
+        if (error || left || is_named(r, r->found[i]))
             continue;
         while (number < r->block_count && r->blocks[number].named)
             number++;
@@ -153,10 +216,7 @@ static int name_the_rest(struct remains *r)
                           (unsigned long long)r->found[i], (unsigned)number);
         error = find_copy(r, i, block);
         if (error == 0)
-            error = mpgi_salvage_doubt(&r->salvage->doubtful_ids,
-                                       (uint64_t)number * entries_per_block(r->salvage->page_size),
-                                       (number + UINT64_C(1)) *
-                                           entries_per_block(r->salvage->page_size));
+            error = doubt_block(r, number);
     }
     return error;
 }
@@ -164,6 +224,7 @@ static int name_the_rest(struct remains *r)
 int mpgi_name_blocks_0_2(struct remains *r)
 {
     uint32_t count = count_blocks(r);
+    int error = 0;
 
     r->blocks = calloc((size_t)count + 1, sizeof(*r->blocks));
     if (r->blocks == NULL)
@@ -176,7 +237,9 @@ int mpgi_name_blocks_0_2(struct remains *r)
             r->blocks[i] = block;
     }
     r->block_count = count;
-    return r->index_holds ? 0 : name_the_rest(r);
+    for (uint32_t i = 0; i < count && r->index_guessed && error == 0; i++)
+        error = r->blocks[i].named ? choose_active(r, i) : 0;
+    return r->index_holds || error ? error : name_the_rest(r);
 }
 
 /* ---- Blocks in each other's place ---------------------------------------------------------- */
@@ -201,18 +264,6 @@ static void compare(const struct remains *r, const struct sheet *a, const struct
         else
             likeness->other++;
     }
-}
-
-/* A copy of a block, NULL if it is not whole or memory ran out. */
-static struct sheet *read_copy(const struct remains *r, const struct salvaged_block *block,
-                               unsigned copy)
-{
-    struct sheet *content = block->named ? mpgi_salvage_page_0_2(r, block->page[copy]) : NULL;
-
-    if (content != NULL && mpgi_is_block_0_2(r, content))
-        return content;
-    mpgi_sheet_free(content);
-    return NULL;
 }
 
 /* Whether the copies of a block do not belong together, or only one of them is whole. */

@@ -192,22 +192,45 @@ int mpgi_0_2_write_spare(const struct format_0_2 *own)
     return result;
 }
 
+/* A spare is looked for that goes with a metadata page; or, with NULL, the newest one. */
+struct spare_search {
+    const struct page_io *io;
+    const struct sheet *metadata;
+    uint64_t newest; /* of those found, if nothing says which one it is to be */
+};
+
+/* Whether the head of a spare is whole, and it may be the one that is looked for. */
+static bool is_head(const struct spare_search *search, const unsigned char *head)
+{
+    uint64_t generation = get_u64(head + SPARE_GENERATION);
+
+    if (memcmp(head + SPARE_TAG, SPARE_TAG_TEXT, 4) != 0 ||
+        get_u32(head + SPARE_HEAD_CRC) != crc_of(head, SPARE_HEAD_CRC))
+        return false;
+    return search->metadata == NULL
+               ? generation >= search->newest
+               : generation == mpgi_sheet_u64(search->metadata, METADATA_GENERATION);
+}
+
 /* Whether the page that begins with this head holds a spare that counts; if so it is in *spare. */
-static int try_spare(struct sheet *spare, bool *counts, const struct page_io *io,
-                     const unsigned char *head, const struct sheet *metadata, uint64_t page)
+static int try_spare(struct sheet *spare, bool *counts, struct spare_search *search,
+                     const unsigned char *head, uint64_t page)
 {
     uint32_t crc;
     int result;
 
     *counts = false;
-    if (memcmp(head + SPARE_TAG, SPARE_TAG_TEXT, 4) != 0 ||
-        get_u64(head + SPARE_GENERATION) != mpgi_sheet_u64(metadata, METADATA_GENERATION) ||
-        get_u32(head + SPARE_HEAD_CRC) != crc_of(head, SPARE_HEAD_CRC))
+    if (!is_head(search, head))
         return 0;
-    result = mpgi_0_2_read_page(spare, io, page);
-    if (result != 0 || !mpgi_0_2_trailer_fits(spare, io->page_size, INDEX_COUNT))
+    result = mpgi_0_2_read_page(spare, search->io, page);
+    if (result != 0 || !mpgi_0_2_trailer_fits(spare, search->io->page_size, INDEX_COUNT))
         return result;
-    result = found_check(&crc, io, metadata, spare);
+    if (search->metadata == NULL) {
+        search->newest = get_u64(head + SPARE_GENERATION);
+        *counts = true;
+        return 0;
+    }
+    result = found_check(&crc, search->io, search->metadata, spare);
     *counts = result == 0 && crc == get_u32(head + SPARE_CHECK);
     return result == MPG_E_CORRUPT_DIRECTORY_INDEX ? 0 : result;
 }
@@ -216,7 +239,7 @@ static bool is_free(const struct sheet *metadata, uint64_t page)
 {
     uint64_t at = METADATA_BITMAP + page / 8;
 
-    if (page >= mpgi_sheet_u64(metadata, METADATA_TOTAL))
+    if (metadata == NULL || page >= mpgi_sheet_u64(metadata, METADATA_TOTAL))
         return true;
     return (mpgi_sheet_chunk(metadata, at / SHEET_CHUNK)[at % SHEET_CHUNK] >> page % 8 & 1) == 0;
 }
@@ -238,11 +261,13 @@ static int take_spare(struct sheet *page0, struct sheet *spare)
 int mpgi_0_2_read_spare(bool *found, const struct page_io *io, const struct sheet *metadata,
                         struct sheet *page0)
 {
-    uint64_t total = mpgi_sheet_u64(metadata, METADATA_TOTAL);
-    uint64_t end = min_u64(io->file->bytes / io->page_size, total + 1);
+    struct spare_search search = {io, metadata, 0};
+    uint64_t end = io->file->bytes / io->page_size;
     int result = 0;
 
     *found = false;
+    if (metadata != NULL)
+        end = min_u64(end, mpgi_sheet_u64(metadata, METADATA_TOTAL) + 1);
     /* Upwards, for that is how holes are skipped; the highest that counts is the last one taken. */
     for (uint64_t page = FIRST_USER_PAGE; page < end && result == 0; page++) {
         unsigned char head[SUPER_HEAD_SIZE];
@@ -262,7 +287,7 @@ int mpgi_0_2_read_spare(bool *found, const struct page_io *io, const struct shee
         spare = mpgi_sheet_new();
         if (spare == NULL)
             return mpgi_fail_memory("open");
-        result = try_spare(spare, &counts, io, head, metadata, page);
+        result = try_spare(spare, &counts, &search, head, page);
         if (result == 0 && counts) {
             result = take_spare(page0, spare);
             *found = result == 0;

@@ -126,6 +126,8 @@ uint32_t mpgi_0_2_slots(const struct format_0_2 *own, const struct sheet *block)
  * The lowest slot >= `slot` that may be in use, without looking at what is not held; or UINT32_MAX.
  */
 uint32_t mpgi_0_2_next_slot(const struct format_0_2 *own, const struct sheet *block, uint32_t slot);
+/* Names a block's pages, of which a is not active; NULL: none. False if memory ran out. */
+bool mpgi_0_2_put_reference(struct format_0_2 *own, uint32_t number, const uint64_t *pages);
 /* A new block, all zero, behind the others; or NULL. */
 struct block *mpgi_0_2_new_block(struct format_0_2 *own);
 /* Frees the last blocks down to `count`. */
@@ -143,7 +145,8 @@ int mpgi_0_2_rests(struct format *format, uint64_t page, bool *rests);
 int mpgi_0_2_write_spare(const struct format_0_2 *own);
 /*
  * Puts the directory index of the spare copy that goes with `metadata`, and with what stands in the
- * pages of directory blocks now, into page0. The head of page0 stays. *found: whether there is one.
+ * pages of directory blocks now, into page0. The head of page0 stays. *found: whether there is one. Without metadata,
+ * NULL, it is that of the newest spare, of which nothing says whether it goes with the blocks.
  */
 int mpgi_0_2_read_spare(bool *found, const struct page_io *io, const struct sheet *metadata,
                         struct sheet *page0);

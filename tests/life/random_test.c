@@ -206,10 +206,10 @@ static void print_share(uint64_t part, uint64_t whole)
 
 /*
  * What was not destroyed is saved, unless every place that named it was; stale sectors may show
- * older contents. Where parts of the directory moved, one content in so many has a guessed id,
- * which is told, or nothing says any more which file it was.
+ * older contents. Where parts of the file changed places or are of another time, one content in so
+ * many may have a guessed id, which is told.
  */
-#define ONE_IN 250
+#define ONE_IN 2000
 #define REGULAR_ONE_IN 1000
 
 static void must_be_all_named(const struct specimen_kind *kind, enum manner manner,
@@ -217,11 +217,11 @@ static void must_be_all_named(const struct specimen_kind *kind, enum manner mann
 {
     uint64_t missed = t->protected_there - t->protected_right;
     uint64_t allowed = t->nameless + (manner == STALE ? t->protected_older + t->passed : 0);
-    bool moved = manner == SHIFTED || manner == SWAPPED;
+    bool moved = manner == SHIFTED || manner == SWAPPED || manner == STALE;
 
     allowed += moved ? t->protected_there / ONE_IN : 0;
     if (missed <= allowed &&
-        t->regular_there - t->regular_right <= t->regular_there / (moved ? ONE_IN : REGULAR_ONE_IN))
+        t->regular_there - t->regular_right <= t->regular_there / REGULAR_ONE_IN)
         return;
     fprintf(stderr,
             "%s, %s: %" PRIu64 " protected pages missed, %" PRIu64 " of these without a name, and "

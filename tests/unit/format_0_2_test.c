@@ -434,6 +434,41 @@ static void directory_blocks_of_an_allocation_that_fails_are_given_back(void **s
     close_on(pager, &disk);
 }
 
+/* Bytes from one copy of a directory block to the other. */
+static uint64_t distance_of(const struct memory_disk *disk, unsigned block)
+{
+    const unsigned char *reference = disk->cache + INDEX_REFERENCES + block * REFERENCE_SIZE;
+    uint64_t a = get_u64(reference), b = get_u64(reference + 8);
+
+    return (a > b ? a - b : b - a) * PAGE_SIZE;
+}
+
+/* One run of bad sectors is not to take both, where the file has a free page far enough. */
+static void closing_puts_the_copies_of_a_block_apart(void **state)
+{
+    static const uint64_t pages[] = {200, 40};
+    mpg_protected_id ids[50];
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        struct memory_disk disk;
+        mpg_pager *pager;
+
+        memory_disk_init(&disk, DISK_SIZE);
+        pager = create_on(&disk, pages[i]);
+        assert_int_equal(mpg_alloc_protected_bulk(ids, pager, pages[i] / 4), 0);
+        assert_int_equal(mpg_sync(pager), 0);
+        assert_true(distance_of(&disk, 0) < 65536);
+        assert_int_equal(mpg_close(pager), 0);
+        for (unsigned block = 0; block * entries_per_block(PAGE_SIZE) < pages[i] / 4; block++)
+            assert_int_equal(distance_of(&disk, block) >= 65536, i == 0);
+        pager = open_on(&disk);
+        assert_sound(pager);
+        assert_int_equal(stat_of(pager).protected_pages, pages[i] / 4);
+        close_on(pager, &disk);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -444,6 +479,7 @@ int main(void)
         cmocka_unit_test(the_version_is_that_in_page_0),
         cmocka_unit_test(a_view_checks_the_content_of_a_new_owner_of_the_pages),
         cmocka_unit_test(directory_blocks_of_an_allocation_that_fails_are_given_back),
+        cmocka_unit_test(closing_puts_the_copies_of_a_block_apart),
     };
 
     return cmocka_run_group_tests_name("format 0.2", tests, NULL, NULL);
