@@ -30,6 +30,7 @@ static const struct option options[] = {
     {"compact", no_argument, NULL, OPTION_COMPACT},
     {"update", no_argument, NULL, 'u'},
     {"force", no_argument, NULL, OPTION_FORCE},
+    {"wait", required_argument, NULL, 'w'},
     {"help", no_argument, NULL, 'h'},
     {NULL, 0, NULL, 0},
 };
@@ -42,13 +43,17 @@ struct copy {
     struct progress progress;
 };
 
-static int report(const struct copy *copy)
+static int report(const struct copy *copy, const struct busy *busy)
 {
+    const char *about = failed_path(copy->to, copy->from);
     mpg_error_info info;
     int status;
 
     mpg_last_error(&info);
-    status = report_failure(failed_path(copy->to, copy->from), copy->json);
+    if (info.code == MPG_E_BUSY) {
+        describe_busy(&info, busy);
+    }
+    status = report_error(about, &info, copy->json);
     if (copy->update && info.code == MPG_E_EXISTS) {
         complain(copy->to, "'mappedpages copy --update --force' replaces it all the same");
     }
@@ -80,6 +85,7 @@ static void print_result(const struct copy *copy, const mpg_copy_result *result)
 /* Returns an exit status. */
 static int make(struct copy *copy, mpg_copy_options *how, bool quiet)
 {
+    struct busy busy = begin_waiting();
     mpg_copy_result result;
     int made;
 
@@ -87,13 +93,15 @@ static int make(struct copy *copy, mpg_copy_options *how, bool quiet)
     how->context = &copy->progress;
     hold_signals();
     progress_begin(&copy->progress, "copy", 0, quiet);
-    made = mpg_copy(&result, copy->from, copy->to, how);
+    do { /* an older copy may be busy, FILE may not */
+        made = mpg_copy(&result, copy->from, copy->to, how);
+    } while (wait_while_busy(&busy, made, copy->to));
     progress_end(&copy->progress);
     if (made == MPG_E_CANCELLED) {
         let_signals_end(); /* nothing is left of the copy */
     }
     if (made != 0) {
-        return report(copy);
+        return report(copy, &busy);
     }
     print_result(copy, &result);
     return finish_output(STATUS_FINE);
@@ -224,7 +232,8 @@ static int run(int argc, char **argv)
 const struct command command_copy = {
     .name = "copy",
     .summary = "Copies a page file, also while it is written or mounted",
-    .usage = "[-f 1|0.2] [--compact] [--same-uuid] [--update [--force]] [-jq] FILE COPY|-",
+    .usage = "[-f 1|0.2] [--compact] [--same-uuid] [--update [--force]] [-jq] "
+             "[-w SECONDS] FILE COPY|-",
     .help =
         "COPY, which must not exist yet, shows one committed state of FILE: all ids, and all "
         "contents,\n"
@@ -244,6 +253,7 @@ const struct command command_copy = {
         "UUID)\n"
         "  -j, --json           says what was copied, and how, as a JSON object\n"
         "  -q, --quiet          no progress bar\n"
+        "  -w, --wait SECONDS   with --update: wait that long for a COPY that is busy\n"
         "  -h, --help           this help\n",
     .options = options,
     .run = run,

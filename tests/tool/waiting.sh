@@ -4,7 +4,7 @@
 # shellcheck source=tests/support/lib.sh
 . "${top_srcdir:?set by make check}/tests/support/lib.sh"
 
-expect 0 mappedpages create --page-size 1K f.mpp
+expect 0 mappedpages create --page-size 2K f.mpp
 expect 0 mappedpages alloc --zero f.mpp 5
 
 for value in '' -1 x 1.5 99999999999999999999; do
@@ -13,7 +13,7 @@ done
 expect 2 mappedpages free f.mpp 5 --wait
 
 # Not for longer than that; and a signal ends the waiting.
-head -c 1024 /dev/zero >nothing.tar # an archive of nothing, and a page
+mkdir pages && tar -b 1 -cf nothing.tar pages || fail "tar" # an archive without pages, and the content of one
 hold f.mpp
 for command in 'alloc -w 0 f.mpp' 'free --wait=0 f.mpp 5' 'write --wait 1 f.mpp 5' 'load -w 0 f.mpp' 'trim -w 0 f.mpp' \
     'label -w 0 f.mpp x' 'uuid -w 0 f.mpp new' 'rescue -w 1 f.mpp new.mpp'; do
@@ -46,3 +46,18 @@ wait $one || fail "free: status $?"
 wait $other || fail "alloc: status $?"
 wait $holder
 expect 0 mappedpages check f.mpp
+
+# A copy waits for who has the older one that it is to replace.
+expect 0 mappedpages copy f.mpp g.mpp
+hold g.mpp
+expect 3 mappedpages copy --update f.mpp g.mpp 8>&-
+complained "^mappedpages: g.mpp: busy: open in process $holder "
+expect 3 mappedpages copy --update --wait 0 --json f.mpp g.mpp 8>&-
+grep -q "busy: open in process $holder " out || fail "JSON: $(cat out)"
+mappedpages copy --update --wait 600 f.mpp g.mpp 8>&- & copier=$!
+sleep 0.2
+kill -0 $copier || fail "it did not wait"
+exec 8>&-
+wait $copier || fail "copy: status $?"
+wait $holder
+expect 0 mappedpages check g.mpp
