@@ -174,6 +174,20 @@ static int parse_format(const char *text)
     usage_error(&command_copy, "format '%s' is neither 1 nor 0.2", text);
 }
 
+/* What does not go with a copy that is written to standard output. */
+static void refuse_output(const struct copy *copy)
+{
+    if (copy->update) {
+        usage_error(&command_copy, "there is no older copy in a pipe for --update");
+    }
+    if (copy->json) {
+        usage_error(&command_copy, "--json and the copy itself cannot both go to standard output");
+    }
+    if (isatty(STDOUT_FILENO)) {
+        usage_error(&command_copy, "a page file is not for a terminal; put '> COPY' behind it");
+    }
+}
+
 static int run(int argc, char **argv)
 {
     mpg_copy_options how = MPG_COPY_OPTIONS_INIT;
@@ -217,15 +231,7 @@ static int run(int argc, char **argv)
     if (strcmp(copy.to, "-") != 0) {
         return make(&copy, &how, quiet);
     }
-    if ((how.flags & MPG_COPY_UPDATE) != 0) {
-        usage_error(&command_copy, "there is no older copy in a pipe for --update");
-    }
-    if (copy.json) {
-        usage_error(&command_copy, "--json and the copy itself cannot both go to standard output");
-    }
-    if (isatty(STDOUT_FILENO)) {
-        usage_error(&command_copy, "a page file is not for a terminal; put '> COPY' behind it");
-    }
+    refuse_output(&copy);
     return make_and_send(&copy, &how, quiet);
 }
 

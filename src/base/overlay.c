@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/shared.h"
 
 /* The first range that ends at `offset` or behind it. */
@@ -24,21 +25,18 @@ static size_t first_from(const struct overlay *overlay, size_t offset)
 
 static bool reserve(struct overlay *overlay, size_t page_size)
 {
+    struct range *ranges;
     void *bytes = overlay->bytes != NULL ? mpgi_shared_own(overlay->bytes, page_size)
                                          : mpgi_shared_new(page_size);
 
     if (bytes == NULL)
         return false;
     overlay->bytes = bytes;
-    if (overlay->count == overlay->capacity) {
-        size_t capacity = overlay->capacity == 0 ? 2 : overlay->capacity * 2;
-        struct range *ranges = realloc(overlay->ranges, capacity * sizeof(*ranges));
-
-        if (ranges == NULL)
-            return false;
-        overlay->ranges = ranges;
-        overlay->capacity = capacity;
-    }
+    ranges =
+        mpgi_array_room(overlay->ranges, overlay->count, &overlay->capacity, sizeof(*ranges), 2);
+    if (ranges == NULL)
+        return false;
+    overlay->ranges = ranges;
     return true;
 }
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/bytes.h"
 #include "base/crc.h"
 
@@ -87,17 +88,13 @@ uint64_t mpgi_sheet_next(const struct sheet *sheet, uint64_t number)
 
 static unsigned char *insert(struct sheet *sheet, size_t at, uint64_t number)
 {
+    struct sheet_part *parts =
+        mpgi_array_room(sheet->parts, sheet->count, &sheet->capacity, sizeof(*parts), 4);
     struct sheet_chunk *chunk;
 
-    if (sheet->count == sheet->capacity) {
-        size_t capacity = sheet->capacity == 0 ? 4 : sheet->capacity * 2;
-        struct sheet_part *parts = realloc(sheet->parts, capacity * sizeof(*parts));
-
-        if (parts == NULL)
-            return NULL;
-        sheet->parts = parts;
-        sheet->capacity = capacity;
-    }
+    if (parts == NULL)
+        return NULL;
+    sheet->parts = parts;
     chunk = calloc(1, sizeof(*chunk));
     if (chunk == NULL)
         return NULL;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/bytes.h"
 #include "base/error.h"
 #include "os/io.h"
@@ -52,32 +53,16 @@ int mpgi_salvage_looked(const struct salvage *salvage, uint64_t page)
 
 /* ---- collecting ---- */
 
-/* Makes room for one more of `size` bytes each. */
-static int grow(void *array, size_t count, size_t *capacity, size_t size)
-{
-    size_t more = *capacity < 64 ? 64 : *capacity * 2;
-    void *moved;
-    void **at = array;
-
-    if (count < *capacity)
-        return 0;
-    moved = more > PTRDIFF_MAX / size ? NULL : realloc(*at, more * size);
-    if (moved == NULL)
-        return mpgi_fail_memory("rescue");
-    *at = moved;
-    *capacity = more;
-    return 0;
-}
-
 int mpgi_salvage_add_entry(struct salvage *salvage, const struct salvage_entry *entry)
 {
-    void *entries = salvage->entries;
-    int error = grow(&entries, salvage->entry_count, &salvage->entry_capacity, sizeof(*entry));
+    struct salvage_entry *entries = mpgi_array_room(salvage->entries, salvage->entry_count,
+                                                    &salvage->entry_capacity, sizeof(*entry), 64);
 
+    if (entries == NULL)
+        return mpgi_fail_memory("rescue");
     salvage->entries = entries;
-    if (error == 0)
-        salvage->entries[salvage->entry_count++] = *entry;
-    return error;
+    entries[salvage->entry_count++] = *entry;
+    return 0;
 }
 
 int mpgi_salvage_set_regular(struct salvage *salvage, uint64_t page, bool regular)
@@ -103,16 +88,16 @@ int mpgi_salvage_set_owned(struct salvage *salvage, uint64_t page)
 
 int mpgi_salvage_doubt(struct salvage_ranges *ranges, uint64_t first, uint64_t end)
 {
-    void *array = ranges->ranges;
-    int error;
+    struct salvage_range *all;
 
     if (first >= end)
         return 0;
-    error = grow(&array, ranges->count, &ranges->capacity, sizeof(*ranges->ranges));
-    ranges->ranges = array;
-    if (error == 0)
-        ranges->ranges[ranges->count++] = (struct salvage_range){first, end};
-    return error;
+    all = mpgi_array_room(ranges->ranges, ranges->count, &ranges->capacity, sizeof(*all), 64);
+    if (all == NULL)
+        return mpgi_fail_memory("rescue");
+    ranges->ranges = all;
+    all[ranges->count++] = (struct salvage_range){first, end};
+    return 0;
 }
 
 /* ---- looking up ---- */

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/bytes.h"
 #include "base/error.h"
 #include "format_0_2/layout.h"
@@ -119,15 +120,12 @@ struct extents {
 
 static int add_extent(struct extents *extents, uint64_t begin, uint64_t end)
 {
-    if (extents->count == extents->capacity) {
-        size_t capacity = extents->capacity == 0 ? 16 : extents->capacity * 2;
-        uint64_t(*at)[2] = realloc(extents->at, capacity * sizeof(*at));
+    uint64_t(*at)[2] =
+        mpgi_array_room(extents->at, extents->count, &extents->capacity, sizeof(*at), 16);
 
-        if (at == NULL)
-            return mpgi_fail_memory("open");
-        extents->at = at;
-        extents->capacity = capacity;
-    }
+    if (at == NULL)
+        return mpgi_fail_memory("open");
+    extents->at = at;
     extents->at[extents->count][0] = begin;
     extents->at[extents->count++][1] = end;
     return 0;

@@ -16,6 +16,7 @@
 
 #include <stdlib.h>
 
+#include "base/array.h"
 #include "base/bytes.h"
 #include "base/crc.h"
 #include "base/error.h"
@@ -35,15 +36,12 @@ enum known { KNOWN_TORN, KNOWN_OLDER, KNOWN_ACTIVE };
 
 static int note_block(struct remains *r, uint64_t page)
 {
-    if (r->found_count == r->found_capacity) {
-        size_t more = r->found_capacity * 2 + 16;
-        void *moved = realloc(r->found, more * sizeof(*r->found));
+    uint64_t *found =
+        mpgi_array_room(r->found, r->found_count, &r->found_capacity, sizeof(*found), 16);
 
-        if (moved == NULL)
-            return mpgi_fail_memory("rescue");
-        r->found = moved;
-        r->found_capacity = more;
-    }
+    if (found == NULL)
+        return mpgi_fail_memory("rescue");
+    r->found = found;
     r->found[r->found_count++] = page;
     return 0;
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/bytes.h"
 #include "base/error.h"
 #include "base/rules.h"
@@ -186,15 +187,12 @@ static unsigned run_from(const mpg_pager *pager, uint64_t page, uint64_t most)
 
 static bool add_run(struct page_runs *runs, uint64_t first, uint64_t count)
 {
-    if (runs->count == runs->capacity) {
-        size_t capacity = runs->capacity == 0 ? 64 : runs->capacity * 2;
-        struct page_run *bigger = realloc(runs->runs, capacity * sizeof(*bigger));
+    struct page_run *bigger =
+        mpgi_array_room(runs->runs, runs->count, &runs->capacity, sizeof(*bigger), 64);
 
-        if (bigger == NULL)
-            return false;
-        runs->runs = bigger;
-        runs->capacity = capacity;
-    }
+    if (bigger == NULL)
+        return false;
+    runs->runs = bigger;
     runs->runs[runs->count++] = (struct page_run){first, count};
     return true;
 }

@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 
+#include "base/array.h"
 #include "base/error.h"
 #include "base/shared.h"
 #include "os/poison.h"
@@ -98,17 +99,13 @@ int mpgi_edit_begin_alone(struct edit *edit, mpg_pager *pager, const char *opera
 /* The next free record of the log, not yet counted, or NULL. */
 static struct change *next_change(struct edit *edit)
 {
-    if (edit->count == edit->capacity) {
-        size_t capacity = edit->capacity == 0 ? 8 : edit->capacity * 2;
-        struct change *log = realloc(edit->log, capacity * sizeof(*log));
+    struct change *log = mpgi_array_room(edit->log, edit->count, &edit->capacity, sizeof(*log), 8);
 
-        if (log == NULL) {
-            (void)mpgi_fail_memory("edit");
-            return NULL;
-        }
-        edit->log = log;
-        edit->capacity = capacity;
+    if (log == NULL) {
+        (void)mpgi_fail_memory("edit");
+        return NULL;
     }
+    edit->log = log;
     return &edit->log[edit->count];
 }
 
