@@ -2,6 +2,7 @@
 /* What a batch that is being sealed changes: the durable version against the pending one, where it was touched. */
 #include <stdlib.h>
 
+#include "base/array.h"
 #include "base/bytes.h"
 #include "base/error.h"
 #include "format_1/state.h"
@@ -70,27 +71,21 @@ static int collect_entries(struct format_1 *f, const struct id_map *contents,
 
 static bool add_run(struct changes *changes, uint64_t page, uint64_t count, uint8_t use)
 {
-    struct record_run *last = changes->runs != NULL && changes->run_count > 0
-                                  ? &changes->runs[changes->run_count - 1]
-                                  : NULL;
+    struct record_run *last =
+        changes->run_count > 0 ? &changes->runs[changes->run_count - 1] : NULL;
+    struct record_run *runs;
 
     if (last != NULL && last->use == use && last->first + last->count == page &&
         count <= UINT32_MAX - last->count) {
         last->count += (uint32_t)count;
         return true;
     }
-    if (changes->run_count == changes->run_capacity) {
-        size_t capacity = changes->run_capacity == 0 ? 16 : changes->run_capacity * 2;
-        struct record_run *runs = realloc(changes->runs, capacity * sizeof(*runs));
-
-        if (runs == NULL)
-            return false;
-        changes->runs = runs;
-        changes->run_capacity = capacity;
-    }
-    /* Without runs there is no room for any, and so there are some now. */
-    changes->runs[changes->run_count++] = /* NOLINT(clang-analyzer-core.NullDereference) */
-        (struct record_run){page, (uint32_t)count, use};
+    runs = mpgi_array_room(changes->runs, changes->run_count, &changes->run_capacity, sizeof(*runs),
+                           16);
+    if (runs == NULL)
+        return false;
+    changes->runs = runs;
+    runs[changes->run_count++] = (struct record_run){page, (uint32_t)count, use};
     return true;
 }
 

@@ -3,17 +3,15 @@
 
 #include <stdlib.h>
 
+#include "base/array.h"
+
 bool mpgi_numbers_add(struct number_list *list, uint64_t number)
 {
-    if (list->count == list->capacity) {
-        size_t capacity = list->capacity == 0 ? 16 : list->capacity * 2;
-        uint64_t *at = realloc(list->at, capacity * sizeof(*at));
+    uint64_t *at = mpgi_array_room(list->at, list->count, &list->capacity, sizeof(*at), 16);
 
-        if (at == NULL)
-            return false;
-        list->at = at;
-        list->capacity = capacity;
-    }
+    if (at == NULL)
+        return false;
+    list->at = at;
     list->at[list->count++] = number;
     return true;
 }

@@ -7,6 +7,7 @@
  */
 #include <stdlib.h>
 
+#include "base/array.h"
 #include "base/bytes.h"
 #include "base/error.h"
 #include "base/rules.h"
@@ -152,22 +153,18 @@ static bool is_found(const struct finding *finding, uint64_t page)
 static int add_run(struct finding *finding, uint64_t first, uint64_t count)
 {
     struct pool_run *last = finding->count > 0 ? &finding->runs[finding->count - 1] : NULL;
+    struct pool_run *runs;
 
     if (last != NULL && last->first + last->count == first) {
         last->count += count;
         finding->pages += count;
         return 0;
     }
-    if (finding->count == finding->capacity) {
-        size_t capacity = finding->capacity == 0 ? 16 : finding->capacity * 2;
-        struct pool_run *runs = realloc(finding->runs, capacity * sizeof(*runs));
-
-        if (runs == NULL)
-            return mpgi_fail_memory("commit");
-        finding->runs = runs;
-        finding->capacity = capacity;
-    }
-    finding->runs[finding->count++] = (struct pool_run){first, count};
+    runs = mpgi_array_room(finding->runs, finding->count, &finding->capacity, sizeof(*runs), 16);
+    if (runs == NULL)
+        return mpgi_fail_memory("commit");
+    finding->runs = runs;
+    runs[finding->count++] = (struct pool_run){first, count};
     finding->pages += count;
     return 0;
 }

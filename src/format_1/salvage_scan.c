@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 
+#include "base/array.h"
 #include "base/bytes.h"
 #include "base/crc.h"
 #include "base/error.h"
@@ -13,50 +14,40 @@
 
 /* ---- What is there ------------------------------------------------------------------------- */
 
-/* Makes room for one more of `size` bytes each in an array. */
-static int make_room(void *array, size_t count, size_t *capacity, size_t size)
-{
-    size_t more = *capacity * 2 + 64;
-    void **at = array;
-    void *moved;
-
-    if (count < *capacity)
-        return 0;
-    moved = reallocarray(*at, more, size);
-    if (moved == NULL)
-        return mpgi_fail_memory("rescue");
-    *at = moved;
-    *capacity = more;
-    return 0;
-}
-
 static int add_node(struct findings *found, const struct found_node *node)
 {
-    int error = make_room(&found->nodes, found->node_count, &found->node_capacity, sizeof(*node));
+    struct found_node *nodes =
+        mpgi_array_room(found->nodes, found->node_count, &found->node_capacity, sizeof(*nodes), 64);
 
-    if (error == 0)
-        found->nodes[found->node_count++] = *node;
-    return error;
+    if (nodes == NULL)
+        return mpgi_fail_memory("rescue");
+    found->nodes = nodes;
+    nodes[found->node_count++] = *node;
+    return 0;
 }
 
 static int add_torn(struct findings *found, const struct found_node *node)
 {
-    int error = make_room(&found->torn, found->torn_count, &found->torn_capacity, sizeof(*node));
+    struct found_node *torn =
+        mpgi_array_room(found->torn, found->torn_count, &found->torn_capacity, sizeof(*torn), 64);
 
-    if (error == 0)
-        found->torn[found->torn_count++] = *node;
-    return error;
+    if (torn == NULL)
+        return mpgi_fail_memory("rescue");
+    found->torn = torn;
+    torn[found->torn_count++] = *node;
+    return 0;
 }
 
 static int add_record(struct findings *found, const struct record *record)
 {
-    int error = make_room(&found->records, found->record_count, &found->record_capacity,
-                          sizeof(*found->records));
+    struct found_record *records = mpgi_array_room(found->records, found->record_count,
+                                                   &found->record_capacity, sizeof(*records), 64);
 
-    if (error == 0)
-        found->records[found->record_count++] =
-            (struct found_record){record->generation, record->page};
-    return error;
+    if (records == NULL)
+        return mpgi_fail_memory("rescue");
+    found->records = records;
+    records[found->record_count++] = (struct found_record){record->generation, record->page};
+    return 0;
 }
 
 /* Whether these may begin a node that a tree can have, at that level and index. */

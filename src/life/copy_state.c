@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/bytes.h"
 #include "base/error.h"
 #include "os/io.h"
@@ -21,16 +22,11 @@ void mpgi_copy_state_free(struct copy_state *state)
 /* Room for one more in an array; false: no memory. */
 static bool make_room(void **array, size_t *capacity, size_t count, size_t size)
 {
-    size_t wanted = *capacity == 0 ? 64 : *capacity * 2;
-    void *grown;
+    void *grown = mpgi_array_room(*array, count, capacity, size, 64);
 
-    if (count < *capacity)
-        return true;
-    grown = reallocarray(*array, wanted, size);
     if (grown == NULL)
         return false;
     *array = grown;
-    *capacity = wanted;
     return true;
 }
 

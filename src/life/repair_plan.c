@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/bytes.h"
 #include "base/error.h"
 #include "format/format.h"
@@ -51,23 +52,21 @@ static void on_note(void *context, const mpg_rescue_note *note)
 static bool on_lost(void *context, uint64_t id)
 {
     struct repair *repair = context;
-    uint64_t *grown;
+    uint64_t *dropped;
     char message[120];
 
     (void)snprintf(message, sizeof(message),
                    "give protected page %" PRIu64 " up, whose content is lost", id);
     if (!mpgi_repair_ask(repair, "lost", id, message))
         return true;
-    if (repair->dropped_count == repair->dropped_capacity) {
-        repair->dropped_capacity = repair->dropped_capacity * 2 + 16;
-        grown = reallocarray(repair->dropped, repair->dropped_capacity, sizeof(*grown));
-        if (grown == NULL) {
-            repair->no_memory = true;
-            return true;
-        }
-        repair->dropped = grown;
+    dropped = mpgi_array_room(repair->dropped, repair->dropped_count, &repair->dropped_capacity,
+                              sizeof(*dropped), 16);
+    if (dropped == NULL) {
+        repair->no_memory = true;
+        return true;
     }
-    repair->dropped[repair->dropped_count++] = id;
+    repair->dropped = dropped;
+    dropped[repair->dropped_count++] = id;
     return false;
 }
 
