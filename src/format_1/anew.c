@@ -2,9 +2,10 @@
 /*
  * The whole metadata made anew in memory, to be written as one checkpoint.
  *
- * What the disk has stays what counts until the new root is durable: its nodes are overwritten by nobody, since whoever
- * fills the empty trees keeps the format from every page that is in use (struct format's `kept`). What the format
- * remembers of the disk, its roots and their generations, stays.
+ * What the disk has stays what counts until the new root is durable: its nodes are overwritten by
+ * nobody, since whoever fills the empty trees keeps the format from every page that is in use
+ * (struct format's `kept`). What the format remembers of the disk, its roots and their generations,
+ * stays.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -38,7 +39,10 @@ int mpgi_begin_anew_1(struct format *format, uint64_t total, bool *unavailable)
     struct node_cache cache;
     int error = 0;
 
-    /* A record that a full disk left would otherwise be annulled with the new root's contents, among which it may lie. */
+    /*
+     * A record that a full disk left would otherwise be annulled with the new root's contents,
+     * among which it may lie.
+     */
     if (f->chain.to_annul != 0)
         error = mpgi_commit_write_contents(format, true);
     *unavailable = f->sealed.sync_failed;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* What a batch that is being sealed changes: the durable version against the pending one, where it was touched. */
+/*
+ * What a batch that is being sealed changes: the durable version against the pending one, where it
+ * was touched.
+ */
 #include <stdlib.h>
 
 #include "base/array.h"
@@ -103,7 +106,9 @@ static bool all_are(const struct leaf_view *view, uint64_t first, uint64_t end,
     return mpgi_uses_all(view->content, first - view->first, end - view->first, use);
 }
 
-/* Pages that were touched, within two views: which of them changed, other than by what entries say. */
+/*
+ * Pages that were touched, within two views: which of them changed, other than by what entries say.
+ */
 static bool collect_pages(struct changes *changes, const struct leaf_view *before,
                           const struct leaf_view *after, uint64_t first, uint64_t end)
 {

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* A checkpoint: nodes into the slots that are not current, and a root over the one that is not the durable one. */
+/*
+ * A checkpoint: nodes into the slots that are not current, and a root over the one that is not the
+ * durable one.
+ */
 #include <sys/random.h>
 
 #include "base/bytes.h"

@@ -214,7 +214,9 @@ static int add_record(struct format_1 *f, const struct record *record)
         mpgi_output_add(marks, record->parts[i].page * space->page_size, space->node_size,
                         f->sealed.blocks + (size_t)(1 + i) * space->node_size,
                         record->parts[i].page);
-    /* Rule L11: a root that goes bad must not lead back to the one before it, whose chain is gone. */
+    /*
+     * Rule L11: a root that goes bad must not lead back to the one before it, whose chain is gone.
+     */
     f->sealed.second = f->chain.second_is_due;
     if (f->sealed.second)
         mpgi_output_add(marks, (uint64_t)other * space->page_size, space->node_size, f->chain.root,
@@ -273,7 +275,10 @@ static int seal_record(struct format_1 *f, bool unsynced_zeros, bool ordered)
 
 /* ---- A root -------------------------------------------------------------------------------- */
 
-/* The places of the two records that follow it; none with the first commit, which may be the only one. */
+/*
+ * The places of the two records that follow it; none with the first commit, which may be the only
+ * one.
+ */
 static int name_places(struct format_1 *f, unsigned char *root)
 {
     uint64_t expected = f->sealed.changes.new_contents;
@@ -417,7 +422,10 @@ static int write_zeros(struct format_1 *f, uint64_t page)
     return mpgi_file_write(space->file, zeros, space->node_size, page * space->page_size, page);
 }
 
-/* Where a full disk had no room for taking a record back, that comes before anything else is written. */
+/*
+ * Where a full disk had no room for taking a record back, that comes before anything else is
+ * written.
+ */
 static int take_back_first(struct format_1 *f)
 {
     int error;
@@ -451,8 +459,8 @@ int mpgi_commit_write_root(struct format *format)
 }
 
 /*
- * Rule L8: a record whose writing failed must never count: not later either, with contents that another commit happens to
- * write to the same places.
+ * Rule L8: a record whose writing failed must never count: not later either, with contents that
+ * another commit happens to write to the same places.
  */
 static bool annul(struct format_1 *f, bool sync)
 {

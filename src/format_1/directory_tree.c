@@ -76,8 +76,8 @@ static int read_version(struct format_1 *f, enum version version, uint64_t id, s
 }
 
 /*
- * Whether the batch that gathers has given the entry a new content, which has no page yet. An entry of the file may
- * claim the same, but then it is there before the batch, too.
+ * Whether the batch that gathers has given the entry a new content, which has no page yet. An entry
+ * of the file may claim the same, but then it is there before the batch, too.
  */
 static int has_no_page_yet(bool *has, struct format_1 *f, uint64_t id, const struct entry *entry)
 {
@@ -163,7 +163,10 @@ static int note_entry(struct format_1 *f, uint64_t id, const struct entry *old,
         return mpgi_fail_memory("alloc");
     if (error == 0)
         return 0;
-    /* One that is put with its content was counted as a page that is handed out; it needs one for its next. */
+    /*
+     * One that is put with its content was counted as a page that is handed out; it needs one for
+     * its next.
+     */
     if (!old->in_use && entry->in_use && entry_page(entry) != 0)
         f->gathered.handed_out++;
     else

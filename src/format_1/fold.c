@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Folding: a checkpoint without a batch, and its root twice. Afterwards no chain follows the root, and nothing rests, but
- * the places of the records to come where they are wanted.
+ * Folding: a checkpoint without a batch, and its root twice. Afterwards no chain follows the root,
+ * and nothing rests, but the places of the records to come where they are wanted.
  *
  *     nodes · sync · root · sync · the same root over the other one · sync
  *
- * So a file is closed, so opening begins after a crash, and so pages come back that a full file needs.
+ * So a file is closed, so opening begins after a crash, and so pages come back that a full file
+ * needs.
  */
 #include "base/bytes.h"
 #include "base/error.h"
@@ -73,7 +74,10 @@ static void put_back(struct format_1 *f)
     (void)mpgi_fail_again(&info);
 }
 
-/* The root over the one that is not durable, and a sync. Not where somebody else has been (rule 12). */
+/*
+ * The root over the one that is not durable, and a sync. Not where somebody else has been (rule
+ * 12).
+ */
 static int write_root(struct format_1 *f, bool *unavailable)
 {
     int error = mpgi_look_folding(f, FOLD_NODES);
@@ -97,8 +101,8 @@ static int write_root(struct format_1 *f, bool *unavailable)
 }
 
 /*
- * Over the root that was the durable one before; it says the same, so there is nothing to put back. Nor does anybody need
- * the slots that only that one named.
+ * Over the root that was the durable one before; it says the same, so there is nothing to put back.
+ * Nor does anybody need the slots that only that one named.
  */
 static int write_second(struct format_1 *f)
 {
@@ -184,8 +188,8 @@ int mpgi_fold(struct format_1 *f, bool *unavailable)
 }
 
 /*
- * The state of a root that nothing follows, once more, as a commit that need not be verified. The root that it comes
- * over is not needed any more, nor are the slots that only that one names.
+ * The state of a root that nothing follows, once more, as a commit that need not be verified. The
+ * root that it comes over is not needed any more, nor are the slots that only that one names.
  */
 static int write_closing(struct format_1 *f)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Changing the label, which is in page 0, of which there is one. So only its first sector is written, which a crash
- * cannot tear: four bytes behind the label are chosen such that the checksum, sectors away, stays what it is.
+ * Changing the label, which is in page 0, of which there is one. So only its first sector is
+ * written, which a crash cannot tear: four bytes behind the label are chosen such that the
+ * checksum, sectors away, stays what it is.
  */
 #include "base/bytes.h"
 #include "base/crc.h"
@@ -20,8 +21,9 @@ struct effect {
 };
 
 /*
- * Which bits to change for the checksum to change by `wanted`. Each bit's effect is its own, whatever else is there, and no
- * set of bits of four bytes in a row goes without any; so there is one answer, by elimination.
+ * Which bits to change for the checksum to change by `wanted`. Each bit's effect is its own,
+ * whatever else is there, and no set of bits of four bytes in a row goes without any; so there is
+ * one answer, by elimination.
  */
 static uint32_t solve(struct effect *effects, uint32_t wanted)
 {

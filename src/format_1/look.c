@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Rule 12: whether the file is still as this pager left it. Both root pages, for another writer's newer root leaves the
- * durable one as it is; and the last record, for a backup of the file may have the same roots.
+ * Rule 12: whether the file is still as this pager left it. Both root pages, for another writer's
+ * newer root leaves the durable one as it is; and the last record, for a backup of the file may
+ * have the same roots.
  */
 #include "base/bytes.h"
 #include "base/error.h"
@@ -59,7 +60,9 @@ int mpgi_look_1(struct format *format, enum look look, bool *same)
     return shows(same, f, chain->other_head, sizeof(chain->other_head), 3 - chain->root_page);
 }
 
-/* ---- While the file is folded ------------------------------------------------------------------ */
+/*
+ * ---- While the file is folded ------------------------------------------------------------------
+ */
 
 /* The length that the durable state needs; another thread may make the file longer meanwhile. */
 static int is_long_enough(bool *same, const struct format_1 *f)
@@ -112,7 +115,9 @@ int mpgi_look_folding(const struct format_1 *f, enum fold_step step)
     return error == 0 && same ? 0 : fail_changed(f);
 }
 
-/* ---- Before something is taken back ------------------------------------------------------------ */
+/*
+ * ---- Before something is taken back ------------------------------------------------------------
+ */
 
 int mpgi_look_at_root(const struct format_1 *f, const unsigned char *written)
 {
@@ -141,7 +146,9 @@ int mpgi_look_at_record(const struct format_1 *f)
                : fail_changed(f);
 }
 
-/* ---- For readers ------------------------------------------------------------------------------- */
+/*
+ * ---- For readers -------------------------------------------------------------------------------
+ */
 
 /* Whether the last record is the one that was loaded. A backup may have the same roots. */
 static bool has_same_end(const struct format_1 *f)

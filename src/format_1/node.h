@@ -3,9 +3,9 @@
  * Nodes of format 1 in memory.
  *
  * A node is in the cache at most once, found by tree, level and index. One with a frozen, pending
- * or previous version stays, and so does one that is dirty: its durable version is in memory, and in the
- * records behind the durable root, but not in its slot. Of the clean ones the least recently used leave
- * when there are too many. A node that is not in the cache is the same in all versions.
+ * or previous version stays, and so does one that is dirty: its durable version is in memory, and
+ * in the records behind the durable root, but not in its slot. Of the clean ones the least recently
+ * used leave when there are too many. A node that is not in the cache is the same in all versions.
  */
 #ifndef MPGI_NODE_H
 #define MPGI_NODE_H
@@ -92,9 +92,9 @@ void mpgi_reference_get(struct node_reference *reference, const unsigned char *a
 
 /*
  * Reads the node that a reference names into `bytes` (node_size of them) and verifies it against
- * the reference. Where the slot that it names is not whole, the other one may have the very same: *slot is where it
- * was found. `end` is the number of pages of the file. CORRUPT_METADATA, or for the directory
- * CORRUPT_PROTECTED_DIRECTORY; TRUNCATED; IO.
+ * the reference. Where the slot that it names is not whole, the other one may have the very same:
+ * *slot is where it was found. `end` is the number of pages of the file. CORRUPT_METADATA, or for
+ * the directory CORRUPT_PROTECTED_DIRECTORY; TRUNCATED; IO.
  */
 int mpgi_node_read(const struct node_space *space, unsigned char *bytes,
                    const struct node_reference *reference, uint64_t end, unsigned *slot);
@@ -133,15 +133,18 @@ void mpgi_cache_publish(struct node_cache *cache);
 void mpgi_cache_discard(struct node_cache *cache);
 
 /*
- * What a checkpoint writes: makes the list of all dirty nodes and, where `pending`, of those that the batch being
- * sealed changes. To be called before that is frozen.
+ * What a checkpoint writes: makes the list of all dirty nodes and, where `pending`, of those that
+ * the batch being sealed changes. To be called before that is frozen.
  */
 void mpgi_cache_collect(struct node_cache *cache, bool pending);
 /* The checkpoint is durable, its batch published: the nodes of the list are in their slots. */
 void mpgi_cache_written(struct node_cache *cache);
 /* The checkpoint is not. */
 void mpgi_cache_not_written(struct node_cache *cache);
-/* Nodes that are not in their slots as they are in memory, those that the batch which gathers changes among them. */
+/*
+ * Nodes that are not in their slots as they are in memory, those that the batch which gathers
+ * changes among them.
+ */
 size_t mpgi_cache_unwritten(const struct node_cache *cache);
 
 #endif

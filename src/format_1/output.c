@@ -7,14 +7,14 @@
 #include "base/bytes.h"
 
 /*
- * Pieces that go out in one call: fewer than the least that a system must take (IOV_MAX, 1024 here), and so few that a
- * system which caches a file in pieces as large as it was written in does not end up with huge ones, of which each later
- * write and sync would have to look at every page.
+ * Pieces that go out in one call: fewer than the least that a system must take (IOV_MAX, 1024
+ * here), and so few that a system which caches a file in pieces as large as it was written in does
+ * not end up with huge ones, of which each later write and sync would have to look at every page.
  */
 #define MOST_GATHERED 96
 /*
- * The disk is to begin with what was written when it is so much: while it is busy, the rest is written. What one call can
- * write is for the sync alone.
+ * The disk is to begin with what was written when it is so much: while it is busy, the rest is
+ * written. What one call can write is for the sync alone.
  */
 #define START_SIZE 32768u
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a commit writes, gathered: pieces that lie behind each other in the file go out in one system call.
+ * What a commit writes, gathered: pieces that lie behind each other in the file go out in one
+ * system call.
  */
 #ifndef MPGI_OUTPUT_H
 #define MPGI_OUTPUT_H

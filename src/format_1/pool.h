@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Free pages that contents and records can be put into, as runs: of each leaf of the space tree that is looked
- * at, a bit a page, and over the bits a tree of longest runs, so that the highest run that is long enough is
- * found in a few steps. What is here are suggestions: whoever takes a page asks the space tree.
+ * Free pages that contents and records can be put into, as runs: of each leaf of the space tree
+ * that is looked at, a bit a page, and over the bits a tree of longest runs, so that the highest
+ * run that is long enough is found in a few steps. What is here are suggestions: whoever takes a
+ * page asks the space tree.
  *
- * Regular pages are given out from the low end and contents from the high end, so that regular pages do not
- * cut the runs into pieces.
+ * Regular pages are given out from the low end and contents from the high end, so that regular
+ * pages do not cut the runs into pieces.
  */
 #ifndef MPGI_POOL_H
 #define MPGI_POOL_H
@@ -54,8 +55,8 @@ void mpgi_pool_add(struct pool *pool, uint64_t page);
 void mpgi_pool_remove(struct pool *pool, uint64_t page);
 
 /*
- * The highest run of at least `want` pages, which may reach further; or, if there is none, the longest.
- * Returns its length, 0 if there is no page at all.
+ * The highest run of at least `want` pages, which may reach further; or, if there is none, the
+ * longest. Returns its length, 0 if there is no page at all.
  */
 uint64_t mpgi_pool_find(const struct pool *pool, uint64_t want, struct pool_run *run);
 /* How many pages from `page` on can be had in a row, at most `most`. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Records: what one commit changes, as bytes, and taken apart. What is here knows one record and the blocks
- * that continue it; that they form a chain, and what their changes mean, others know.
+ * Records: what one commit changes, as bytes, and taken apart. What is here knows one record and
+ * the blocks that continue it; that they form a chain, and what their changes mean, others know.
  */
 #ifndef MPGI_RECORD_H
 #define MPGI_RECORD_H
@@ -29,8 +29,8 @@ struct record_run {
 };
 
 /*
- * What a regular page that is in use is to hold: it has no other place to go to, so that is put into it once the record is
- * durable, and again where a crash came between.
+ * What a regular page that is in use is to hold: it has no other place to go to, so that is put
+ * into it once the record is durable, and again where a crash came between.
  */
 struct record_redo {
     uint64_t page;
@@ -66,32 +66,38 @@ struct record_amounts {
     uint64_t redos, entries, runs;
 };
 
-/* How many blocks continue a record of so many changes; more than PARTS_MAX where it would take too many. */
+/*
+ * How many blocks continue a record of so many changes; more than PARTS_MAX where it would take too
+ * many.
+ */
 unsigned mpgi_record_parts(uint32_t node_size, struct record_amounts amounts);
 
 /* The most redos that a record may have: opening holds all their contents in memory. */
 uint64_t mpgi_record_most_redos(uint32_t page_size);
 
 /*
- * The bytes of a record and its continuations: (1 + part_count) blocks of node_size bytes at `blocks`, the
- * record first. Fills in the CRCs, that of the record included.
+ * The bytes of a record and its continuations: (1 + part_count) blocks of node_size bytes at
+ * `blocks`, the record first. Fills in the CRCs, that of the record included.
  */
 void mpgi_record_encode(struct record *record, const struct node_space *space,
                         unsigned char *blocks);
 
 /*
- * Reads the head of a record that is said to be in a page. 1 if what is there is none, or not whole;
- * otherwise 0, or an error. Nothing is owned by it then.
+ * Reads the head of a record that is said to be in a page. 1 if what is there is none, or not
+ * whole; otherwise 0, or an error. Nothing is owned by it then.
  */
 int mpgi_record_read(struct record *record, const struct node_space *space, uint64_t page);
 
 /*
- * Reads its changes, of its continuations, too. 1 if one of them is not as the record says. What the changes
- * name is not looked at. To be freed in any case.
+ * Reads its changes, of its continuations, too. 1 if one of them is not as the record says. What
+ * the changes name is not looked at. To be freed in any case.
  */
 int mpgi_record_read_changes(struct record *record, const struct node_space *space);
 
-/* Where the mark of a record is that says that its redos were carried out, in bytes from the start of the file. */
+/*
+ * Where the mark of a record is that says that its redos were carried out, in bytes from the start
+ * of the file.
+ */
 uint64_t mpgi_record_mark_at(const struct record *record, const struct node_space *space);
 /* That mark. */
 void mpgi_record_mark(unsigned char mark[MARK_SIZE], const struct record *record);

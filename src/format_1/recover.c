@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Opening: from which of the two roots to begin, how far its chain goes, and whether the last commit is complete.
+ * Opening: from which of the two roots to begin, how far its chain goes, and whether the last
+ * commit is complete.
  *
- * The last one was written with one sync, so something of it may be missing: then it never finished, nobody was told that it
- * had, and the state is the one before. That there is a last one proves that those before it were durable, so they are not
- * doubted; their contents may rightly have been overwritten since. A record that is there behind a gap proves as much of what
- * is missing: that is damage.
+ * The last one was written with one sync, so something of it may be missing: then it never
+ * finished, nobody was told that it had, and the state is the one before. That there is a last one
+ * proves that those before it were durable, so they are not doubted; their contents may rightly
+ * have been overwritten since. A record that is there behind a gap proves as much of what is
+ * missing: that is damage.
  *
- * After that no generation may be used a second time (rule 8), and nothing that is written next may complete what was
- * rejected. So a file that was not closed is folded first: its state goes into both roots, with a number higher than all
- * that were seen, and no chain is left.
+ * After that no generation may be used a second time (rule 8), and nothing that is written next may
+ * complete what was rejected. So a file that was not closed is folded first: its state goes into
+ * both roots, with a number higher than all that were seen, and no chain is left.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -129,8 +131,8 @@ static int accept_earlier(struct format_1 *f, const struct record *record)
 }
 
 /*
- * Applies all records but the last, which is returned, to be freed; *end is behind it. 1 if there is none at all: then, and
- * on failure, there is nothing to free.
+ * Applies all records but the last, which is returned, to be freed; *end is behind it. 1 if there
+ * is none at all: then, and on failure, there is nothing to free.
  */
 static int follow(struct format_1 *f, struct chain_end *end, struct record *last)
 {
@@ -158,7 +160,10 @@ static int follow(struct format_1 *f, struct chain_end *end, struct record *last
     return error;
 }
 
-/* Rule L10: a later record, behind one that cannot be read, proves that what is missing was durable. */
+/*
+ * Rule L10: a later record, behind one that cannot be read, proves that what is missing was
+ * durable.
+ */
 static int check_gap(struct format_1 *f, const struct chain_end *end)
 {
     struct record record;
@@ -177,7 +182,10 @@ static int check_gap(struct format_1 *f, const struct chain_end *end)
                      f->head.file->path, end->next, end->after);
 }
 
-/* Rule P10: a reader that would not believe the last commit looks whether there is one behind it by now. */
+/*
+ * Rule P10: a reader that would not believe the last commit looks whether there is one behind it by
+ * now.
+ */
 static bool has_successor(struct format_1 *f, const struct chain_end *end)
 {
     struct record record;
@@ -287,8 +295,8 @@ static int follow_chain(struct format_1 *f)
 /* ---- Both ---------------------------------------------------------------------------------- */
 
 /*
- * Whether nothing was cut short: no chain, and the other root says the same, or is older and without a chain, so that it would
- * lead nowhere else if this one went bad.
+ * Whether nothing was cut short: no chain, and the other root says the same, or is older and
+ * without a chain, so that it would lead nowhere else if this one went bad.
  */
 static bool is_clean(const struct format_1 *f, const struct candidates *c, unsigned chosen)
 {
@@ -305,8 +313,8 @@ static bool is_clean(const struct format_1 *f, const struct candidates *c, unsig
 }
 
 /*
- * A root that says of its own generation that all is there twice, and is not there twice itself: closing was cut short
- * before that was so.
+ * A root that says of its own generation that all is there twice, and is not there twice itself:
+ * closing was cut short before that was so.
  */
 static uint64_t twice_of(const struct candidates *c, const struct format_1 *f, unsigned chosen)
 {
@@ -349,7 +357,10 @@ static int choose(struct format_1 *f, const struct candidates *c, unsigned *chos
     return error;
 }
 
-/* Two more than the highest that can have been used: one commit may have left no trace that is seen. */
+/*
+ * Two more than the highest that can have been used: one commit may have left no trace that is
+ * seen.
+ */
 static void set_next_generation(struct format_1 *f, const struct candidates *c)
 {
     uint64_t highest = max_u64(f->next_generation, f->chain.generation);
@@ -484,8 +495,9 @@ int mpgi_follow_1(struct format *format, bool *newest)
 /* ---- A writer begins ----------------------------------------------------------------------- */
 
 /*
- * Rule 6c: a process may have died after a sync that failed, and before it could take anything back. What it wrote is then in
- * the page cache, marked clean, and no sync would write it. Written again it is dirty again.
+ * Rule 6c: a process may have died after a sync that failed, and before it could take anything
+ * back. What it wrote is then in the page cache, marked clean, and no sync would write it. Written
+ * again it is dirty again.
  */
 static int write_again(struct format_1 *f)
 {

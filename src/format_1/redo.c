@@ -2,16 +2,17 @@
 /*
  * Regular pages that are in use get new contents, all of them or none.
  *
- * They have no other place to go to: their number is their place. So the new contents go to free pages first, and the
- * record of a commit says which, with their checksums: its redos. Once that is durable the contents are put into the pages
- * themselves and synced, and a mark behind the record says so. Who opens the file and finds such a record last, and no mark,
- * does it once more. The mark needs no sync of its own: whatever makes a later change of those pages durable makes the mark
- * durable, too.
+ * They have no other place to go to: their number is their place. So the new contents go to free
+ * pages first, and the record of a commit says which, with their checksums: its redos. Once that is
+ * durable the contents are put into the pages themselves and synced, and a mark behind the record
+ * says so. Who opens the file and finds such a record last, and no mark, does it once more. The
+ * mark needs no sync of its own: whatever makes a later change of those pages durable makes the
+ * mark durable, too.
  *
  *     contents beside, record · sync · contents into their pages · sync · mark
  *
- * Whatever comes after that record needs no redo, for nothing is written before the mark is. The pages beside rest with
- * the chain.
+ * Whatever comes after that record needs no redo, for nothing is written before the mark is. The
+ * pages beside rest with the chain.
  */
 #include <stdlib.h>
 
@@ -30,8 +31,8 @@
 #define SPARE_PAGES 4
 
 /*
- * Sees to it that there are so many that the space tree knows of, though none of them is in use then, and that they may be
- * had once what is pending is committed.
+ * Sees to it that there are so many that the space tree knows of, though none of them is in use
+ * then, and that they may be had once what is pending is committed.
  */
 static int make_pages(struct format_1 *f, size_t count)
 {

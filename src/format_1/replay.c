@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a record changes, applied to the trees in memory, as if it were a batch of this pager. It may be forged: so nothing
- * is taken that is not free, nothing freed that is not in use, no node made, and the counts must come out as it says.
+ * What a record changes, applied to the trees in memory, as if it were a batch of this pager. It
+ * may be forged: so nothing is taken that is not free, nothing freed that is not in use, no node
+ * made, and the counts must come out as it says.
  */
 #include <inttypes.h>
 

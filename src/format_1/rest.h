@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Pages that are free and rest: an opening may look at them yet, so nothing is written to them. They are the
- * records and continuations of the present chain, those of the chain before it until the root behind that is
- * there twice, and the places that are named for the next records.
+ * Pages that are free and rest: an opening may look at them yet, so nothing is written to them.
+ * They are the records and continuations of the present chain, those of the chain before it until
+ * the root behind that is there twice, and the places that are named for the next records.
  */
 #ifndef MPGI_REST_H
 #define MPGI_REST_H

@@ -57,8 +57,8 @@ static inline bool has_root(const struct findings *found)
 }
 
 /*
- * Who the file is: what page 0 says, or a root where that is not whole or is another file's. 1 where neither
- * tells.
+ * Who the file is: what page 0 says, or a root where that is not whole or is another file's. 1
+ * where neither tells.
  */
 int mpgi_learn_identity_1(const struct file *file, struct superblock *superblock, bool *has_page_0);
 /* As in struct salvage_ops. */
@@ -71,8 +71,8 @@ int mpgi_salvage_join_1(struct findings *found);
 /* Takes what the records say, once the trees' leaves are known. */
 int mpgi_salvage_records_1(struct join *join);
 /*
- * Follows the chain. Records that are newer than what it leads to: something between is lost, and nobody knows
- * what it said.
+ * Follows the chain. Records that are newer than what it leads to: something between is lost, and
+ * nobody knows what it said.
  */
 int mpgi_salvage_chain_1(struct join *join);
 

@@ -127,7 +127,10 @@ static int note_redos(const struct findings *found, const struct record *record)
     return 0;
 }
 
-/* Follows the chain of the newest root. *last: the number of its last commit; *total: pages afterwards. */
+/*
+ * Follows the chain of the newest root. *last: the number of its last commit; *total: pages
+ * afterwards.
+ */
 static int follow_chain(const struct findings *found, uint64_t *last, uint64_t *total)
 {
     const unsigned char *root = found->roots[found->newest];
@@ -161,7 +164,10 @@ static uint64_t count_newer_records(const struct findings *found, uint64_t last)
     return newer;
 }
 
-/* Nodes that are; a crash leaves such if it tears a root. With both roots it is what it left of a commit that never was. */
+/*
+ * Nodes that are; a crash leaves such if it tears a root. With both roots it is what it left of a
+ * commit that never was.
+ */
 static uint64_t count_newer_nodes(const struct findings *found, uint64_t last)
 {
     uint64_t newer = 0;

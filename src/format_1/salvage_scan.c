@@ -114,8 +114,8 @@ static int look_at(struct findings *found, const unsigned char *bytes, uint64_t 
 }
 
 /*
- * Nodes that lie where no page begins: what was lost before them has moved them, or a disk has put sectors into the place
- * of others.
+ * Nodes that lie where no page begins: what was lost before them has moved them, or a disk has put
+ * sectors into the place of others.
  */
 static int look_between(struct findings *found, const unsigned char *bytes, size_t length,
                         uint64_t at)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The shape of a tree: how much a node of a level covers, and what a node's content adds up to. Arithmetic on
- * bytes that are in memory already; it looks at nothing else.
+ * The shape of a tree: how much a node of a level covers, and what a node's content adds up to.
+ * Arithmetic on bytes that are in memory already; it looks at nothing else.
  */
 #include <string.h>
 
@@ -91,7 +91,9 @@ uint64_t mpgi_tree_refs_free(const struct tree *tree, const unsigned char *refs,
 
 /* ---- The chain ----------------------------------------------------------------------------- */
 
-/* Records behind one root: more make opening take longer, fewer make checkpoints come more often. */
+/*
+ * Records behind one root: more make opening take longer, fewer make checkpoints come more often.
+ */
 #define RECORDS_WANTED 64
 #define RECORDS_LEAST 4
 

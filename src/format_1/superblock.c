@@ -149,7 +149,10 @@ static void fill_root(unsigned char *root, const struct superblock *superblock, 
         mpgi_uses_set(root + ROOT_AREAS, page, MPG_USE_METADATA);
 }
 
-/* The same state in both roots, as the first two commits behind `generation`, of a new file 0 and FIRST_GENERATION. */
+/*
+ * The same state in both roots, as the first two commits behind `generation`, of a new file 0 and
+ * FIRST_GENERATION.
+ */
 static int write_roots(struct file *file, const struct superblock *superblock, uint64_t pages,
                        uint64_t generation, unsigned char *root)
 {

@@ -7,8 +7,8 @@
  * memory. What one version shows and another does not: at height 0 the content is in that version's
  * root, and a node made by a later batch does not exist in it.
  *
- * A new node needs pages, which the space tree gives; since that is a tree itself, it stands above this file
- * and is asked through format_1.pairs.
+ * A new node needs pages, which the space tree gives; since that is a tree itself, it stands above
+ * this file and is asked through format_1.pairs.
  */
 #include "format_1/state.h"
 
@@ -146,7 +146,10 @@ int mpgi_tree_look(struct leaf_view *view, struct format_1 *f, struct tree *tree
     return 0;
 }
 
-/* Where the reference to the leaf at a unit is, NULL where it or its parent is not there: *absent as get_node. */
+/*
+ * Where the reference to the leaf at a unit is, NULL where it or its parent is not there: *absent
+ * as get_node.
+ */
 static int find_reference(const unsigned char **at, struct format_1 *f, struct tree *tree,
                           uint64_t unit, unsigned *absent)
 {
@@ -446,8 +449,9 @@ static int grow_to(struct format_1 *f, struct tree *tree, uint64_t unit, unsigne
 }
 
 /*
- * Where all pages that a leaf covers are somebody's, its pair, and those of what is made with it, are pages of another leaf:
- * one far away, behind the end of the file, of whose pages some are nobody's.
+ * Where all pages that a leaf covers are somebody's, its pair, and those of what is made with it,
+ * are pages of another leaf: one far away, behind the end of the file, of whose pages some are
+ * nobody's.
  */
 static int make_far_leaf(struct format_1 *f, struct tree *tree, unsigned height)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a tree that has changed says of itself: how many units are free below each node, and, where nodes are about to be
- * written, which slot, generation and checksum they have.
+ * What a tree that has changed says of itself: how many units are free below each node, and, where
+ * nodes are about to be written, which slot, generation and checksum they have.
  */
 #include "base/bytes.h"
 #include "format_1/state.h"
@@ -14,7 +14,10 @@ static uint64_t free_below(const struct tree *tree, const struct node *node,
     return mpgi_tree_refs_free(tree, bytes + NODE_BODY, tree->node_refs, node->level - 1u);
 }
 
-/* Where the reference to a node is, in the pending root or the pending version of its parent; or NULL. */
+/*
+ * Where the reference to a node is, in the pending root or the pending version of its parent; or
+ * NULL.
+ */
 static unsigned char *pending_reference(struct format_1 *f, const struct tree *tree,
                                         const struct node *node)
 {
@@ -32,8 +35,8 @@ static unsigned char *pending_reference(struct format_1 *f, const struct tree *t
 }
 
 /*
- * The same in the durable version. The parent of a dirty node is dirty, and so in the cache; but where the batch raises
- * the tree it is new, and the durable root leads to the node as it did.
+ * The same in the durable version. The parent of a dirty node is dirty, and so in the cache; but
+ * where the batch raises the tree it is new, and the durable root leads to the node as it did.
  */
 static unsigned char *durable_reference(struct format_1 *f, const struct tree *tree,
                                         const struct node *node, unsigned height)
@@ -77,8 +80,8 @@ static void put_reference(unsigned char *at, const struct node *node)
 }
 
 /*
- * The reference in a durable version may be changed in place: nobody follows it, since the node it leads to is
- * dirty and so in the cache.
+ * The reference in a durable version may be changed in place: nobody follows it, since the node it
+ * leads to is dirty and so in the cache.
  */
 static void seal_node(struct format_1 *f, struct tree *tree, struct node *node, unsigned height,
                       uint64_t generation, bool fold)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Is all there that the last commit wrote? It had one sync for everything, so its root or record may be there, and
- * something that it refers to may not (rule 4).
+ * Is all there that the last commit wrote? It had one sync for everything, so its root or record
+ * may be there, and something that it refers to may not (rule 4).
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -169,7 +169,9 @@ int mpgi_verify_root(struct format_1 *f, const unsigned char *root, bool again)
     return error;
 }
 
-/* Has the contents of a record read ahead, all at once, as far as they are not too much for memory. */
+/*
+ * Has the contents of a record read ahead, all at once, as far as they are not too much for memory.
+ */
 static void read_ahead(const struct format_1 *f, const struct record *record)
 {
     uint32_t page_size = f->head.page_size;

@@ -18,7 +18,9 @@
 #include "pager/pager.h"
 #include "pager/protected_write.h"
 
-/* Pages whose use is looked at are counted by so many, for a protected page takes as long as these. */
+/*
+ * Pages whose use is looked at are counted by so many, for a protected page takes as long as these.
+ */
 #define SPACE_STEPS(pages) ((pages) / 512)
 
 struct check {
@@ -389,7 +391,10 @@ static int check_contents(struct check *check)
     return result;
 }
 
-/* The root that is lost may have been the newer one. A writer at work makes newer parts, too: check_stale sees that. */
+/*
+ * The root that is lost may have been the newer one. A writer at work makes newer parts, too:
+ * check_stale sees that.
+ */
 static int check_newest(struct check *check)
 {
     const mpg_pager *pager = check->pager;

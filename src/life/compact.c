@@ -11,12 +11,13 @@
  *     again    the same state over the other root; sync (rule 9)
  *     cut      the file
  *
- * So a crash leaves the state of before or of afterwards, and what is in use is never written over. The second step has the pages
- * that the old metadata had.
+ * So a crash leaves the state of before or of afterwards, and what is in use is never written over.
+ * The second step has the pages that the old metadata had.
  *
- * In format 0.2 page 0 names the places of directory blocks: a commit moves contents of protected pages and of each block the
- * copy that does not count, the next one the other copies; one more gives regular pages their numbers and counts fewer pages,
- * and another one counts them in the other metadata page.
+ * In format 0.2 page 0 names the places of directory blocks: a commit moves contents of protected
+ * pages and of each block the copy that does not count, the next one the other copies; one more
+ * gives regular pages their numbers and counts fewer pages, and another one counts them in the
+ * other metadata page.
  */
 #include "life/compact.h"
 
@@ -29,7 +30,10 @@
 
 /* Bytes that are moved at once. */
 #define COMPACT_BUFFER ((size_t)1 << 20)
-/* Of a file's least length, by what more is tried where it does not do; then by twice that, and so on. */
+/*
+ * Of a file's least length, by what more is tried where it does not do; then by twice that, and so
+ * on.
+ */
 #define STEP_PART 1024
 #define STEP_LEAST 8
 /* Steps at most. */
@@ -84,7 +88,10 @@ static int write_protected(struct compact *compact, const struct compact_plan *p
 
 /* ---- Where the metadata can be made anew --------------------------------------------------- */
 
-/* The path to the last page first: where a node finds no page among those it covers, the tree is as high as it will be. */
+/*
+ * The path to the last page first: where a node finds no page among those it covers, the tree is as
+ * high as it will be.
+ */
 static int put_last(struct format *format, uint64_t total)
 {
     int result = format->ops->set_use(format, total - 1, MPG_USE_REGULAR);
@@ -220,7 +227,9 @@ static int move_regular(struct format *format, const struct compact_move *move)
     return result != 0 ? result : format->ops->set_use(format, move->from, MPG_USE_FREE);
 }
 
-/* Commits until all metadata is where it is to be, with the protected pages in the first of them. */
+/*
+ * Commits until all metadata is where it is to be, with the protected pages in the first of them.
+ */
 static int commit_moves(struct compact *compact, const struct compact_plan *plan)
 {
     mpg_pager *pager = compact->pager;
@@ -242,9 +251,10 @@ static int commit_moves(struct compact *compact, const struct compact_plan *plan
 }
 
 /*
- * One commit has the new numbers of regular pages and the new total: who is to find out which numbers count goes by that. It
- * changes no directory block, so it leaves no spare of page 0, which might come to lie where the contents are by now. The other
- * one is for the other metadata page, of which opening may take the older one.
+ * One commit has the new numbers of regular pages and the new total: who is to find out which
+ * numbers count goes by that. It changes no directory block, so it leaves no spare of page 0, which
+ * might come to lie where the contents are by now. The other one is for the other metadata page, of
+ * which opening may take the older one.
  */
 static int count_fewer(struct compact *compact, const struct compact_plan *plan)
 {
@@ -329,7 +339,9 @@ static int make_step(struct compact *compact, bool renumber)
 static int make_shorter(struct compact *compact)
 {
     bool renumber = (compact->options->flags & MPG_COMPACT_RENUMBER) != 0;
-    /* What an earlier one that was killed, or a growth that failed, has left behind the last page. */
+    /*
+     * What an earlier one that was killed, or a growth that failed, has left behind the last page.
+     */
     int result = mpgi_compact_cut(compact->pager);
 
     for (unsigned round = 0; round < MOST_ROUNDS && result == 0; round++)
@@ -435,13 +447,19 @@ static int begin(mpg_pager *pager)
         pager_unlock(pager);
         result = mpgi_edit_sync(pager, "compact");
     }
-    /* What was found is written again before anything is built on it, if opening had no room for that. */
+    /*
+     * What was found is written again before anything is built on it, if opening had no room for
+     * that.
+     */
     if (result == 0)
         result = mpgi_settle_late(pager);
     return result != 0 ? result : check_idle(pager);
 }
 
-/* What was built in memory and not committed is forgotten, and what the disk says loaded, as in opening. */
+/*
+ * What was built in memory and not committed is forgotten, and what the disk says loaded, as in
+ * opening.
+ */
 static int load_again(mpg_pager *pager)
 {
     struct format *format;
@@ -456,7 +474,10 @@ static int load_again(mpg_pager *pager)
     return mpgi_settle_found(pager);
 }
 
-/* After a sync that failed nothing may be written any more, but what was built and not committed must not be shown either. */
+/*
+ * After a sync that failed nothing may be written any more, but what was built and not committed
+ * must not be shown either.
+ */
 static void show_durable(mpg_pager *pager)
 {
     struct format *format;

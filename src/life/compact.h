@@ -17,8 +17,8 @@ struct compact {
 };
 
 /*
- * As mpg_compact, of a pager that nobody else uses, with its lock held, and nothing pending. After a failure its format is to
- * be loaded again.
+ * As mpg_compact, of a pager that nobody else uses, with its lock held, and nothing pending. After
+ * a failure its format is to be loaded again.
  */
 int mpgi_compact(mpg_compact_result *result, mpg_pager *pager, const mpg_compact_options *options);
 
@@ -28,7 +28,10 @@ int mpgi_compact(mpg_compact_result *result, mpg_pager *pager, const mpg_compact
 int mpgi_compact_write(struct compact *compact, const struct compact_move *moves, size_t count);
 /* Commits what is pending in the format, without a batch. The gate is passed. */
 int mpgi_compact_commit(mpg_pager *pager);
-/* Cuts the file off behind the pages that the durable version, and the one before it, count (rule 9). */
+/*
+ * Cuts the file off behind the pages that the durable version, and the one before it, count (rule
+ * 9).
+ */
 int mpgi_compact_cut(mpg_pager *pager);
 
 #endif

@@ -55,7 +55,10 @@ static void note_fault(void *context, const mpg_fault *fault)
         claims->result = mpgi_fail(fault->code, "compact", fault->page, "%s", fault->message);
 }
 
-/* What is marked as in use, though nothing names it, keeps nobody from anything; but it is left alone until it is gone. */
+/*
+ * What is marked as in use, though nothing names it, keeps nobody from anything; but it is left
+ * alone until it is gone.
+ */
 static int claim_marked(struct compact_plan *plan, struct format *format)
 {
     uint64_t bits[WORDS];

@@ -26,17 +26,22 @@ struct compact_plan {
     size_t regular_moves;
 };
 
-/* Reads what the durable version says, and looks whether its parts fit together: damage if they do not. */
+/*
+ * Reads what the durable version says, and looks whether its parts fit together: damage if they do
+ * not.
+ */
 int mpgi_compact_plan_begin(struct compact_plan *plan, struct format *format);
 void mpgi_compact_plan_end(struct compact_plan *plan);
 
-/* Fewer pages than this the file cannot well have. `metadata`: pages that it keeps for that in any case. `renumber`: also if
- * regular pages move. */
+/*
+ * Fewer pages than this the file cannot well have. `metadata`: pages that it keeps for that in any
+ * case. `renumber`: also if regular pages move.
+ */
 uint64_t mpgi_compact_least(const struct compact_plan *plan, uint64_t metadata, bool renumber);
 
 /*
- * Works out the moves that make the file `total` pages long. 1 where there is no room for them below. `regular_end` as in the
- * plan; UINT64_MAX: none moves.
+ * Works out the moves that make the file `total` pages long. 1 where there is no room for them
+ * below. `regular_end` as in the plan; UINT64_MAX: none moves.
  */
 int mpgi_compact_moves(struct compact_plan *plan, uint64_t total, uint64_t regular_end);
 

@@ -188,8 +188,8 @@ static void punch_free(struct builder *b, struct file *file)
 #define FAR 65536
 
 /*
- * Where pages have contents that a node would take for itself otherwise, it is made of pages far behind them, if
- * it is made together with what covers those.
+ * Where pages have contents that a node would take for itself otherwise, it is made of pages far
+ * behind them, if it is made together with what covers those.
  */
 static int begin_far_away(struct builder *b)
 {

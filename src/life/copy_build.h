@@ -17,8 +17,8 @@ struct copy_build {
 };
 
 /*
- * Makes a page file of what is open and locked, and has the contents of `state` where that says; durable
- * afterwards, but for its name. Free pages are given back to the disk.
+ * Makes a page file of what is open and locked, and has the contents of `state` where that says;
+ * durable afterwards, but for its name. Free pages are given back to the disk.
  */
 int mpgi_copy_build(struct file *file, const struct copy_state *state,
                     const struct copy_build *build);

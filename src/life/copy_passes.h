@@ -21,13 +21,16 @@ struct copy_passes {
 };
 
 /*
- * Copies them to the same places. Where the writer moves on, and goes on doing so, STALE. To be freed, also after a
- * failure; but for `content`, which others need as well.
+ * Copies them to the same places. Where the writer moves on, and goes on doing so, STALE. To be
+ * freed, also after a failure; but for `content`, which others need as well.
  */
 int mpgi_copy_passes(struct copy_passes *passes);
 void mpgi_copy_passes_free(struct copy_passes *passes);
 
-/* What a crash kept from going to its page, or a writer is about to put there, goes to it in the copy. */
+/*
+ * What a crash kept from going to its page, or a writer is about to put there, goes to it in the
+ * copy.
+ */
 int mpgi_copy_redo(struct copy_passes *passes, const struct format *format);
 /* Closes the gate. False: it could not be. *closed: when. */
 bool mpgi_copy_close_gate(const struct copy_passes *passes, uint64_t *closed);

@@ -25,7 +25,10 @@ struct copy_span {
     size_t first, count; /* of the entries */
 };
 
-/* Which entries are to be copied still: where they are in the array; some of them may have been copied. */
+/*
+ * Which entries are to be copied still: where they are in the array; some of them may have been
+ * copied.
+ */
 struct copy_changes {
     size_t *entries; /* owned */
     size_t count, capacity;
@@ -47,10 +50,10 @@ struct copy_state {
 /* Reads what the durable version says. To be freed, also after a failure. Pager's lock held. */
 int mpgi_copy_state_read(struct copy_state *state, struct format *format);
 /*
- * The same but for the entries: those of `before`, which changed little since it was read, are brought up to date where
- * they are, and those to be copied are put into *changes; *state has none. Takes as long as reading what changed. It may
- * fail half-way, and does no harm: each entry is as some state had it. COPY_LOOK_AT_ALL: that is not to be had, as
- * some came or went.
+ * The same but for the entries: those of `before`, which changed little since it was read, are
+ * brought up to date where they are, and those to be copied are put into *changes; *state has none.
+ * Takes as long as reading what changed. It may fail half-way, and does no harm: each entry is as
+ * some state had it. COPY_LOOK_AT_ALL: that is not to be had, as some came or went.
  */
 #define COPY_LOOK_AT_ALL 1
 int mpgi_copy_state_advance(struct copy_state *state, struct copy_state *before,

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Repairing a file where it is. What it is to be is worked out without writing (repair_plan.c); then an undo file is
- * written, which has the bytes before and the bytes afterwards (repair_undo.c), then the file. So a repair that was cut short
- * goes on from the undo file, and nothing is found out a second time from a file that is half mended.
+ * Repairing a file where it is. What it is to be is worked out without writing (repair_plan.c);
+ * then an undo file is written, which has the bytes before and the bytes afterwards
+ * (repair_undo.c), then the file. So a repair that was cut short goes on from the undo file, and
+ * nothing is found out a second time from a file that is half mended.
  */
 #include "life/repair.h"
 
@@ -16,7 +17,10 @@
 
 /* ---- the file ---- */
 
-/* Others may read meanwhile; who only wants to know what would be done needs no permission to write. */
+/*
+ * Others may read meanwhile; who only wants to know what would be done needs no permission to
+ * write.
+ */
 static int open_and_lock(struct file *file, const char *path, const struct io *io, void *context,
                          bool read_only)
 {
@@ -62,7 +66,9 @@ static int apply(struct repair *repair, struct undo *undo)
     return error ? error : mpgi_undo_mark(undo, true);
 }
 
-/* Chunks that tell whether somebody has written to the file since: the beginnings of pages 0 to 2. */
+/*
+ * Chunks that tell whether somebody has written to the file since: the beginnings of pages 0 to 2.
+ */
 static size_t list_heads(const struct repair *repair, uint64_t heads[3])
 {
     size_t count = 0;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A file as it would be: what is written to it stays in memory, in front of the file itself, which is only read. What a
- * repair does is tried here first, with all of the library, and can then be written in one go, or not at all.
+ * A file as it would be: what is written to it stays in memory, in front of the file itself, which
+ * is only read. What a repair does is tried here first, with all of the library, and can then be
+ * written in one go, or not at all.
  */
 #ifndef MPGI_REPAIR_DISK_H
 #define MPGI_REPAIR_DISK_H

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Repairing: what the file is to be. Tried on a disk in front of it, from what changes least to what changes most:
+ * Repairing: what the file is to be. Tried on a disk in front of it, from what changes least to
+ * what changes most:
  *
  *     top      page 0 from what repeats it; copies that do not count from those that do
  *     open     as a writer opens it, which mends roots and what a crash left; then all of it is checked
@@ -190,8 +191,9 @@ static int shown_generation(struct repair *repair, uint64_t *generation)
 }
 
 /*
- * Of a file that opens. *lost: its newest root is lost, or records are, and all is to be looked through; by choice what a
- * root still leads to is what counts. A commit that is there in part is what a crash leaves: that is only told.
+ * Of a file that opens. *lost: its newest root is lost, or records are, and all is to be looked
+ * through; by choice what a root still leads to is what counts. A commit that is there in part is
+ * what a crash leaves: that is only told.
  */
 static int find_newer(struct repair *repair, uint64_t shown, bool *lost)
 {
@@ -218,8 +220,8 @@ static int find_newer(struct repair *repair, uint64_t shown, bool *lost)
 /* ---- all of it ---- */
 
 /*
- * A file that says it is of a format of the future may be that: what the rest of it proves is a format that is known only
- * shows that one byte is wrong if somebody agrees.
+ * A file that says it is of a format of the future may be that: what the rest of it proves is a
+ * format that is known only shows that one byte is wrong if somebody agrees.
  */
 static int ask_about_version(struct repair *repair)
 {

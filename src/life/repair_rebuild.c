@@ -61,8 +61,8 @@ static int add_entries(struct repair *repair, struct copy_state *state, struct s
         state->entry_count++;
     }
     /*
-     * Second pages only where nobody else has them; one of which nobody knows for sure what it holds may have a content
-     * that is newer than what is known.
+     * Second pages only where nobody else has them; one of which nobody knows for sure what it
+     * holds may have a content that is newer than what is known.
      */
     for (size_t i = 0; i < state->entry_count && error == 0; i++) {
         uint64_t *other = &state->entries[i].entry.page[1];

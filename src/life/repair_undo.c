@@ -65,7 +65,10 @@ static bool is_among(uint64_t number, const uint64_t *numbers, size_t count)
     return false;
 }
 
-/* All that differs, and what tells whether somebody wrote to the file since. *differs: there is such. */
+/*
+ * All that differs, and what tells whether somebody wrote to the file since. *differs: there is
+ * such.
+ */
 static int add_pieces(struct undo *undo, const struct repair_disk *disk, const uint64_t *always,
                       size_t always_count, bool *differs, uint32_t *crc)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The undo file of a repair: what stood where it writes, and what it writes there. It is durable before the first byte of the
- * page file is overwritten, so that a repair that was cut short can go on, or be taken back.
+ * The undo file of a repair: what stood where it writes, and what it writes there. It is durable
+ * before the first byte of the page file is overwritten, so that a repair that was cut short can go
+ * on, or be taken back.
  *
  *     offset  size
  *          0     8  "MPGUNDO1"
@@ -31,8 +32,8 @@ struct undo {
 };
 
 /*
- * Writes it, durable, under its name. 1: there is nothing that differs, and no file. EXISTS where the name is
- * taken. Otherwise to be closed.
+ * Writes it, durable, under its name. 1: there is nothing that differs, and no file. EXISTS where
+ * the name is taken. Otherwise to be closed.
  */
 int mpgi_undo_make(struct undo *undo, const struct repair_disk *disk, const uint64_t *always,
                    size_t always_count, const char *path);
@@ -41,11 +42,14 @@ int mpgi_undo_open(struct undo *undo, const struct io *io, void *context, const 
 void mpgi_undo_close(struct undo *undo);
 
 /*
- * Whether each sector of the page file is as it was before or as it is afterwards, so that nobody has written
- * to it since: CHANGED if not.
+ * Whether each sector of the page file is as it was before or as it is afterwards, so that nobody
+ * has written to it since: CHANGED if not.
  */
 int mpgi_undo_check(const struct undo *undo, const struct file *file);
-/* Makes the page file what it is afterwards, or was before; durable. `progress` may stop it half-way: CANCELLED. */
+/*
+ * Makes the page file what it is afterwards, or was before; durable. `progress` may stop it
+ * half-way: CANCELLED.
+ */
 int mpgi_undo_apply(const struct undo *undo, struct file *file, bool before, mpg_progress progress,
                     void *context);
 /* Marks it as one of a repair that is done, or is not, any more; durable. */

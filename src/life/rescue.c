@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Rescuing: a new file out of what a damaged one still says. The format looks through the file for what proves
- * itself (format/salvage.h); here it is decided which of that counts, and the new file is written.
+ * Rescuing: a new file out of what a damaged one still says. The format looks through the file for
+ * what proves itself (format/salvage.h); here it is decided which of that counts, and the new file
+ * is written.
  */
 #include "life/rescue.h"
 

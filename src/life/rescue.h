@@ -17,7 +17,10 @@ struct rescue {
     unsigned char *piece; /* room for what is copied at once; owned */
     uint32_t piece_size;
     const struct salvage_ops *ops; /* of its format, once that is known */
-    /* A protected page of which no content is whole stays in the entries, `lost`, if this says so. May be NULL. */
+    /*
+     * A protected page of which no content is whole stays in the entries, `lost`, if this says so.
+     * May be NULL.
+     */
     bool (*keep)(void *context, uint64_t id);
     void *keep_context;
     mpg_rescue_options options;
@@ -28,10 +31,14 @@ struct rescue {
 int mpgi_rescue_with(mpg_rescue_result *result, const char *source, const char *destination,
                      const mpg_rescue_options *options, const struct io *io, void *context);
 
-/* Which format a file is of: sets page_size and format of *salvage, of which only `file` is looked at, and *ops. */
+/*
+ * Which format a file is of: sets page_size and format of *salvage, of which only `file` is looked
+ * at, and *ops.
+ */
 int mpgi_rescue_identify(struct salvage *salvage, const struct salvage_ops **ops);
 /*
- * Looks through the source, which is open and locked, and decides what is saved. To be released, also after a failure.
+ * Looks through the source, which is open and locked, and decides what is saved. To be released,
+ * also after a failure.
  */
 int mpgi_rescue_look(struct rescue *rescue);
 void mpgi_rescue_release(struct rescue *rescue);
@@ -47,7 +54,10 @@ int mpgi_rescue_find_newer(struct newer_parts *parts, struct file *file);
 int mpgi_rescue_progress(const struct rescue *rescue, uint64_t done, uint64_t total);
 /* Decides which contents of protected pages and which regular pages are saved. */
 int mpgi_rescue_choose(struct rescue *rescue);
-/* How many pages what was decided needs: those that were adopted may lie behind what the metadata counts. */
+/*
+ * How many pages what was decided needs: those that were adopted may lie behind what the metadata
+ * counts.
+ */
 uint64_t mpgi_rescue_pages(const struct rescue *rescue);
 /* Writes them to a new file. */
 int mpgi_rescue_write(struct rescue *rescue, const char *destination);

@@ -12,8 +12,9 @@
 /* ---- Protected pages ----------------------------------------------------------------------- */
 
 /*
- * Notes whose content is in which page, by entries that a checksum covers. One that none covers may have come from
- * another part of the directory, sectors and all: then its content is whole, and another's.
+ * Notes whose content is in which page, by entries that a checksum covers. One that none covers may
+ * have come from another part of the directory, sectors and all: then its content is whole, and
+ * another's.
  */
 static int note_owners(struct rescue *rescue)
 {
@@ -96,7 +97,10 @@ static int own_pages(struct rescue *rescue, const struct choice *choice)
     const struct salvage_entry *newest = choice->newest, *taken = choice->taken;
     int error = taken != NULL ? own_page(rescue, taken->page) : 0;
 
-    /* Where what is said of it is in doubt, the page may be another's by now, and the other copy newer. */
+    /*
+     * Where what is said of it is in doubt, the page may be another's by now, and the other copy
+     * newer.
+     */
     if (error || newest == NULL || mpgi_salvage_doubts(&rescue->salvage.doubtful_ids, newest->id))
         return error;
     error = own_page(rescue, newest->page);
@@ -206,7 +210,10 @@ static int want(struct rescue *rescue, uint64_t page)
     return mpgi_sheet_set_bit(rescue->wanted, page, true) ? 0 : mpgi_fail_memory("rescue");
 }
 
-/* Whether a page has the content of a protected page, and what is lost of the directory said of which one. */
+/*
+ * Whether a page has the content of a protected page, and what is lost of the directory said of
+ * which one.
+ */
 static bool is_orphan(const struct rescue *rescue, uint64_t page)
 {
     const struct salvage *salvage = &rescue->salvage;
@@ -253,7 +260,10 @@ static int choose_page(struct rescue *rescue, uint64_t page)
     return want(rescue, page);
 }
 
-/* The next page from `page` on of which something is said, or doubted. A file may claim to have had any number of them. */
+/*
+ * The next page from `page` on of which something is said, or doubted. A file may claim to have had
+ * any number of them.
+ */
 static uint64_t next_page(const struct rescue *rescue, uint64_t page)
 {
     const struct salvage *salvage = &rescue->salvage;

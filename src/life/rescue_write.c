@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Rescuing: the new file. The regular pages' places are kept clear while it is filled, so that nothing of its own
- * comes to lie there; they are allocated first, then written, then come the protected pages.
+ * Rescuing: the new file. The regular pages' places are kept clear while it is filled, so that
+ * nothing of its own comes to lie there; they are allocated first, then written, then come the
+ * protected pages.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -69,7 +70,10 @@ static const struct salvage_redo *find_redo(const struct salvage *salvage, uint6
                : bsearch(&key, salvage->redos, salvage->redo_count, sizeof(key), compare_redos);
 }
 
-/* The page that has the content of a regular page: another one, where the last commit did not get to put it there. */
+/*
+ * The page that has the content of a regular page: another one, where the last commit did not get
+ * to put it there.
+ */
 static uint64_t source_of(struct rescue *rescue, uint64_t page)
 {
     const struct salvage_redo *redo = find_redo(&rescue->salvage, page);
