@@ -62,7 +62,7 @@ wrong "option '-c' needs a value" alloc file -c
 wrong "option '--label' needs a value" create file --label
 wrong "one argument too many: other" info file other
 wrong "one argument too many: file" info --watch 2 file
-for list in 5,,6 5, ,6; do
+for list in '5,,6' '5,' ',6'; do
     wrong "an id is missing beside a comma in '$list'" alloc file "$list"
     wrong "an id is missing beside a comma in '$list'" free file "$list"
 done
