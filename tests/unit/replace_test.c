@@ -503,6 +503,51 @@ static void a_mark_stands_for_it(void **state)
     assert_int_equal(mpg_close(pager), 0);
 }
 
+/* New contents for the first `count` of the pages, in one transaction; what its commit returns. */
+static int replace_first(mpg_pager *pager, const mpg_page_id *ids, size_t count, char byte)
+{
+    mpg_txn *txn;
+    int result;
+
+    assert_int_equal(mpg_txn_begin(&txn, pager), 0);
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(mpg_txn_page_replace(txn, ids[i], &byte, 1), 0);
+    result = mpg_txn_commit(txn, 0);
+    if (result != 0)
+        mpg_txn_abort(txn);
+    return result;
+}
+
+static char first_byte(const mpg_pager *pager, mpg_page_id id)
+{
+    char byte;
+
+    assert_int_equal(mpg_page_read(&byte, pager, id, 0, 1), 0);
+    return byte;
+}
+
+/* As many as the header promises; and far more are refused, and none of them changed. */
+static void a_transaction_replaces_two_thousand_pages(void **state)
+{
+    enum { PROMISED = 2000, TOO_MANY = 2400 };
+    const struct scratch *scratch = *state;
+    mpg_page_id ids[TOO_MANY];
+    mpg_pager *pager;
+
+    if (scratch->format != MPG_FORMAT_1 || api_page_size != 1024)
+        return;
+    pager = api_create(scratch);
+    assert_int_equal(mpg_alloc_bulk(ids, pager, TOO_MANY, MPG_ZERO), 0);
+    assert_int_equal(replace_first(pager, ids, PROMISED, 'a'), 0);
+    assert_error(replace_first(pager, ids, TOO_MANY, 'b'), MPG_E_UNSUPPORTED);
+    for (size_t i = 0; i < TOO_MANY; i++)
+        assert_int_equal(first_byte(pager, ids[i]), i < PROMISED ? 'a' : 0);
+    assert_int_equal(replace_first(pager, ids, PROMISED, 'c'), 0);
+    assert_int_equal(first_byte(pager, ids[PROMISED - 1]), 'c');
+    assert_sound(pager);
+    assert_int_equal(mpg_close(pager), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -516,6 +561,7 @@ int main(void)
         SCRATCH_TEST(a_transaction_replaces_pages),
         SCRATCH_TEST(a_cut_transaction_is_carried_out),
         SCRATCH_TEST(a_transaction_refuses_pages),
+        SCRATCH_TEST(a_transaction_replaces_two_thousand_pages),
     };
 
     return API_RUN("replacing a page", tests);
