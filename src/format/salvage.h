@@ -67,7 +67,8 @@ struct salvage {
     bool all_allocated;     /* `regular` has all pages in use, whoever has them */
     bool unnamed;           /* with that: some may hold protected contents whose ids are lost */
     bool outdated;          /* parts of the file are newer than what its roots lead to … */
-    bool cut_off;           /* … and no crash leaves it so: they followed what is lost */
+    bool unfinished; /* a commit is there in part: a crash cut it short, or what counts is older */
+    bool cut_off;    /* … and no crash leaves it so: they followed what is lost */
     struct salvage_ranges
         doubtful_pages; /* of these nobody knows whether they are used, or not any more */
     struct salvage_ranges doubtful_ids; /* what is said of these may be older than what was lost */

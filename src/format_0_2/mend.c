@@ -241,6 +241,30 @@ static int mend_copies(struct salvage *salvage)
 
 /* ---- warnings ---- */
 
+/* Without the lock a writer may be at it. */
+static void warn_of_newer(const struct format_0_2 *own, const struct page_io *io, uint32_t number,
+                          void *context, format_fault *fault)
+{
+    const struct block *block = own->blocks[number];
+    uint64_t page = block->page[!block->active];
+    struct sheet *other =
+        own->base.read_only && own->base.file->holds_lock ? mpgi_sheet_new() : NULL;
+    char message[200];
+
+    if (other != NULL && mpgi_0_2_read_page(other, io, page) == 0 &&
+        mpgi_0_2_trailer_fits(other, io->page_size, 0) &&
+        mpgi_sheet_u32(other, BLOCK_CAPACITY) <= entries_per_block(io->page_size) &&
+        mpgi_is_newer_0_2(own, other, block->content.durable)) {
+        (void)snprintf(message, sizeof(message),
+                       "page %llu has a later state of directory block %u than page %llu, which "
+                       "counts: a crash cut a commit short, or what counts is older than it was",
+                       (unsigned long long)page, (unsigned)number,
+                       (unsigned long long)block->page[block->active]);
+        fault(context, &(mpg_fault){0, page, message, "unfinished", 0, 0, 0, 0});
+    }
+    mpgi_sheet_free(other);
+}
+
 static void warn_of_copies(const struct format_0_2 *own, const struct page_io *io, void *context,
                            format_fault *fault)
 {
@@ -256,6 +280,8 @@ static void warn_of_copies(const struct format_0_2 *own, const struct page_io *i
         const struct block *block = own->blocks[i];
         uint64_t page = block->page[!block->active];
 
+        if (!block->damaged)
+            warn_of_newer(own, io, i, context, fault);
         if (block->damaged || look_at_block(io, page) != BLOCK_BROKEN)
             continue;
         (void)snprintf(message, sizeof(message),

@@ -238,6 +238,24 @@ static void tell_unnamed(struct remains *r, const struct salvaged_block *block, 
         (unsigned long long)first + entries_per_block(r->salvage->page_size) - 1);
 }
 
+/* A block of which the copy that counts is whole, and older than the other one. */
+static int doubt_block(struct remains *r, uint32_t number, struct sheet *const *copies)
+{
+    const struct salvaged_block *block = &r->blocks[number];
+    uint64_t first = (uint64_t)number * entries_per_block(r->salvage->page_size);
+    uint64_t counts = block->page[block->active], other = block->page[!block->active];
+
+    if (!mpgi_is_newer_0_2(&r->own, copies[!block->active], copies[block->active]))
+        return 0;
+    r->salvage->unfinished = true;
+    mpgi_salvage_note(r->salvage, "block", other,
+                      "page %llu has a later state of directory block %u than page %llu, which "
+                      "counts: a crash cut a commit short, or what counts is older than it was",
+                      (unsigned long long)other, (unsigned)number, (unsigned long long)counts);
+    return mpgi_salvage_doubt(&r->salvage->doubtful_ids, first,
+                              first + entries_per_block(r->salvage->page_size));
+}
+
 static int take_block(struct remains *r, uint32_t number)
 {
     struct salvaged_block *block = &r->blocks[number];
@@ -271,6 +289,8 @@ static int take_block(struct remains *r, uint32_t number)
     if (error == 0 && known[block->active] == KNOWN_TORN)
         error = mpgi_salvage_doubt(&r->salvage->doubtful_ids, first,
                                    first + entries_per_block(r->salvage->page_size));
+    if (error == 0 && known[0] != KNOWN_TORN && known[1] != KNOWN_TORN)
+        error = doubt_block(r, number, copies);
     if (error == 0)
         error = take_entries(r, number, copies, known);
     mpgi_sheet_free(copies[0]);

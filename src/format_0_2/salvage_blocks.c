@@ -88,6 +88,21 @@ static bool is_named(const struct remains *r, uint64_t page)
     return false;
 }
 
+bool mpgi_is_newer_0_2(const struct format_0_2 *own, const struct sheet *other,
+                       const struct sheet *active)
+{
+    for (uint32_t slot = 0; (slot = mpgi_0_2_next_slot(own, other, slot)) != UINT32_MAX; slot++) {
+        struct entry newer, counts;
+
+        mpgi_0_2_get_entry(other, slot, &newer);
+        mpgi_0_2_get_entry(active, slot, &counts);
+        if (counts.page[0] == newer.page[0] && counts.page[1] == newer.page[1] &&
+            newer.generation > counts.generation)
+            return true;
+    }
+    return false;
+}
+
 /* ---- Blocks that nothing names ------------------------------------------------------------- */
 
 /* The sum of the generations of all entries, which rises with each commit. */

@@ -198,22 +198,22 @@ static int shown_generation(struct repair *repair, uint64_t *generation)
 static int find_newer(struct repair *repair, uint64_t shown, bool *lost)
 {
     struct newer_parts parts = {0};
-    int error = 0;
+    int error = mpgi_rescue_find_newer(&parts, &repair->rescue.source);
 
-    if (repair->result.format == MPG_FORMAT_1)
-        error = mpgi_rescue_find_newer(&parts, &repair->rescue.source);
     *lost = parts.lost && (repair->options.flags & MPG_REPAIR_OLDER) == 0;
     if (parts.lost && !*lost) {
         mpgi_repair_tell(repair, "older-state", MPG_NO_PAGE, parts.message);
         if (!mpgi_repair_ask(repair, "older-state", MPG_NO_PAGE, parts.message))
             error = mpgi_repair_refused(repair);
-    } else if (!parts.lost && parts.generation > shown) {
+    } else if (!parts.lost && repair->result.format == MPG_FORMAT_1 && parts.generation > shown) {
+        parts.unfinished = true;
         (void)snprintf(parts.message, sizeof(parts.message),
                        "commit %" PRIu64 " is not whole: a crash cut it short, or it is damaged; "
                        "what counts is commit %" PRIu64,
                        parts.generation, shown);
-        mpgi_repair_tell(repair, "unfinished", MPG_NO_PAGE, parts.message);
     }
+    if (error == 0 && parts.unfinished)
+        mpgi_repair_tell(repair, "unfinished", MPG_NO_PAGE, parts.message);
     return error;
 }
 

@@ -61,7 +61,7 @@ static void hear_of_record(void *context, const char *name, uint64_t page, const
     struct newer_parts *parts = context;
 
     (void)page;
-    if (strcmp(name, "record") == 0)
+    if (strcmp(name, "record") == 0 || strcmp(name, "block") == 0)
         (void)snprintf(parts->message, sizeof(parts->message), "%s", message);
 }
 
@@ -82,6 +82,7 @@ int mpgi_rescue_find_newer(struct newer_parts *parts, struct file *file)
     }
     parts->lost = error == 0 && salvage.outdated;
     parts->surely = salvage.cut_off;
+    parts->unfinished = salvage.unfinished;
     parts->generation = salvage.generation;
     mpgi_salvage_free(&salvage);
     return error;

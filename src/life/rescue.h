@@ -46,7 +46,8 @@ void mpgi_rescue_release(struct rescue *rescue);
 struct newer_parts {
     bool lost;           /* a root or a record is, and what it changed is not known */
     bool surely;         /* with that: it is no crash that left it so */
-    char message[384];   /* that says so then */
+    bool unfinished;     /* a commit is there in part, and does not count */
+    char message[384];   /* that says so; of format 1 only if something is lost */
     uint64_t generation; /* the highest number of a commit that was seen */
 };
 int mpgi_rescue_find_newer(struct newer_parts *parts, struct file *file);

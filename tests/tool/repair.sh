@@ -206,3 +206,20 @@ expect 3 mappedpages check --undo data.mpp.undo another.mpp
 complained 'or that was of another file$'
 same another.mpp before
 same data.mpp repaired.mpp
+
+# Format 0.2: a directory block that is whole, but as it was before the last commits: its other copy tells.
+make 0.2
+echo newer | mappedpages write -p data.mpp 7 || fail "write"
+python3 -c '
+old, new = open("whole.mpp", "rb").read(), bytearray(open("data.mpp", "rb").read())
+page = int.from_bytes(new[24 + 8 * new[40]:32 + 8 * new[40]], "little") * 4096
+new[page:page + 4096] = old[page:page + 4096]
+open("data.mpp", "wb").write(new)'
+cp data.mpp damaged.mpp
+expect 0 mappedpages check data.mpp
+grep -q '^WARNING page [0-9]*: .* has a later state of directory block 0 .*\[unfinished\]$' out || fail "no warning of the older block: $(cat out)"
+rm -f new
+expect 1 mappedpages rescue data.mpp new
+grep -q '^older: protected page 7 ' out || fail "rescue does not tell that page 7 may be older: $(cat out)"
+expect 0 mappedpages check --repair data.mpp
+grep -q '^unfinished: page [0-9]* has a later state' out || fail "repair does not tell: $(cat out)"
