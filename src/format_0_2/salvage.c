@@ -256,6 +256,15 @@ static int doubt_block(struct remains *r, uint32_t number, struct sheet *const *
                               first + entries_per_block(r->salvage->page_size));
 }
 
+/* What is left of an index may name either copy: the later one counts. */
+static void choose_copy(const struct remains *r, struct salvaged_block *block,
+                        struct sheet *const *copies)
+{
+    if (!r->index_holds && mpgi_is_block_0_2(r, copies[0]) && mpgi_is_block_0_2(r, copies[1]) &&
+        mpgi_is_newer_0_2(&r->own, copies[!block->active], copies[block->active]))
+        block->active = !block->active;
+}
+
 static int take_block(struct remains *r, uint32_t number)
 {
     struct salvaged_block *block = &r->blocks[number];
@@ -266,6 +275,8 @@ static int take_block(struct remains *r, uint32_t number)
     unsigned torn = 0;
     int error = copies[0] != NULL && copies[1] != NULL ? 0 : mpgi_fail_memory("rescue");
 
+    if (error == 0)
+        choose_copy(r, block, copies);
     for (unsigned i = 0; i < 2 && error == 0; i++) {
         known[i] = worth_of(r, block, i, copies[i]);
         torn += !mpgi_is_block_0_2(r, copies[i]);
