@@ -154,13 +154,16 @@ static int follow_chain(const struct findings *found, uint64_t *last, uint64_t *
     return error;
 }
 
-/* Records that are newer than a commit: what they follow was durable. */
+/*
+ * Records that are newer than a commit, but for the next one, which a crash may have left without
+ * its contents: what they follow was durable.
+ */
 static uint64_t count_newer_records(const struct findings *found, uint64_t last)
 {
     uint64_t newer = 0;
 
     for (size_t i = 0; i < found->record_count; i++)
-        newer += found->records[i].generation > last;
+        newer += found->records[i].generation > last + 1;
     return newer;
 }
 
