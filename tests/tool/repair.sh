@@ -195,9 +195,9 @@ complained 'a rescue makes a new file'
 same data.mpp damaged.mpp
 # One that is cut, and one of another file, take nothing back.
 expect 0 mappedpages check --repair data.mpp
-head -c 5000 data.mpp.undo >cut
+head -c 5000 data.mpp.undo >short
 cp data.mpp repaired.mpp
-expect 3 mappedpages check --undo cut data.mpp
+expect 3 mappedpages check --undo short data.mpp
 complained 'or not whole$'
 cp whole.mpp another.mpp
 echo other | mappedpages write -p another.mpp 3 || fail "write"
