@@ -7,6 +7,7 @@
 for format in 1 0.2; do
     rm -f f.mpp
     expect 0 mappedpages create --format $format f.mpp
+    rm -f lines # those of the watch before, until this one begins
     mappedpages info --json --watch f.mpp >lines &
     watching=$!
     # shellcheck disable=SC2064
@@ -36,6 +37,7 @@ tail -n 1 out | grep -Eq '^ +0\.0 +\+0\.0 +5 +2 ' || fail "no figures: $(cat out
 
 # Removed, or another file in its place: that is told, instead of that nothing happens to it.
 for trouble in "cp f.mpp other; mv other" "mv f.mpp other; :"; do
+    rm -f lines
     timeout 60 mappedpages info --json --watch f.mpp >lines 2>err &
     watching=$!
     within 60 sh -c '[ "$(wc -l <lines)" -ge 1 ]' || fail "nothing is shown"
