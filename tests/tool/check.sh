@@ -70,7 +70,7 @@ grep -q '^space tree: *height [1-9]' out || fail "the tree is too low for this t
 # With all low pages in use, those that are not listed are the file's own.
 node=$(mappedpages list -r tall | awk 'NR > 1 && $2 != last + 1 { print last + 1; exit } { last = $2 }')
 cp tall broken
-for page in "$node" $((node + 1)); do
+for page in "$node" $((node + 64)); do
     printf XXXX | dd of=broken bs=1 seek=$((page * 1024 + 100)) conv=notrunc status=none
 done
 expect 1 mappedpages check broken
