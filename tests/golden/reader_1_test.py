@@ -94,7 +94,7 @@ class Mutant:
         reference, found = self.root + area, []
         for _ in range(levels):
             place = self.number("<Q", reference)
-            node = ((place >> 1) + (place & 1)) * 1024
+            node = ((place >> 1) + (place & 1) * 64) * 1024
             found.append((reference, node))
             reference = node + 32
         return found
