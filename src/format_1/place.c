@@ -279,9 +279,14 @@ static int take_best(struct format_1 *f, uint64_t near, uint64_t want, bool make
     return error;
 }
 
-/* `want` pages. 1 if there are too few. `anyhow`: also where that makes leaves. */
-static int find_pages(struct format_1 *f, uint64_t near, uint64_t want, bool anyhow,
-                      struct finding *finding)
+bool mpgi_place_has_found(const struct format_1 *f, uint64_t page)
+{
+    return f->finding != NULL && is_found(f->finding, page);
+}
+
+/* From the best pages on to any. */
+static int find_anywhere(struct format_1 *f, uint64_t near, uint64_t want, bool anyhow,
+                         struct finding *finding)
 {
     int error = take_best(f, near, want, anyhow, finding);
 
@@ -294,6 +299,18 @@ static int find_pages(struct format_1 *f, uint64_t near, uint64_t want, bool any
     }
     if (error == 0 && finding->pages < want && anyhow)
         error = take_singles(f, want, finding);
+    return error;
+}
+
+/* `want` pages. 1 if there are too few. `anyhow`: also where that makes leaves. */
+static int find_pages(struct format_1 *f, uint64_t near, uint64_t want, bool anyhow,
+                      struct finding *finding)
+{
+    int error;
+
+    f->finding = finding; /* a leaf that is made does not take these for itself */
+    error = find_anywhere(f, near, want, anyhow, finding);
+    f->finding = NULL;
     if (error == 0 && finding->pages < want)
         error = 1;
     if (error != 0)

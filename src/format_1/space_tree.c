@@ -212,7 +212,8 @@ static bool is_held(const struct format_1 *f, uint64_t pair, uint64_t avoid)
     for (unsigned slot = 0; slot < PAIR_PAGES; slot++) {
         uint64_t page = page_of(f, pair, slot);
 
-        if (page == avoid || mpgi_space_is_kept(f, page) || mpgi_format_holds(&f->head, page))
+        if (page == avoid || mpgi_space_is_kept(f, page) || mpgi_format_holds(&f->head, page) ||
+            mpgi_place_has_found(f, page))
             return true;
     }
     return false;

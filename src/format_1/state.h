@@ -222,6 +222,8 @@ struct format_1 {
     struct chain chain;
     struct rest rest;
     struct pool pool;
+    const struct finding
+        *finding; /* pages found for contents, while more are looked for; or NULL */
     struct gathered gathered;
     struct sealed sealed;
     /* Pages that the last durable commit freed: they rest for one more where there is room (rule 2). */
@@ -379,6 +381,8 @@ int mpgi_place_contents(struct format_1 *f, struct changes *changes, uint64_t ne
  * many `others` that mpgi_place_contents finds. 1 if there are too few.
  */
 int mpgi_place_beside(struct format_1 *f, size_t count, size_t others, struct record_redo *redos);
+/* Whether a page has been found for a content, and nothing else says so yet. */
+bool mpgi_place_has_found(const struct format_1 *f, uint64_t page);
 /* One more page, which rests until the commit is through; `near`, if it can be had. 1 if there is none. */
 int mpgi_place_near(struct format_1 *f, uint64_t near, uint64_t *page);
 /* Likewise, anywhere. */

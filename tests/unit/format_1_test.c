@@ -133,6 +133,48 @@ static void space_tree_grows_one_by_one(void **state)
     assert_int_equal(mpg_close(pager), 0);
 }
 
+static void write_all(mpg_pager *pager, const mpg_protected_id *ids, size_t count, int byte)
+{
+    unsigned char content[2048];
+    mpg_txn *txn;
+
+    memset(content, byte, sizeof(content));
+    assert_int_equal(mpg_txn_begin(&txn, pager), 0);
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(mpg_txn_protected_write(txn, ids[i], content, 0, 1024), 0);
+    assert_int_equal(mpg_txn_commit(txn, 0), 0);
+}
+
+/*
+ * A commit whose contents find room in part where the root says what pages are used for, and in part
+ * behind that, makes the first leaf: which takes none of the pages just found for itself.
+ */
+static void a_leaf_made_for_contents_takes_none_of_their_pages(void **state)
+{
+    static mpg_page_id regular[4000];
+    mpg_protected_id ids[130];
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        uint64_t area = (uint64_t)root_area_size(node_size_of(page_sizes[i])) * 4;
+
+        for (size_t count = 105; count <= 130; count += 5) {
+            mpg_pager *pager = make(page_sizes[i]);
+
+            assert_int_equal(mpg_alloc_bulk(regular, pager, area - 228, 0), 0);
+            assert_int_equal(mpg_alloc_protected_bulk(ids, pager, count), 0);
+            for (int round = 1; round <= 3; round++) {
+                write_all(pager, ids, count, round);
+                assert_sound(pager);
+            }
+            pager = open_again(pager);
+            assert_true(count < 130 || stat_of(pager).space_height == 1);
+            assert_sound(pager);
+            assert_int_equal(mpg_close(pager), 0);
+        }
+    }
+}
+
 static void directory_tree_grows_by_named_pages(void **state)
 {
     (void)state;
@@ -237,6 +279,7 @@ int main(void)
         cmocka_unit_test(space_tree_grows_by_named_pages),
         cmocka_unit_test(space_tree_grows_by_bulk),
         cmocka_unit_test(space_tree_grows_one_by_one),
+        cmocka_unit_test(a_leaf_made_for_contents_takes_none_of_their_pages),
         cmocka_unit_test(directory_tree_grows_by_named_pages),
         cmocka_unit_test(protected_ids_are_given_lowest_first),
         cmocka_unit_test(features_of_the_future),
