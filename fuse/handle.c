@@ -109,8 +109,8 @@ void handle_close(struct fs *fs, struct handle *handle)
 }
 
 /*
- * Whether a file with so many bytes of holes has disk space behind what is in use, and in format 1 behind as many free
- * pages as next contents need: a trim leaves it so.
+ * Whether a file with so many bytes of holes has disk space behind what is in use, and in format 1
+ * behind as many free pages as next contents need: a trim leaves it so.
  */
 static bool holes_are_free(const struct fs *fs, uint64_t holes)
 {

@@ -117,7 +117,9 @@ static const char *without_prefix(const char *name, const char *prefix)
     return strncmp(name, prefix, length) == 0 ? name + length : NULL;
 }
 
-/* A number as it names a page on a mount: digits, no leading zero. Returns what follows, or NULL. */
+/*
+ * A number as it names a page on a mount: digits, no leading zero. Returns what follows, or NULL.
+ */
 static const char *parse_number(uint64_t *number, const char *text)
 {
     const char *at = text;

@@ -25,8 +25,8 @@ struct archived_page {
 void page_archive_checksum(char text[ARCHIVED_CHECKSUM_SIZE], const void *data, size_t length);
 
 /*
- * Nor does tar know how many members there are, and zeros end its archives; so the name of the group says which page of
- * how many it is, from 1 on, as 3of30. info.json, in front of them, is 0.
+ * Nor does tar know how many members there are, and zeros end its archives; so the name of the
+ * group says which page of how many it is, from 1 on, as 3of30. info.json, in front of them, is 0.
  */
 #define ARCHIVED_PLACE_SIZE 44
 void page_archive_place(char text[ARCHIVED_PLACE_SIZE], uint64_t number, uint64_t count);
@@ -47,7 +47,9 @@ void page_archive_close(struct page_archive *archive);
  * the end of the archive; -1 where it is damaged, or holds what is no page: see page_archive_error.
  */
 int page_archive_next(struct archived_page *page, struct page_archive *archive, void *content);
-/* At the end: whether there was no member in it, as of a command that failed before it wrote any. */
+/*
+ * At the end: whether there was no member in it, as of a command that failed before it wrote any.
+ */
 bool page_archive_is_nothing(const struct page_archive *archive);
 /* What was wrong with it, for a person. */
 const char *page_archive_error(const struct page_archive *archive);

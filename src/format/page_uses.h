@@ -36,9 +36,10 @@ uint64_t mpgi_uses_count(const unsigned char *uses, uint64_t first, uint64_t end
 bool mpgi_uses_all(const unsigned char *uses, uint64_t first, uint64_t end, enum mpg_page_use use);
 
 /*
- * The lowest index >= from, with index + apart < end, such that it and the page `apart` pages behind it are free in each
- * of the `versions` arrays; with 0 it is one page. Array k has lengths[k] bytes, and all beyond them is free; a NULL array
- * is all free. Returns false, and leaves *index alone, if there is none.
+ * The lowest index >= from, with index + apart < end, such that it and the page `apart` pages
+ * behind it are free in each of the `versions` arrays; with 0 it is one page. Array k has
+ * lengths[k] bytes, and all beyond them is free; a NULL array is all free. Returns false, and
+ * leaves *index alone, if there is none.
  */
 bool mpgi_uses_find_free(const unsigned char *const *uses, const size_t *lengths, unsigned versions,
                          uint64_t from, uint64_t end, uint64_t apart, uint64_t *index);

@@ -35,7 +35,10 @@ static int write_metadata(const struct page_io *io, uint64_t page, uint64_t tota
     return result;
 }
 
-/* Both: alike in a file that is new; in one that goes on from a generation the other one is the state before. */
+/*
+ * Both: alike in a file that is new; in one that goes on from a generation the other one is the
+ * state before.
+ */
 static int write_both(const struct page_io *io, uint64_t total, uint64_t generation, uint32_t *crc)
 {
     uint64_t before = generation > 0 ? generation - 1 : 0;

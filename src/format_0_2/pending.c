@@ -54,7 +54,10 @@ int mpgi_0_2_touch(struct format_0_2 *own)
 
 /* ---- the last commit before closing ---- */
 
-/* Bytes that the copies of a block are apart, where there is room for it: disks lose sectors in runs. */
+/*
+ * Bytes that the copies of a block are apart, where there is room for it: disks lose sectors in
+ * runs.
+ */
 #define APART 65536
 
 static bool is_far(const struct format_0_2 *own, uint64_t page, uint64_t other)
@@ -80,7 +83,10 @@ static uint64_t find_far(struct format_0_2 *own, uint64_t other)
     return 0;
 }
 
-/* The copy that does not count, which the commit makes the one that does, goes to a page that is far from the other's. */
+/*
+ * The copy that does not count, which the commit makes the one that does, goes to a page that is
+ * far from the other's.
+ */
 static int spread_block(struct format_0_2 *own, uint32_t number)
 {
     struct block *block = own->blocks[number];

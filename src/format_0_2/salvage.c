@@ -139,7 +139,9 @@ static bool is_second_newer(const struct remains *r)
                                           mpgi_sheet_u64(r->metadata[0], METADATA_GENERATION));
 }
 
-/* Reads page 0; where its index is torn, a spare may have it, or at least say which block is which. */
+/*
+ * Reads page 0; where its index is torn, a spare may have it, or at least say which block is which.
+ */
 static int read_index(struct remains *r)
 {
     struct salvage *salvage = r->salvage;

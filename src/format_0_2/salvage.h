@@ -48,8 +48,8 @@ struct sheet *mpgi_salvage_page_0_2(const struct remains *r, uint64_t page);
 /* Whether a page's content is a directory block, whole. */
 bool mpgi_is_block_0_2(const struct remains *r, const struct sheet *content);
 /*
- * Whether the copy of a block that does not count has a later state of a protected page than that which does: a crash cut
- * a commit short, or what counts is older than it should be.
+ * Whether the copy of a block that does not count has a later state of a protected page than that
+ * which does: a crash cut a commit short, or what counts is older than it should be.
  */
 bool mpgi_is_newer_0_2(const struct format_0_2 *own, const struct sheet *other,
                        const struct sheet *active);

@@ -146,7 +146,10 @@ static int doubt_block(const struct remains *r, uint32_t number)
                               (number + UINT64_C(1)) * per_block);
 }
 
-/* Of two copies of a block the one whose entries are younger; they are alike where nothing has happened since. */
+/*
+ * Of two copies of a block the one whose entries are younger; they are alike where nothing has
+ * happened since.
+ */
 static int choose_active(const struct remains *r, uint32_t number)
 {
     struct salvaged_block *block = &r->blocks[number];
@@ -165,7 +168,10 @@ static int choose_active(const struct remains *r, uint32_t number)
     return error;
 }
 
-/* Whether a block was in this page before one of its copies was put elsewhere: another one that is named says the same. */
+/*
+ * Whether a block was in this page before one of its copies was put elsewhere: another one that is
+ * named says the same.
+ */
 static int is_left_behind(const struct remains *r, uint64_t page, bool *left)
 {
     struct sheet *content = mpgi_salvage_page_0_2(r, page);

@@ -145,8 +145,9 @@ int mpgi_0_2_rests(struct format *format, uint64_t page, bool *rests);
 int mpgi_0_2_write_spare(const struct format_0_2 *own);
 /*
  * Puts the directory index of the spare copy that goes with `metadata`, and with what stands in the
- * pages of directory blocks now, into page0. The head of page0 stays. *found: whether there is one. Without metadata,
- * NULL, it is that of the newest spare, of which nothing says whether it goes with the blocks.
+ * pages of directory blocks now, into page0. The head of page0 stays. *found: whether there is one.
+ * Without metadata, NULL, it is that of the newest spare, of which nothing says whether it goes
+ * with the blocks.
  */
 int mpgi_0_2_read_spare(bool *found, const struct page_io *io, const struct sheet *metadata,
                         struct sheet *page0);

@@ -122,7 +122,10 @@
 #define REDO_CRC 16 /* 4: CRC32 of that, and 4 of zero */
 #define REDO_SIZE 24
 
-/* It has been put there: right behind what is used of such a record, so that its CRC does not cover it. */
+/*
+ * It has been put there: right behind what is used of such a record, so that its CRC does not cover
+ * it.
+ */
 #define MARK_TYPE 0 /* 4: "MPGD" */
 #define MARK_CRC 4  /* 4: of the record */
 #define MARK_SIZE 8
@@ -196,7 +199,10 @@ static inline uint32_t node_size_of(uint32_t page_size)
 /* The pages that a pair of slots takes. */
 #define PAIR_PAGES 2u
 
-/* So many pages lie from the first page of a pair to the second: what takes neighbouring sectors takes one of them. */
+/*
+ * So many pages lie from the first page of a pair to the second: what takes neighbouring sectors
+ * takes one of them.
+ */
 static inline uint64_t slot_distance(uint32_t page_size)
 {
     return page_size < SLOT_DISTANCE ? SLOT_DISTANCE / page_size : 1;

@@ -152,7 +152,10 @@ static int mend_nodes(const struct two_roots *two, struct salvage *salvage)
     return error;
 }
 
-/* Both roots are written as a file is opened for writing whose roots are not both whole: that is only told here. */
+/*
+ * Both roots are written as a file is opened for writing whose roots are not both whole: that is
+ * only told here.
+ */
 static int mend_copies(struct salvage *salvage)
 {
     struct two_roots *two = calloc(1, sizeof(*two));

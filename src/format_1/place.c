@@ -2,8 +2,9 @@
 /*
  * Where the contents and the record of a commit go.
  *
- * A page may be written when it is free in the durable version and in that of the batch, does not rest, is not shown,
- * and no transaction holds it. What the last commit freed is left alone for one commit more where there is room.
+ * A page may be written when it is free in the durable version and in that of the batch, does not
+ * rest, is not shown, and no transaction holds it. What the last commit freed is left alone for one
+ * commit more where there is room.
  */
 #include <stdlib.h>
 
@@ -13,7 +14,10 @@
 #include "base/rules.h"
 #include "format_1/state.h"
 
-/* A place for a record is looked for with so much room behind it at least, for the commits that follow. */
+/*
+ * A place for a record is looked for with so much room behind it at least, for the commits that
+ * follow.
+ */
 #define SEGMENT_LEAST 64
 
 /* ---- Which pages there are ----------------------------------------------------------------- */
@@ -49,8 +53,9 @@ static bool has_leaf(struct format_1 *f, uint64_t page)
 }
 
 /*
- * Whether a part of the file, from a page to its end, that no leaf covers yet is to be used: not for long runs alone, or
- * contents would spread all over a large file; nor where the file would have to grow for the leaf.
+ * Whether a part of the file, from a page to its end, that no leaf covers yet is to be used: not
+ * for long runs alone, or contents would spread all over a large file; nor where the file would
+ * have to grow for the leaf.
  */
 static bool may_make_leaf(const struct format_1 *f, uint64_t page)
 {
@@ -60,7 +65,10 @@ static bool may_make_leaf(const struct format_1 *f, uint64_t page)
            get_u64(root + ROOT_TOTAL) - page >= mpgi_space_leaf_least(f, root);
 }
 
-/* Whether none of the leaf's pages is free in the newest version: what is counted above it is not up to date yet. */
+/*
+ * Whether none of the leaf's pages is free in the newest version: what is counted above it is not
+ * up to date yet.
+ */
 static bool is_full(struct format_1 *f, uint64_t page)
 {
     struct leaf_view view;
@@ -169,7 +177,10 @@ static int add_run(struct finding *finding, uint64_t first, uint64_t count)
     return 0;
 }
 
-/* Takes [first, first + count) out of the pool, as far as it can be had; what cannot is no longer suggested. */
+/*
+ * Takes [first, first + count) out of the pool, as far as it can be had; what cannot is no longer
+ * suggested.
+ */
 static uint64_t take(struct format_1 *f, const struct finding *finding, uint64_t first,
                      uint64_t count)
 {
@@ -418,7 +429,10 @@ int mpgi_place_one(struct format_1 *f, uint64_t *page)
     return mpgi_place_near(f, 0, page);
 }
 
-/* The beginning of a run with room for `expected` contents behind it, and more for the commits that follow. 1: none. */
+/*
+ * The beginning of a run with room for `expected` contents behind it, and more for the commits that
+ * follow. 1: none.
+ */
 static int begin_segment(struct format_1 *f, uint64_t expected, uint64_t *page)
 {
     const struct finding none = {0};

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Salvaging a file of format 1: which file is it? Page 0 says so, and so does each root. Where all three are gone, a root
- * may lie elsewhere; and a leaf still shows its page size, and the seed of its checksum, which stands for the UUID.
+ * Salvaging a file of format 1: which file is it? Page 0 says so, and so does each root. Where all
+ * three are gone, a root may lie elsewhere; and a leaf still shows its page size, and the seed of
+ * its checksum, which stands for the UUID.
  */
 #include <stdlib.h>
 
@@ -37,7 +38,10 @@ static bool read_page_0(const struct file *file, unsigned char *page, uint32_t *
            crc_of(page, size - SB_CRC_SIZE) == get_u32(page + size - SB_CRC_SIZE);
 }
 
-/* A root says of itself which file it is of, and its checksum agrees with that. `at` is a byte of the file. */
+/*
+ * A root says of itself which file it is of, and its checksum agrees with that. `at` is a byte of
+ * the file.
+ */
 static bool is_any_root(const struct file *file, unsigned char *root, uint32_t page_size,
                         uint64_t at)
 {
@@ -194,8 +198,9 @@ static bool has_same(const struct file *file, const unsigned char *leaf, uint32_
 }
 
 /*
- * Whether a whole file begins with byte `at` of this one: what is before it is to be taken away, for nothing stands
- * where the file says it does. Where only its first pages have moved, all of it would not fit behind that byte.
+ * Whether a whole file begins with byte `at` of this one: what is before it is to be taken away,
+ * for nothing stands where the file says it does. Where only its first pages have moved, all of it
+ * would not fit behind that byte.
  */
 static bool begins_at(const struct file *file, uint64_t at)
 {
@@ -233,8 +238,9 @@ static void learn(struct salvage *salvage, unsigned char *leaf, uint32_t size, u
 }
 
 /*
- * If a leaf proves itself to be one of a file with pages of some size, it says which file. That it is there twice says
- * that it is whole, but not how large pages are, which lie equally far from each other in most sizes.
+ * If a leaf proves itself to be one of a file with pages of some size, it says which file. That it
+ * is there twice says that it is whole, but not how large pages are, which lie equally far from
+ * each other in most sizes.
  */
 static void learn_from_leaf(struct search *search, const unsigned char *head, uint64_t at)
 {

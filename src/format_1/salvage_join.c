@@ -2,12 +2,14 @@
 /*
  * Salvaging a file of format 1: from what was found to what the file says.
  *
- * The trees are followed from the newest root. Where a reference leads to a node that is not whole any more, the other slot
- * of its pair is taken, which is older, and what it covers is in doubt. Below a node of which nothing is left, the nodes
- * tell themselves what they are. Then come the records, which are newer than the trees.
+ * The trees are followed from the newest root. Where a reference leads to a node that is not whole
+ * any more, the other slot of its pair is taken, which is older, and what it covers is in doubt.
+ * Below a node of which nothing is left, the nodes tell themselves what they are. Then come the
+ * records, which are newer than the trees.
  *
- * An entry says as of which commit it is so; of what is said twice the newer counts. An entry in a node that is not whole
- * proves nothing, but where its checksum fits to the content of its page, that content proves the entry.
+ * An entry says as of which commit it is so; of what is said twice the newer counts. An entry in a
+ * node that is not whole proves nothing, but where its checksum fits to the content of its page,
+ * that content proves the entry.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -80,7 +82,7 @@ static struct found_node *named_by(const struct join *join, const struct node_re
     return NULL;
 }
 
-/* Whether the other slot of a node is whole, which is the page before it or behind it. */
+/* Whether the other slot of a node is whole, which lies so far before it or behind it. */
 static bool has_twin(const struct join *join, const struct found_node *node)
 {
     uint64_t step = slot_offset(join->salvage->page_size, 0, 1);
@@ -385,8 +387,9 @@ static int join_tree(struct join *join, const struct tree *tree)
 }
 
 /*
- * Leaves of the directory that are whole nowhere, and that only their own beginning names: what leads to them is lost, too.
- * Where nothing is lost, such a leaf is what a crash left, and never counted.
+ * Leaves of the directory that are whole nowhere, and that only their own beginning names: what
+ * leads to them is lost, too. Where nothing is lost, such a leaf is what a crash left, and never
+ * counted.
  */
 static int take_torn_leaves(struct join *join)
 {

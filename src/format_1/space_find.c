@@ -4,7 +4,8 @@
  *
  * Rule 2: a page can be given out when it is free in every version that a crash may bring back: the
  * newest, that of the commit in flight, and the durable one; where there is a choice, in the one
- * before that as well. And it must not be kept: an opening may look at it (rest.h), or a view shows it.
+ * before that as well. And it must not be kept: an opening may look at it (rest.h), or a view shows
+ * it.
  */
 #include <inttypes.h>
 
@@ -109,7 +110,10 @@ bool mpgi_space_is_kept(const struct format_1 *f, uint64_t page)
     return lingering != NULL && RULE_HOLDS(RULE_PINS) && mpgi_id_map_find(lingering, page) != NULL;
 }
 
-/* The lowest page >= from, of what is shown, that can be given out together with the one `apart` pages behind it. */
+/*
+ * The lowest page >= from, of what is shown, that can be given out together with the one `apart`
+ * pages behind it.
+ */
 static bool find_shown(const struct format_1 *f, const struct shown *shown, uint64_t from,
                        uint64_t apart, uint64_t *page)
 {

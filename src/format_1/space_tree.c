@@ -96,7 +96,10 @@ int mpgi_space_set_use(struct format *format, uint64_t page, enum mpg_page_use u
     if (error)
         return error;
     old = mpgi_uses_get(f->space.edit.content, page - f->space.edit.first);
-    /* What becomes of pages of contents follows from the entries. A page that changes again was noted before. */
+    /*
+     * What becomes of pages of contents follows from the entries. A page that changes again was
+     * noted before.
+     */
     if ((old == MPG_USE_REGULAR || use == MPG_USE_REGULAR) && !note_run(f, page, 1) && old == base)
         return mpgi_fail_memory("alloc");
     apply(f, page, use, base);
@@ -134,7 +137,10 @@ uint64_t mpgi_space_leaf_least(const struct format_1 *f, const unsigned char *ro
     return slot_distance(f->cache.space.page_size) + 2 * (uint64_t)(heights + 2) * PAIR_PAGES;
 }
 
-/* Pages that new nodes may need, where contents go to pages that no leaf covers yet, or that cannot be used for these. */
+/*
+ * Pages that new nodes may need, where contents go to pages that no leaf covers yet, or that cannot
+ * be used for these.
+ */
 static uint64_t node_margin(const struct format_1 *f, const unsigned char *root)
 {
     if (get_u64(root + ROOT_TOTAL) <= f->space.root_units)
@@ -152,7 +158,10 @@ int64_t mpgi_space_spare(struct format *format)
     uint64_t have = get_u64(base + ROOT_FREE) + (total - get_u64(base + ROOT_TOTAL));
     uint64_t need = lingering + f->gathered.handed_out + node_margin(f, newest);
 
-    /* Rule P1: for each protected page one page stays free. P2: what this batch frees does not count. */
+    /*
+     * Rule P1: for each protected page one page stays free. P2: what this batch frees does not
+     * count.
+     */
     if (!RULE_HOLDS(RULE_POOL_FREES)) {
         have = get_u64(newest + ROOT_FREE);
         need -= f->gathered.handed_out;
@@ -176,7 +185,9 @@ static int make_spare(struct format_1 *f, unsigned pages)
     uint64_t held = f->head.reserved != NULL ? f->head.reserved->count - f->head.taken : 0;
     int64_t spare = mpgi_space_spare(&f->head) - (int64_t)held;
 
-    /* What the node is made for takes pages, too, and is not counted yet: a protected page is two. */
+    /*
+     * What the node is made for takes pages, too, and is not counted yet: a protected page is two.
+     */
     pages += 2;
     if (f->gathered.sealing || spare >= (int64_t)pages)
         return 0;
@@ -190,7 +201,10 @@ static uint64_t page_of(const struct format_1 *f, uint64_t pair, unsigned slot)
     return slot_page(f->cache.space.page_size, pair, slot);
 }
 
-/* Whether a page of a pair is used before the batch, and so cannot be given out though it is free now (rule 2). */
+/*
+ * Whether a page of a pair is used before the batch, and so cannot be given out though it is free
+ * now (rule 2).
+ */
 static bool was_in_use(struct format_1 *f, uint64_t pair)
 {
     bool used = false;

@@ -107,8 +107,8 @@ struct pair_source {
     /* Undoes that in the same batch. */
     void (*give_back)(struct format_1 *f, uint64_t pair);
     /*
-     * Takes `count` pairs for nodes out of the leaf that is being made: `content` covers the pages from
-     * `first` on. The page `avoid` is not taken. Grows the file to hold them.
+     * Takes `count` pairs for nodes out of the leaf that is being made: `content` covers the pages
+     * from `first` on. The page `avoid` is not taken. Grows the file to hold them.
      */
     int (*take_own)(struct format_1 *f, unsigned char *content, uint64_t first, uint64_t avoid,
                     uint64_t *pairs, unsigned count);
@@ -186,10 +186,16 @@ struct chain {
     bool is_twice;       /* the other root page says the same state, and nothing follows it */
     bool second_is_due;  /* the root is to be written a second time with the next record */
     bool is_named;       /* it was begun, with as many places as there were, for a redo */
-    /* Rule 12: the header of what the other root page holds, and of the last record, if there is one. */
+    /*
+     * Rule 12: the header of what the other root page holds, and of the last record, if there is
+     * one.
+     */
     unsigned char other_head[NODE_BODY];
     bool other_unknown; /* a commit that failed may have written there */
-    /* A record that a full disk had no room to take back: to be written over before anything else; or 0. */
+    /*
+     * A record that a full disk had no room to take back: to be written over before anything else;
+     * or 0.
+     */
     uint64_t to_annul;
     unsigned char last_head[RECORD_BODY];
     uint64_t last_page;
@@ -222,11 +228,17 @@ struct format_1 {
     struct chain chain;
     struct rest rest;
     struct pool pool;
-    const struct finding
-        *finding; /* pages found for contents, while more are looked for; or NULL */
+    /*
+     * Pages found for contents, while more are looked for: no leaf takes them. NULL: none are
+     * looked for.
+     */
+    const struct finding *finding;
     struct gathered gathered;
     struct sealed sealed;
-    /* Pages that the last durable commit freed: they rest for one more where there is room (rule 2). */
+    /*
+     * Pages that the last durable commit freed: they rest for one more where there is room (rule
+     * 2).
+     */
     struct number_list freed; /* first page and number of pages, in turns */
     struct recovered recovered;
     bool folding;          /* between begin and end: both root pages are being written */
@@ -280,11 +292,14 @@ uint64_t mpgi_root_generation(const unsigned char *root);
 
 /* The leaf of the newest version, NULL if there is none; only where the newest height is not 0. */
 int mpgi_tree_leaf(struct node **leaf, struct format_1 *f, struct tree *tree, uint64_t unit);
-/* The leaf at a unit will be looked at soon: has it read ahead if it is not in memory, but what leads to it is. */
+/*
+ * The leaf at a unit will be looked at soon: has it read ahead if it is not in memory, but what
+ * leads to it is.
+ */
 void mpgi_tree_will_need(struct format_1 *f, struct tree *tree, uint64_t unit);
 /*
- * By what the units of a leaf in the durable version are told from those of another state; for a pager that
- * changes nothing.
+ * By what the units of a leaf in the durable version are told from those of another state; for a
+ * pager that changes nothing.
  */
 int mpgi_tree_mark(struct span_mark *mark, struct format_1 *f, struct tree *tree, uint64_t unit);
 /* What is at a unit in a version. */
@@ -303,8 +318,8 @@ int mpgi_tree_seek(struct format_1 *f, struct tree *tree, uint64_t *unit);
 /* Free counts of all that is pending, up to the root's area: for seek. */
 void mpgi_tree_count(struct format_1 *f, struct tree *tree);
 /*
- * Checksums and references of the nodes in the cache's write set, up to the root's area. `fold`: of their durable
- * versions; otherwise of the pending ones, where there are.
+ * Checksums and references of the nodes in the cache's write set, up to the root's area. `fold`: of
+ * their durable versions; otherwise of the pending ones, where there are.
  */
 void mpgi_tree_seal(struct format_1 *f, struct tree *tree, uint64_t generation, bool fold);
 
@@ -326,20 +341,26 @@ int mpgi_space_set_use_run(struct format *format, uint64_t page, unsigned count,
                            enum mpg_page_use use);
 int mpgi_space_scan(struct format *format, enum version version, enum mpg_page_use use,
                     uint64_t first, uint64_t *bits, unsigned words, uint64_t *next);
-/* So many pages a part of the file must have, for a new leaf that covers it to find room there for its own nodes. */
+/*
+ * So many pages a part of the file must have, for a new leaf that covers it to find room there for
+ * its own nodes.
+ */
 uint64_t mpgi_space_leaf_least(const struct format_1 *f, const unsigned char *root);
 
 /* ---- space_find.c -------------------------------------------------------------------------- */
 
-/* Whether a page cannot be given out though the space tree says that it is free: it rests, or a view shows it. */
+/*
+ * Whether a page cannot be given out though the space tree says that it is free: it rests, or a
+ * view shows it.
+ */
 bool mpgi_space_is_kept(const struct format_1 *f, uint64_t page);
 unsigned mpgi_space_free_run(struct format *format, uint64_t page);
 int mpgi_space_find_free(struct format *format, uint64_t from, enum reuse reuse, uint64_t *page);
 /* The lowest page >= *page that can be given out as the first of a pair. */
 int mpgi_space_find_pair(struct format_1 *f, uint64_t *page, enum reuse reuse);
 /*
- * Which pages of a leaf that exists can be given out: bit i of bits[w] is its page 64 * w + i. *end is the page
- * behind what it covers.
+ * Which pages of a leaf that exists can be given out: bit i of bits[w] is its page 64 * w + i. *end
+ * is the page behind what it covers.
  */
 int mpgi_space_leaf_bits(struct format_1 *f, uint64_t page, enum reuse reuse, uint64_t *bits,
                          unsigned words, uint64_t *end);
@@ -372,24 +393,29 @@ void mpgi_changes_free(struct changes *changes);
 /* ---- place.c ------------------------------------------------------------------------------- */
 
 /*
- * Finds a page for each new content, and puts it into the entries: in the pending version and in `changes`. 1 where
- * there are too few pages. `near`: a page behind which they may go, or 0. `anyhow`: also where that makes nodes.
+ * Finds a page for each new content, and puts it into the entries: in the pending version and in
+ * `changes`. 1 where there are too few pages. `near`: a page behind which they may go, or 0.
+ * `anyhow`: also where that makes nodes.
  */
 int mpgi_place_contents(struct format_1 *f, struct changes *changes, uint64_t near, bool anyhow);
 /*
- * Pages for `count` contents of pages in use, which rest until the commit is through, in ascending order. There are so
- * many `others` that mpgi_place_contents finds. 1 if there are too few.
+ * Pages for `count` contents of pages in use, which rest until the commit is through, in ascending
+ * order. There are so many `others` that mpgi_place_contents finds. 1 if there are too few.
  */
 int mpgi_place_beside(struct format_1 *f, size_t count, size_t others, struct record_redo *redos);
 /* Whether a page has been found for a content, and nothing else says so yet. */
 bool mpgi_place_has_found(const struct format_1 *f, uint64_t page);
-/* One more page, which rests until the commit is through; `near`, if it can be had. 1 if there is none. */
+/*
+ * One more page, which rests until the commit is through; `near`, if it can be had. 1 if there is
+ * none.
+ */
 int mpgi_place_near(struct format_1 *f, uint64_t near, uint64_t *page);
 /* Likewise, anywhere. */
 int mpgi_place_one(struct format_1 *f, uint64_t *page);
 /*
- * The place of a record, with room for `expected` contents behind it if that can be had; `near`, if that is
- * possible. The room behind `other`, the place of another record or 0, is left to that one. As mpgi_place_one.
+ * The place of a record, with room for `expected` contents behind it if that can be had; `near`, if
+ * that is possible. The room behind `other`, the place of another record or 0, is left to that one.
+ * As mpgi_place_one.
  */
 int mpgi_place_record(struct format_1 *f, uint64_t near, uint64_t other, uint64_t expected,
                       uint64_t *page);
@@ -399,14 +425,18 @@ void mpgi_place_freed(struct format_1 *f);
 /* ---- checkpoint.c -------------------------------------------------------------------------- */
 
 /*
- * Finishes all nodes that are not in their slots, and the root, which has its places and its salt; adds the writes of them
- * to two outputs. `fold`: the durable state; otherwise with what is pending.
+ * Finishes all nodes that are not in their slots, and the root, which has its places and its salt;
+ * adds the writes of them to two outputs. `fold`: the durable state; otherwise with what is
+ * pending.
  */
 int mpgi_checkpoint_seal(struct format_1 *f, uint64_t generation, bool ordered, bool fold,
                          struct output *nodes, struct output *root);
 /* It is durable and published: slots and root are the current ones. A new chain begins. */
 void mpgi_checkpoint_publish(struct format_1 *f);
-/* Puts the durable root's bytes back over the one that was being written, unless another's is there by now. */
+/*
+ * Puts the durable root's bytes back over the one that was being written, unless another's is there
+ * by now.
+ */
 int mpgi_checkpoint_restore(struct format_1 *f, const unsigned char *written);
 /* Pages need not rest any longer. Empties the map. */
 void mpgi_checkpoint_let_go(struct format_1 *f, struct id_map *pages);
@@ -418,8 +448,8 @@ int mpgi_checkpoint_salt(unsigned char *root, const struct file *file);
 /* Whether a root says of any node that it may be there only once. */
 bool mpgi_twins_missing(const struct format_1 *f, const unsigned char *root);
 /*
- * Writes the nodes below a durable root that are of a later generation than `since` into their other slots. Nothing may be
- * dirty, and no other root count that needs those.
+ * Writes the nodes below a durable root that are of a later generation than `since` into their
+ * other slots. Nothing may be dirty, and no other root count that needs those.
  */
 int mpgi_twins_write(struct format_1 *f, const unsigned char *root, uint64_t since);
 
@@ -460,11 +490,20 @@ bool mpgi_redo_is_sealed(const struct format *format);
 int mpgi_redo_write(struct format *format);
 int mpgi_redo_mark(struct format *format);
 void mpgi_redo_forget(struct format *format);
-/* Whether the redos of a record were carried out: then all that the record names was durable before. */
+/*
+ * Whether the redos of a record were carried out: then all that the record names was durable
+ * before.
+ */
 int mpgi_redo_is_marked(bool *marked, const struct format_1 *f, const struct record *record);
-/* The last record of a file that is opened, not marked: reads what is to be put into a page, if anything. */
+/*
+ * The last record of a file that is opened, not marked: reads what is to be put into a page, if
+ * anything.
+ */
 int mpgi_redo_load(struct format_1 *f, const struct record *record);
-/* Writes that record again: it must be durable before its page is touched, whatever became of an earlier sync. */
+/*
+ * Writes that record again: it must be durable before its page is touched, whatever became of an
+ * earlier sync.
+ */
 int mpgi_redo_write_again(const struct format_1 *f, const struct record *record);
 /* Does it, and syncs. */
 int mpgi_redo_carry_out(struct format_1 *f);
@@ -491,15 +530,15 @@ void mpgi_chain_loaded(struct chain_end *end, const struct format_1 *f);
 /* Moves it behind a record. */
 void mpgi_chain_advance(struct chain_end *end, const struct record *record);
 /*
- * The record at a place of the chain, if one counts that follows its end; `gap`: or that follows something which would
- * follow it. 1: there is none. To be freed on 0.
+ * The record at a place of the chain, if one counts that follows its end; `gap`: or that follows
+ * something which would follow it. 1: there is none. To be freed on 0.
  */
 int mpgi_chain_read(struct format_1 *f, const struct chain_end *end, uint64_t place, bool gap,
                     struct record *record);
 
 /*
- * Whether all that a root's commit wrote is there, and all contents that a record names. `again`: writes it again, with the
- * bytes that were verified.
+ * Whether all that a root's commit wrote is there, and all contents that a record names. `again`:
+ * writes it again, with the bytes that were verified.
  */
 int mpgi_verify_root(struct format_1 *f, const unsigned char *root, bool again);
 int mpgi_verify_record(struct format_1 *f, const struct record *record, bool again);
@@ -530,8 +569,8 @@ enum fold_step {
 /* Rule 12, while a file is folded: CHANGED where somebody else was at it. */
 int mpgi_look_folding(const struct format_1 *f, enum fold_step step);
 /*
- * Rule 12, before a root, or the record, that could not be made durable is taken back: CHANGED where what
- * stands there is another writer's. `written` is what was written there.
+ * Rule 12, before a root, or the record, that could not be made durable is taken back: CHANGED
+ * where what stands there is another writer's. `written` is what was written there.
  */
 int mpgi_look_at_root(const struct format_1 *f, const unsigned char *written);
 int mpgi_look_at_record(const struct format_1 *f);

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Nodes in both of their slots. A commit writes the slot that is not current, and leaves the other one as it was. Closing
- * makes them the same, so that a slot that goes bad costs nothing: whoever follows a reference looks into the other slot, and
- * generation and CRC say whether what is there is what the reference is to.
+ * Nodes in both of their slots. A commit writes the slot that is not current, and leaves the other
+ * one as it was. Closing makes them the same, so that a slot that goes bad costs nothing: whoever
+ * follows a reference looks into the other slot, and generation and CRC say whether what is there
+ * is what the reference is to.
  *
- * A root says up to which generation all nodes are there twice (ROOT_TWICE), and what leads to a node is no older
- * than it is; so only what was written since is looked at.
+ * A root says up to which generation all nodes are there twice (ROOT_TWICE), and what leads to a
+ * node is no older than it is; so only what was written since is looked at.
  */
 #include <stdlib.h>
 

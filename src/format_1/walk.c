@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Looking at everything that is on the disk: the nodes below the durable root, and the records behind it, are read
- * again, so that what is in memory does not hide what the disk says.
+ * Looking at everything that is on the disk: the nodes below the durable root, and the records
+ * behind it, are read again, so that what is in memory does not hide what the disk says.
  */
 #include <inttypes.h>
 #include <stdarg.h>

@@ -280,7 +280,9 @@ static int check_options(const mpg_copy_options *options)
         "copy");
 }
 
-/* Each time it is opened its commits may overtake that; there is no gate yet that could be closed. */
+/*
+ * Each time it is opened its commits may overtake that; there is no gate yet that could be closed.
+ */
 static int open_source(mpg_pager **source, const char *from, const struct io *io, void *context)
 {
     int result = MPG_E_STALE;

@@ -301,8 +301,8 @@ static int copy_pages(struct copy_content *content, uint64_t first, uint64_t cou
 }
 
 /*
- * The first part of [*page, end) that none of the runs from *at on has: up to *behind. Nothing is left where
- * *page is `end` then.
+ * The first part of [*page, end) that none of the runs from *at on has: up to *behind. Nothing is
+ * left where *page is `end` then.
  */
 static void find_missing(const struct copy_state *before, size_t *at, uint64_t *page, uint64_t end,
                          uint64_t *behind)
@@ -372,7 +372,10 @@ uint64_t mpgi_copy_rest(const struct copy_state *now, const struct copy_state *b
 
 /* ---- protected pages ---- */
 
-/* How many entries from `first` on are to be copied and lie behind each other, as far as the buffer goes. */
+/*
+ * How many entries from `first` on are to be copied and lie behind each other, as far as the buffer
+ * goes.
+ */
 static size_t count_together(const struct copy_content *content, const struct copy_state *now,
                              size_t first)
 {

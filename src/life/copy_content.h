@@ -50,7 +50,10 @@ void mpgi_copy_pace(struct copy_content *content);
  * sync then has little to do.
  */
 int mpgi_copy_write_out(struct copy_content *content);
-/* From now on what is to be written is kept in memory, for which there is room: then reading is all that takes time. */
+/*
+ * From now on what is to be written is kept in memory, for which there is room: then reading is all
+ * that takes time.
+ */
 int mpgi_copy_keep(struct copy_content *content, size_t expected);
 /* Writes what was kept, if `wanted`, and keeps no more. */
 int mpgi_copy_write_kept(struct copy_content *content, bool wanted);
@@ -64,8 +67,8 @@ uint64_t mpgi_copy_rest(const struct copy_state *now, const struct copy_state *b
 int mpgi_copy_runs(struct copy_content *content, const struct copy_state *now,
                    const struct copy_state *before);
 /*
- * Copies the contents of those protected pages that were not copied. Those that fail their checksum are not, and counted:
- * *failed is one of them, for a message.
+ * Copies the contents of those protected pages that were not copied. Those that fail their checksum
+ * are not, and counted: *failed is one of them, for a message.
  */
 int mpgi_copy_changed(struct copy_content *content, struct copy_state *now,
                       const struct copy_changes *changes, size_t *failures,

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A pass copies what the newest state names. What a writer overwrites under its hands fails its checksum, and is left
- * for the next one. The last pass is made behind the gate: there nothing is done but to look at what there is and to
- * read it; it is written to the copy when writers may go on.
+ * A pass copies what the newest state names. What a writer overwrites under its hands fails its
+ * checksum, and is left for the next one. The last pass is made behind the gate: there nothing is
+ * done but to look at what there is and to read it; it is written to the copy when writers may go
+ * on.
  */
 #include "life/copy_passes.h"
 
@@ -47,8 +48,9 @@ void mpgi_copy_open_gate(struct copy_passes *passes, uint64_t closed)
 /* ---- a pass ---- */
 
 /*
- * The newest state of the file, with what of it was copied. STALE where it was overtaken. *advanced: its entries are in
- * p->state, where those that changed since are now as they are in it; that takes less time.
+ * The newest state of the file, with what of it was copied. STALE where it was overtaken.
+ * *advanced: its entries are in p->state, where those that changed since are now as they are in it;
+ * that takes less time.
  */
 static int look_at_newest(struct copy_passes *p, struct copy_state *state, bool *advanced)
 {
@@ -112,7 +114,10 @@ static int copy_entries(struct copy_passes *p, struct copy_state *state, bool ad
     return result == 0 && all && failures > 0 ? fail_content(p, failed) : result;
 }
 
-/* What contents that are not as the state says mean: damage, or that another state or file is there by now. */
+/*
+ * What contents that are not as the state says mean: damage, or that another state or file is there
+ * by now.
+ */
 static int explain(const struct copy_passes *p, int result)
 {
     pager_lock(p->source);
@@ -191,7 +196,10 @@ static void forget_runs(struct copy_passes *p)
     p->session = mpgi_gate_session(&p->source->file);
 }
 
-/* So many marks that it is better to begin again: they go once a writer sees that no copy is being made. */
+/*
+ * So many marks that it is better to begin again: they go once a writer sees that no copy is being
+ * made.
+ */
 static void begin_again(struct copy_passes *p)
 {
     const struct file *file = &p->source->file;
@@ -207,8 +215,8 @@ static void begin_again(struct copy_passes *p)
 }
 
 /*
- * Forgets what was copied of pages that were given out again since. STALE where nobody can tell which
- * those are: another writer came, or one that does not take turns.
+ * Forgets what was copied of pages that were given out again since. STALE where nobody can tell
+ * which those are: another writer came, or one that does not take turns.
  */
 static int forget_marked(struct copy_passes *p)
 {
@@ -233,8 +241,8 @@ static int forget_marked(struct copy_passes *p)
 }
 
 /*
- * Forgets what is marked by now, and has what comes marked apart from that: after a long pass there may be many marks,
- * and more with each one, if the last pass had to look at all of them.
+ * Forgets what is marked by now, and has what comes marked apart from that: after a long pass there
+ * may be many marks, and more with each one, if the last pass had to look at all of them.
  */
 static int turn_to_other_marks(struct copy_passes *p)
 {

@@ -248,9 +248,9 @@ int mpgi_file_write_gathered(struct file *file, struct iovec *pieces, int count,
  */
 void mpgi_file_start(const struct file *file, uint64_t offset, uint64_t length);
 /*
- * Waits until the disk has written what was written to a range of a file, or with a length of 0 from
- * `offset` on: so little of that gathers in memory, and whoever syncs another file there need not
- * wait for it. Where it fails a sync may not tell.
+ * Waits until the disk has written what was written to a range of a file, or with a length of 0
+ * from `offset` on: so little of that gathers in memory, and whoever syncs another file there need
+ * not wait for it. Where it fails a sync may not tell.
  */
 int mpgi_file_write_out(const struct file *file, uint64_t offset, uint64_t length);
 /*

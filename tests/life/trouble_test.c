@@ -287,7 +287,10 @@ static unsigned run_damage(unsigned step)
     return fail_each(try_repair, step) + fail_each(try_undo, 1) + fail_each(try_rescue, step);
 }
 
-/* Page 0 is put together again, of which nothing is asked. Without all three everything is made anew of what is left. */
+/*
+ * Page 0 is put together again, of which nothing is asked. Without all three everything is made
+ * anew of what is left.
+ */
 static void run_kind(const struct specimen_kind *kind, const char *directory, unsigned step)
 {
     struct specimen made;

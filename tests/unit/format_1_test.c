@@ -146,8 +146,8 @@ static void write_all(mpg_pager *pager, const mpg_protected_id *ids, size_t coun
 }
 
 /*
- * A commit whose contents find room in part where the root says what pages are used for, and in part
- * behind that, makes the first leaf: which takes none of the pages just found for itself.
+ * A commit whose contents find room in part where the root says what pages are used for, and in
+ * part behind that, makes the first leaf: which takes none of the pages just found for itself.
  */
 static void a_leaf_made_for_contents_takes_none_of_their_pages(void **state)
 {
