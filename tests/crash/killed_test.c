@@ -212,8 +212,13 @@ static void look(bool read_only)
 
 /* ---- Rounds --------------------------------------------------------------------------------- */
 
-static void create(void)
+/*
+ * There are so many pages that the file grows over what a root with pages of 1 KiB says of them
+ * without any leaf while processes are killed.
+ */
+static void create(uint64_t *random)
 {
+    static mpg_page_id others[1100];
     mpg_protected_id ids[THREADS * PAGES];
     mpg_options options = scratch_options(file, page_size);
     mpg_pager *pager;
@@ -222,6 +227,7 @@ static void create(void)
     assert_int_equal(mpg_alloc_protected_bulk(ids, pager, THREADS * PAGES), 0);
     for (unsigned i = 0; i < THREADS * PAGES; i++)
         assert_int_equal(ids[i].value, i);
+    assert_int_equal(mpg_alloc_bulk(others, pager, 800 + random_below(random, 300), 0), 0);
     assert_int_equal(mpg_close(pager), 0);
 }
 
@@ -266,7 +272,7 @@ static void run_rounds(const struct scratch *scratch)
     memset(board, 0, sizeof(*board));
     memset(said, 0, sizeof(said));
     file = scratch;
-    create();
+    create(&random);
     for (; rounds < ROUNDS || milliseconds() < end; rounds++) {
         live_and_die(&random);
         if (random_below(&random, 2) == 0)
