@@ -209,7 +209,7 @@ static void print_share(uint64_t part, uint64_t whole)
  * older contents. Where parts of the file changed places or are of another time, one content in so
  * many may have a guessed id, which is told.
  */
-#define ONE_IN 2000
+#define ONE_IN 500
 #define REGULAR_ONE_IN 1000
 
 static void must_be_all_named(const struct specimen_kind *kind, enum manner manner,
