@@ -8,6 +8,7 @@
 #include "holder.h"
 #include "json.h"
 #include "mappedpages_repair.h"
+#include "notes.h"
 #include "output.h"
 #include "progress.h"
 #include "size.h"
@@ -22,34 +23,15 @@ struct repair {
     const struct repair_request *request;
     struct json json; /* if as_json */
     struct progress progress;
+    struct notes notes;
     bool all; /* "all" was answered */
 };
-
-static bool is_protected(const mpg_rescue_note *note)
-{
-    return strcmp(note->name, "older") == 0 || strcmp(note->name, "guessed-id") == 0 ||
-           strcmp(note->name, "lost") == 0 || strcmp(note->name, "content") == 0;
-}
 
 static void tell(void *context, const mpg_rescue_note *note)
 {
     struct repair *repair = context;
-    const char *message = without_path(note->message, repair->request->path);
 
-    if (repair->request->as_json) {
-        json_open(&repair->json, NULL, '{');
-        json_string(&repair->json, "name", note->name);
-        if (note->page != MPG_NO_PAGE) {
-            json_number(&repair->json, is_protected(note) ? "protected" : "page", note->page);
-        }
-        json_string(&repair->json, "message", message);
-        json_close(&repair->json, '}');
-        return;
-    }
-    progress_end(&repair->progress);
-    printf("%s: ", note->name);
-    escape_print(stdout, message);
-    putchar('\n');
+    notes_tell(&repair->notes, note);
 }
 
 /* A line from the terminal, of which the first letter counts. */
@@ -82,6 +64,7 @@ static bool agree(void *context, const mpg_rescue_note *note)
     if (repair->request->as_json || !isatty(STDIN_FILENO) || !isatty(STDERR_FILENO)) {
         return false;
     }
+    notes_end(&repair->notes);
     fflush(stdout);
     escape_print(stderr, without_path(note->message, repair->request->path));
     fputs("\nGo on? y: yes, a: yes to all, n: no [n] ", stderr);
@@ -210,9 +193,15 @@ int repair_file(const struct repair_request *request)
         json_string(&repair.json, "file", request->path);
         json_open(&repair.json, "notes", '[');
     }
+    repair.notes = (struct notes){
+        .path = request->path,
+        .json = request->as_json ? &repair.json : NULL,
+        .progress = &repair.progress,
+    };
     do {
         error = mpg_repair(&result, request->path, &how);
     } while (wait_while_busy(&busy, error, request->path));
+    notes_end(&repair.notes);
     if (error != 0) {
         error = report(&repair, error, how.undo, &busy);
         free(name);

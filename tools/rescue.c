@@ -7,6 +7,7 @@
 #include "file.h"
 #include "json.h"
 #include "mappedpages_rescue.h"
+#include "notes.h"
 #include "output.h"
 #include "progress.h"
 #include "size.h"
@@ -30,34 +31,14 @@ struct rescue {
     bool quiet;
     struct json json; /* if as_json */
     struct progress progress;
+    struct notes notes;
 };
-
-static bool is_protected(const mpg_rescue_note *note)
-{
-    return strcmp(note->name, "older") == 0 || strcmp(note->name, "guessed-id") == 0 ||
-           strcmp(note->name, "lost") == 0;
-}
 
 static void tell(void *context, const mpg_rescue_note *note)
 {
     struct rescue *rescue = context;
-    const char *message = without_path(note->message, rescue->source);
-    const char *kind = is_protected(note) ? "protected" : "page";
 
-    progress_end(&rescue->progress);
-    if (rescue->as_json) {
-        json_open(&rescue->json, NULL, '{');
-        json_string(&rescue->json, "name", note->name);
-        if (note->page != MPG_NO_PAGE) {
-            json_number(&rescue->json, kind, note->page);
-        }
-        json_string(&rescue->json, "message", message);
-        json_close(&rescue->json, '}');
-        return;
-    }
-    printf("%s: ", note->name);
-    escape_print(stdout, message);
-    putchar('\n');
+    notes_tell(&rescue->notes, note);
 }
 
 static bool show_progress(void *context, uint64_t done, uint64_t total)
@@ -137,9 +118,15 @@ static int rescue_file(struct rescue *rescue)
         json_string(&rescue->json, "destination", rescue->destination);
         json_open(&rescue->json, "notes", '[');
     }
+    rescue->notes = (struct notes){
+        .path = rescue->source,
+        .json = rescue->as_json ? &rescue->json : NULL,
+        .progress = &rescue->progress,
+    };
     do {
         rescued = mpg_rescue(&result, rescue->source, rescue->destination, &how);
     } while (wait_while_busy(&busy, rescued, rescue->source));
+    notes_end(&rescue->notes);
     if (rescued != 0) {
         const char *about = failed_path(rescue->source, rescue->destination);
         mpg_error_info info;

@@ -220,6 +220,6 @@ expect 0 mappedpages check data.mpp
 grep -q '^WARNING page [0-9]*: .* has a later state of directory block 0 .*\[unfinished\]$' out || fail "no warning of the older block: $(cat out)"
 rm -f new
 expect 1 mappedpages rescue data.mpp new
-grep -q '^older: protected page 7 ' out || fail "rescue does not tell that page 7 may be older: $(cat out)"
+grep -q '^older: protected pages 0 to 39 ' out || fail "rescue does not tell that pages may be older: $(cat out)"
 expect 0 mappedpages check --repair data.mpp
 grep -q '^unfinished: page [0-9]* has a later state' out || fail "repair does not tell: $(cat out)"

@@ -122,3 +122,15 @@ expect 3 mappedpages rescue data.mpp new.mpp
 [ "$(cat new.mpp)" = mine ] || fail "an existing file was overwritten"
 expect 3 mappedpages rescue data.mpp data.mpp
 expect 3 mappedpages rescue missing other.mpp
+
+# Of many pages that may be older it is told in one line for each row of them; as JSON each has its own.
+rm -f data.mpp new.mpp
+expect 0 mappedpages create --page-size 1K data.mpp
+expect 0 mappedpages alloc -p -c 100 data.mpp
+destroy 0 3072
+expect 1 mappedpages rescue data.mpp new.mpp
+grep -qx "older: protected pages 0 to 99 may have been changed, or freed, since what is saved of them" out ||
+    fail "not in one line: $(cat out)"
+rm new.mpp
+expect 1 mappedpages rescue --json data.mpp new.mpp
+[ "$(grep -c '"name": "older"' out)" -eq 100 ] || fail "not each page has its note: $(cat out)"
