@@ -141,23 +141,6 @@ static int cover(struct format_1 *f, uint64_t want, bool make)
 
 /* ---- Taking pages -------------------------------------------------------------------------- */
 
-/* What has been found for the contents of a batch. It is out of the pool, and not marked yet. */
-struct finding {
-    struct pool_run *runs; /* owned */
-    size_t count, capacity;
-    uint64_t pages;
-    bool unsure; /* pages came into the pool meanwhile, and perhaps these, too */
-};
-
-static bool is_found(const struct finding *finding, uint64_t page)
-{
-    for (size_t i = 0; i < finding->count; i++) {
-        if (page - finding->runs[i].first < finding->runs[i].count)
-            return true;
-    }
-    return false;
-}
-
 static int add_run(struct finding *finding, uint64_t first, uint64_t count)
 {
     struct pool_run *last = finding->count > 0 ? &finding->runs[finding->count - 1] : NULL;
@@ -187,7 +170,7 @@ static uint64_t take(struct format_1 *f, const struct finding *finding, uint64_t
     uint64_t taken = 0;
 
     while (taken < count && is_available(f, first + taken) &&
-           !(finding->unsure && is_found(finding, first + taken))) {
+           !(finding->unsure && mpgi_finding_has(finding, first + taken))) {
         mpgi_pool_remove(&f->pool, first + taken);
         taken++;
     }
@@ -232,7 +215,7 @@ static int take_singles(struct format_1 *f, uint64_t want, struct finding *findi
         if (error)
             return error;
         finding->unsure = true;
-        if (is_available(f, page) && !is_found(finding, page)) {
+        if (is_available(f, page) && !mpgi_finding_has(finding, page)) {
             mpgi_pool_remove(&f->pool, page);
             error = add_run(finding, page, 1);
         }
@@ -288,11 +271,6 @@ static int take_best(struct format_1 *f, uint64_t near, uint64_t want, bool make
     error = take_runs(f, want, make, finding);
     show(f, &hidden);
     return error;
-}
-
-bool mpgi_place_has_found(const struct format_1 *f, uint64_t page)
-{
-    return f->finding != NULL && is_found(f->finding, page);
 }
 
 /* From the best pages on to any. */

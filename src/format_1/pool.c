@@ -290,3 +290,12 @@ uint64_t mpgi_pool_from(const struct pool *pool, uint64_t page, uint64_t most)
     }
     return count < most ? count : most;
 }
+
+bool mpgi_finding_has(const struct finding *finding, uint64_t page)
+{
+    for (size_t i = 0; finding != NULL && i < finding->count; i++) {
+        if (page - finding->runs[i].first < finding->runs[i].count)
+            return true;
+    }
+    return false;
+}

@@ -26,6 +26,14 @@ struct pool_run {
     uint64_t count;
 };
 
+/* What has been found for the contents of a batch. It is out of the pool, and not marked yet. */
+struct finding {
+    struct pool_run *runs; /* owned */
+    size_t count, capacity;
+    uint64_t pages;
+    bool unsure; /* pages came into the pool meanwhile, and perhaps these, too */
+};
+
 struct pool_leaf;
 
 struct pool {
@@ -61,5 +69,8 @@ void mpgi_pool_remove(struct pool *pool, uint64_t page);
 uint64_t mpgi_pool_find(const struct pool *pool, uint64_t want, struct pool_run *run);
 /* How many pages from `page` on can be had in a row, at most `most`. */
 uint64_t mpgi_pool_from(const struct pool *pool, uint64_t page, uint64_t most);
+
+/* Whether a page is among those found; `finding` may be NULL. */
+bool mpgi_finding_has(const struct finding *finding, uint64_t page);
 
 #endif

@@ -227,7 +227,7 @@ static bool is_held(const struct format_1 *f, uint64_t pair, uint64_t avoid)
         uint64_t page = page_of(f, pair, slot);
 
         if (page == avoid || mpgi_space_is_kept(f, page) || mpgi_format_holds(&f->head, page) ||
-            mpgi_place_has_found(f, page))
+            mpgi_finding_has(f->finding, page))
             return true;
     }
     return false;

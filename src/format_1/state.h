@@ -403,8 +403,6 @@ int mpgi_place_contents(struct format_1 *f, struct changes *changes, uint64_t ne
  * order. There are so many `others` that mpgi_place_contents finds. 1 if there are too few.
  */
 int mpgi_place_beside(struct format_1 *f, size_t count, size_t others, struct record_redo *redos);
-/* Whether a page has been found for a content, and nothing else says so yet. */
-bool mpgi_place_has_found(const struct format_1 *f, uint64_t page);
 /*
  * One more page, which rests until the commit is through; `near`, if it can be had. 1 if there is
  * none.
