@@ -29,6 +29,7 @@
 #define PAGES 120u /* of each thread */
 #define LARGE 100u /* pages of a large commit */
 #define MOST_PAGE_SIZE 4096u
+#define MANY 4000       /* regular pages of which half are freed */
 #define ROUNDS 12       /* at least */
 #define MOST_LIFE 60000 /* microseconds that a process lives at most, where it is quick */
 
@@ -142,6 +143,22 @@ static void *work(void *context)
     return NULL;
 }
 
+/* A file of format 0.2 is full some day of what was allocated for good: half of it is given back. */
+static void make_room(void)
+{
+    static mpg_page_id pages[MANY / 2];
+    struct mpg_stat st = {.size = sizeof(st)};
+    mpg_page_iter iter;
+
+    CHECK(mpg_stat(&st, shared_pager) == 0);
+    if (st.regular_pages < MANY)
+        return;
+    mpg_page_iter_begin(&iter, shared_pager, (mpg_page_id){0});
+    for (size_t i = 0; i < MANY / 2; i++)
+        CHECK(mpg_page_iter_next(&pages[i], &iter) == 1);
+    CHECK(mpg_free_bulk(shared_pager, pages, MANY / 2) == 0);
+}
+
 static _Noreturn void work_until_killed(void)
 {
     pthread_t threads[THREADS];
@@ -149,6 +166,7 @@ static _Noreturn void work_until_killed(void)
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     CHECK(mpgi_open_with(&shared_pager, file->path, NULL, false,
                          with_sync ? &mpgi_io_system : &system_without_sync, NULL) == 0);
+    make_room();
     board->opened = true;
     for (unsigned i = 0; i < THREADS; i++)
         CHECK(pthread_create(&threads[i], NULL, work, (void *)(uintptr_t)i) == 0);
