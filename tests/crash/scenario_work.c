@@ -488,6 +488,20 @@ void work_space_height(struct actor *a)
     actor_free(a, 10, 1500);
 }
 
+/* Contents of one commit find room before and behind what a root says of pages. */
+void work_space_height_by_contents(struct actor *a)
+{
+    actor_alloc(a, 1500, 0);
+    actor_alloc_protected(a, 115);
+    for (int round = 0; round < 3; round++) {
+        actor_begin(a);
+        for (size_t i = 0; i < 115; i++)
+            actor_write_protected(a, i);
+        actor_commit(a, 0);
+    }
+    actor_write_protected(a, 3);
+}
+
 /* Past what one level of space nodes can hold. */
 void work_space_height_2(struct actor *a)
 {

@@ -31,6 +31,7 @@ void work_directory_growth(struct actor *a);
 void work_directory_height(struct actor *a);
 void work_directory_height_later(struct actor *a);
 void work_space_height(struct actor *a);
+void work_space_height_by_contents(struct actor *a);
 void work_space_height_2(struct actor *a);
 void work_full(struct actor *a);
 void work_anything(struct actor *a);
