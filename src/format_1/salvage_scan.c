@@ -237,7 +237,9 @@ static int begin(struct findings *found)
     struct node_space *space;
     int error;
 
-    if (f == NULL)
+    /* There is always an array of nodes, also if none is found. */
+    found->nodes = mpgi_array_grow(NULL, &found->node_capacity, sizeof(*found->nodes), 64);
+    if (f == NULL || found->nodes == NULL)
         return mpgi_fail_memory("rescue");
     space = &f->cache.space;
     error = learn_identity(salvage, f);
