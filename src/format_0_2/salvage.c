@@ -267,35 +267,42 @@ static void choose_copy(const struct remains *r, struct salvaged_block *block,
         block->active = !block->active;
 }
 
+/* What a copy of a block is worth; of one that is not whole all slots will be looked at. */
+static int judge_copy(const struct remains *r, uint32_t number, unsigned copy,
+                      struct sheet *content, enum known *known)
+{
+    const struct salvaged_block *block = &r->blocks[number];
+    uint64_t page = block->page[copy];
+    unsigned char capacity[4];
+    int error = page >= FIRST_USER_PAGE ? mpgi_salvage_set_owned(r->salvage, page) : 0;
+
+    *known = worth_of(r, block, copy, content);
+    if (error != 0 || *known != KNOWN_TORN)
+        return error;
+    put_u32(capacity, entries_per_block(r->salvage->page_size));
+    if (!mpgi_sheet_write(content, capacity, BLOCK_CAPACITY, sizeof(capacity)))
+        return mpgi_fail_memory("rescue");
+    if (page != 0)
+        mpgi_salvage_note(r->salvage, "block", page, "directory block %u, page %llu, is not whole",
+                          (unsigned)number, (unsigned long long)page);
+    return 0;
+}
+
 static int take_block(struct remains *r, uint32_t number)
 {
     struct salvaged_block *block = &r->blocks[number];
     uint64_t first = (uint64_t)number * entries_per_block(r->salvage->page_size);
     struct sheet *copies[2] = {mpgi_salvage_page_0_2(r, block->page[0]),
                                mpgi_salvage_page_0_2(r, block->page[1])};
-    enum known known[2];
+    enum known known[2] = {KNOWN_TORN, KNOWN_TORN};
     unsigned torn = 0;
     int error = copies[0] != NULL && copies[1] != NULL ? 0 : mpgi_fail_memory("rescue");
 
     if (error == 0)
         choose_copy(r, block, copies);
     for (unsigned i = 0; i < 2 && error == 0; i++) {
-        known[i] = worth_of(r, block, i, copies[i]);
         torn += !mpgi_is_block_0_2(r, copies[i]);
-        if (block->page[i] >= FIRST_USER_PAGE)
-            error = mpgi_salvage_set_owned(r->salvage, block->page[i]);
-        /* So that all slots are looked at. */
-        if (error == 0 && known[i] == KNOWN_TORN) {
-            unsigned char capacity[4];
-
-            put_u32(capacity, entries_per_block(r->salvage->page_size));
-            if (!mpgi_sheet_write(copies[i], capacity, BLOCK_CAPACITY, sizeof(capacity)))
-                error = mpgi_fail_memory("rescue");
-        }
-        if (error == 0 && known[i] == KNOWN_TORN && block->page[i] != 0)
-            mpgi_salvage_note(r->salvage, "block", block->page[i],
-                              "directory block %u, page %llu, is not whole", (unsigned)number,
-                              (unsigned long long)block->page[i]);
+        error = judge_copy(r, number, i, copies[i], &known[i]);
     }
     if (torn == 2)
         tell_unnamed(r, block, first);
