@@ -241,10 +241,9 @@ static void tell_unnamed(struct remains *r, const struct salvaged_block *block, 
 }
 
 /* A block of which the copy that counts is whole, and older than the other one. */
-static int doubt_block(struct remains *r, uint32_t number, struct sheet *const *copies)
+static int tell_later(struct remains *r, uint32_t number, struct sheet *const *copies)
 {
     const struct salvaged_block *block = &r->blocks[number];
-    uint64_t first = (uint64_t)number * entries_per_block(r->salvage->page_size);
     uint64_t counts = block->page[block->active], other = block->page[!block->active];
 
     if (!mpgi_is_newer_0_2(&r->own, copies[!block->active], copies[block->active]))
@@ -254,8 +253,7 @@ static int doubt_block(struct remains *r, uint32_t number, struct sheet *const *
                       "page %llu has a later state of directory block %u than page %llu, which "
                       "counts: a crash cut a commit short, or what counts is older than it was",
                       (unsigned long long)other, (unsigned)number, (unsigned long long)counts);
-    return mpgi_salvage_doubt(&r->salvage->doubtful_ids, first,
-                              first + entries_per_block(r->salvage->page_size));
+    return mpgi_doubt_block_0_2(r, number);
 }
 
 /* What is left of an index may name either copy: the later one counts. */
@@ -265,6 +263,14 @@ static void choose_copy(const struct remains *r, struct salvaged_block *block,
     if (!r->index_holds && mpgi_is_block_0_2(r, copies[0]) && mpgi_is_block_0_2(r, copies[1]) &&
         mpgi_is_newer_0_2(&r->own, copies[!block->active], copies[block->active]))
         block->active = !block->active;
+}
+
+/* Copies are alike where nothing has happened since the file was closed. */
+static bool differ(const struct remains *r, struct sheet *const *copies)
+{
+    uint32_t page_size = r->salvage->page_size;
+
+    return mpgi_0_2_trailer(copies[0], page_size) != mpgi_0_2_trailer(copies[1], page_size);
 }
 
 /* What a copy of a block is worth; of one that is not whole all slots will be looked at. */
@@ -306,11 +312,11 @@ static int take_block(struct remains *r, uint32_t number)
     }
     if (torn == 2)
         tell_unnamed(r, block, first);
-    if (error == 0 && known[block->active] == KNOWN_TORN)
-        error = mpgi_salvage_doubt(&r->salvage->doubtful_ids, first,
-                                   first + entries_per_block(r->salvage->page_size));
+    if (error == 0 && (known[block->active] == KNOWN_TORN ||
+                       (torn == 0 && r->index_guessed && differ(r, copies))))
+        error = mpgi_doubt_block_0_2(r, number);
     if (error == 0 && known[0] != KNOWN_TORN && known[1] != KNOWN_TORN)
-        error = doubt_block(r, number, copies);
+        error = tell_later(r, number, copies);
     if (error == 0)
         error = take_entries(r, number, copies, known);
     mpgi_sheet_free(copies[0]);

@@ -58,6 +58,8 @@ bool mpgi_is_newer_0_2(const struct format_0_2 *own, const struct sheet *other,
  * left over.
  */
 int mpgi_name_blocks_0_2(struct remains *r);
+/* Nothing may be known of a block's ids but what an older copy of it says. */
+int mpgi_doubt_block_0_2(const struct remains *r, uint32_t number);
 /* Marks blocks that parts of the file which changed places have put into each other's. */
 void mpgi_find_moved_blocks_0_2(struct remains *r);
 

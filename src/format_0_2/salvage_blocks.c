@@ -105,21 +105,6 @@ bool mpgi_is_newer_0_2(const struct format_0_2 *own, const struct sheet *other,
 
 /* ---- Blocks that nothing names ------------------------------------------------------------- */
 
-/* The sum of the generations of all entries, which rises with each commit. */
-static uint64_t age_of(const struct remains *r, const struct sheet *block)
-{
-    uint64_t sum = 0;
-
-    for (uint32_t slot = 0; (slot = mpgi_0_2_next_slot(&r->own, block, slot)) != UINT32_MAX;
-         slot++) {
-        struct entry entry;
-
-        mpgi_0_2_get_entry(block, slot, &entry);
-        sum += entry.generation;
-    }
-    return sum;
-}
-
 /*
  * Whether two pages hold copies of one block: they name the same pages for the first entry that
  * both have.
@@ -137,35 +122,12 @@ static bool are_copies(const struct remains *r, const struct sheet *a, const str
     return false;
 }
 
-/* Nothing may be known of a block's ids but what an older copy of it says. */
-static int doubt_block(const struct remains *r, uint32_t number)
+int mpgi_doubt_block_0_2(const struct remains *r, uint32_t number)
 {
     uint64_t per_block = entries_per_block(r->salvage->page_size);
 
     return mpgi_salvage_doubt(&r->salvage->doubtful_ids, number * per_block,
                               (number + UINT64_C(1)) * per_block);
-}
-
-/*
- * Of two copies of a block the one whose entries are younger; they are alike where nothing has
- * happened since.
- */
-static int choose_active(const struct remains *r, uint32_t number)
-{
-    struct salvaged_block *block = &r->blocks[number];
-    struct sheet *copies[2] = {mpgi_salvage_page_0_2(r, block->page[0]),
-                               mpgi_salvage_page_0_2(r, block->page[1])};
-    uint32_t page_size = r->salvage->page_size;
-    int error = copies[0] != NULL && copies[1] != NULL ? 0 : mpgi_fail_memory("rescue");
-
-    if (error == 0 && mpgi_is_block_0_2(r, copies[0]) && mpgi_is_block_0_2(r, copies[1])) {
-        block->active = age_of(r, copies[1]) > age_of(r, copies[0]);
-        if (mpgi_0_2_trailer(copies[0], page_size) != mpgi_0_2_trailer(copies[1], page_size))
-            error = doubt_block(r, number);
-    }
-    mpgi_sheet_free(copies[0]);
-    mpgi_sheet_free(copies[1]);
-    return error;
 }
 
 /*
@@ -203,7 +165,6 @@ static int find_copy(const struct remains *r, size_t i, struct salvaged_block *b
 
         if (other != NULL && (are_copies(r, one, other) || are_copies(r, other, one))) {
             block->page[1] = r->found[k];
-            block->active = age_of(r, other) > age_of(r, one);
         }
         mpgi_sheet_free(other);
     }
@@ -237,7 +198,7 @@ static int name_the_rest(struct remains *r)
                           (unsigned long long)r->found[i], (unsigned)number);
         error = find_copy(r, i, block);
         if (error == 0)
-            error = doubt_block(r, number);
+            error = mpgi_doubt_block_0_2(r, number);
     }
     return error;
 }
@@ -245,7 +206,6 @@ static int name_the_rest(struct remains *r)
 int mpgi_name_blocks_0_2(struct remains *r)
 {
     uint32_t count = count_blocks(r);
-    int error = 0;
 
     r->blocks = calloc((size_t)count + 1, sizeof(*r->blocks));
     if (r->blocks == NULL)
@@ -258,9 +218,7 @@ int mpgi_name_blocks_0_2(struct remains *r)
             r->blocks[i] = block;
     }
     r->block_count = count;
-    for (uint32_t i = 0; i < count && r->index_guessed && error == 0; i++)
-        error = r->blocks[i].named ? choose_active(r, i) : 0;
-    return r->index_holds || error ? error : name_the_rest(r);
+    return r->index_holds ? 0 : name_the_rest(r);
 }
 
 /* ---- Blocks in each other's place ---------------------------------------------------------- */
